@@ -1,0 +1,31 @@
+# `make demo`: the main job on embedded data. `make test`: everything. Both set up a virtual environment first.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo test quick lint
+
+setup: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/python run.py -m study=demo rank=1,2,4,8,16 seed=0,1,2
+	$(BIN)/python run.py -m study=demo method=subspace dim=30,100,300,1000,3000 seed=0,1,2
+	$(BIN)/python run.py -m study=demo method=full,head seed=0,1,2
+	$(BIN)/python -m analysis.rank_curve outputs/demo
+	$(BIN)/python -m analysis.dim_curve outputs/demo
+	$(BIN)/python -m analysis.compare outputs/demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+quick: setup
+	$(BIN)/python -m pytest -m 'not slow'
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy

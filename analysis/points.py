@@ -1,0 +1,80 @@
+"""From runs to points: name the curves, and choose the learning rate of each point on validation data."""
+
+import re
+
+import pandas as pd
+
+from analysis.records import METHOD, text, varying
+
+COLUMNS = ["curve", "x", "rank", "dim", "seed", "lr", "setting", "tried", "chosen", "trained", "metric", "split",
+           "epoch", "score", "validation_score", "status", "run_id", "study", "error"]  # fmt: skip
+
+
+def choose(frame: pd.DataFrame, split: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Choose at each (curve, x) the setting, the learning rate and the rest of `optim`, by mean validation score.
+
+    A setting of which a seed diverged is chosen only where every setting has one: the mean of the seeds that are left
+    would flatter it. Failed runs (no memory, no disk) say nothing about a setting and have no part in the choice.
+    Higher scores are better; of equal ones the lower learning rate is taken.
+
+    Args:
+        frame: runs as from `load`, with the column `x` (NA: a method without an x).
+        split: what `score` is of; goes into the rows.
+
+    Returns:
+        The runs, with curve, setting, tried (settings at this x) and chosen; and the points: curve, x, trained,
+        finished and runs (of the chosen setting), mean, sd (n-1, NaN for one run), setting, tried.
+    """
+    rows = frame.assign(curve=_curve(frame), setting=_setting(frame), split=split)
+    rows["order"] = rows["curve"].map(lambda curve: re.sub(r"\d+", lambda digits: digits[0].zfill(12), curve))
+    rows = rows.sort_values(["order", "x", "lr", "setting", "seed", "run_id"], kind="stable", ignore_index=True)
+    rows["tried"] = rows.groupby(["curve", "x"], dropna=False)["setting"].transform("nunique")
+    rows["chosen"] = False
+    points = []
+    for (curve, x), here in rows.groupby(["curve", "x"], dropna=False, sort=False):
+        settings = [runs for _, runs in here.groupby("setting", sort=False) if runs["score"].notna().any()]
+        best = max(
+            settings,
+            key=lambda runs: (not (runs["status"] == "diverged").any(), runs["validation_score"].mean()),
+            default=here,
+        )
+        rows.loc[best.index, "chosen"] = bool(settings)
+        points.append({
+            "curve": curve, "x": x, "trained": best["trained"].max(), "finished": best["score"].count(),
+            "runs": len(best), "mean": best["score"].mean(), "sd": best["score"].std(),
+            "setting": best["setting"].iloc[0] if settings else "none finished", "tried": here["tried"].iloc[0],
+        })  # fmt: skip
+    return rows[COLUMNS], pd.DataFrame(points)
+
+
+def _curve(frame: pd.DataFrame) -> pd.Series:
+    """Name each run's curve: method and projection, and what else of the two differs between runs at one x.
+
+    LoRA with alpha=8 and with alpha=16 at one rank are two curves, `lora, alpha=8` and `lora, alpha=16`; an alpha that
+    follows the rank isn't named.
+    """
+    projection = frame["projection"].map(lambda name: "" if name == "Identity" else f" ({name.lower()})")
+    names = frame["method"] + projection
+    for name, group in frame.groupby(names):
+        keys = {
+            key
+            for _, here in group.groupby("x", dropna=False)
+            for key in varying(here, lambda key: key.partition(".")[0] in METHOD, copied=("rank", "dim", "seed"))
+        }
+        for index, flat in group["config"].items():
+            names[index] = ", ".join(dict.fromkeys([str(name), *(_shown(key, flat) for key in sorted(keys))]))
+    return names
+
+
+def _setting(frame: pd.DataFrame) -> pd.Series:
+    """Name each run's setting: its learning rate, and what else of `optim` differs between runs."""
+    keys = varying(frame, lambda key: key.startswith("optim.") and key != "optim.lr", copied=())
+    rates = frame["lr"].map(lambda lr: [] if pd.isna(lr) else [f"lr={text(lr)}"])
+    others = frame["config"].map(lambda flat: [_shown(key, flat) for key in keys if key in flat])
+    return (rates + others).str.join(", ")
+
+
+def _shown(key: str, flat: dict[str, object]) -> str:
+    """Write a config entry for a reader: `alpha=8`, `space=LoRA`."""
+    path, value = key.split("."), text(flat.get(key))
+    return f"{path[-2]}={value.rpartition('.')[2]}" if path[-1] == "_target_" else f"{path[-1]}={value}"

@@ -1,0 +1,93 @@
+"""What a half-finished run needs to go on: written now and then, read at the start."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from intrinsic.checkpoint import (
+    load_optimizer,
+    load_trained,
+    optimizer_state,
+    read_tensors,
+    trained_state,
+    write_tensors,
+)
+from intrinsic.errors import UserError
+from intrinsic.subspace import Subspace
+from intrinsic.training import Epoch
+
+
+class RunState:
+    """The epochs of a run so far, and their checkpoint on disk.
+
+    Going on from it gives the bits of an undisturbed run: the net's trained numbers and buffers and the optimiser's
+    state are stored, all randomness is a function of the seed and the epoch.
+
+    Args:
+        path: the checkpoint file.
+        net: what is trained.
+        optimizer: its optimiser.
+        every: seconds between two checkpoints, at least.
+
+    Raises:
+        UserError: unless every >= 0.
+    """
+
+    def __init__(self, path: Path, net: Subspace, optimizer: Optimizer, every: float) -> None:
+        if isinstance(every, bool) or not isinstance(every, int | float) or not every >= 0:
+            raise UserError(f"need checkpoint_seconds to be a number >= 0, got checkpoint_seconds={every}")
+        self.path, self._net, self._optimizer, self._every = path, net, optimizer, every
+        self.history: list[Epoch] = []
+        self._seconds_before = 0.0
+        self._began = self._written = time.perf_counter()
+
+    def seconds(self) -> float:
+        """Seconds spent on this run, earlier parts included."""
+        return self._seconds_before + time.perf_counter() - self._began
+
+    def load(self) -> list[Epoch]:
+        """Restore the checkpoint, if there is one, and return the epochs that it holds.
+
+        Raises:
+            UserError: if it is damaged, or not the checkpoint of this run.
+        """
+        if self.path.is_file():
+            try:
+                self._restore(*read_tensors(self.path))
+            except UserError as error:
+                raise UserError(f"{error}; delete it to start this run again") from None
+        return list(self.history)
+
+    def _restore(self, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+        if not {"fingerprint", "history", "seconds", "optimizer"} <= metadata.keys():
+            raise UserError(f"{self.path} is no checkpoint of a run")
+        if metadata["fingerprint"] != self._net.fingerprint():
+            raise UserError(f"{self.path} belongs to another model")
+        load_trained(self._net, _part(tensors, "net."), self.path)
+        load_optimizer(self._optimizer, _part(tensors, "optimizer."), metadata["optimizer"])
+        self.history = [Epoch(**epoch) for epoch in metadata["history"]]
+        self._seconds_before = metadata["seconds"]
+
+    def add(self, epoch: Epoch) -> None:
+        """Note an epoch, and write a checkpoint if the last one is old enough."""
+        self.history.append(epoch)
+        if time.perf_counter() - self._written < self._every or epoch.diverged:
+            return
+        tensors, values = optimizer_state(self._optimizer)
+        tensors = {f"optimizer.{name}": tensor for name, tensor in tensors.items()}
+        tensors |= {f"net.{name}": tensor for name, tensor in trained_state(self._net).items()}
+        metadata = {
+            "fingerprint": self._net.fingerprint(),
+            "history": [epoch.to_dict() for epoch in self.history],
+            "seconds": self.seconds(),
+            "optimizer": values,
+        }
+        write_tensors(self.path, tensors, metadata)
+        self._written = time.perf_counter()
+
+
+def _part(tensors: dict, prefix: str) -> dict:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

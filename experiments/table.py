@@ -1,0 +1,31 @@
+"""The table at the end of a sweep."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+SPLITS = ("validation", "test")
+
+
+def print_table(overrides: list[dict[str, str]], records: list[dict[str, Any]]) -> None:
+    """One row for each run: what was swept, trained numbers, scores on validation and test data, seconds, status."""
+    swept = [key for key in overrides[0] if len({override.get(key) for override in overrides}) > 1]
+    metrics = sorted({record["metric"] for record in records if "metric" in record})
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in (*swept, "numbers", *(f"{split} {metric}" for metric in metrics for split in SPLITS), "seconds"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    for override, record in zip(overrides, records, strict=True):
+        last = record.get("last") or {}
+        scores = [(last.get(split) or {}).get(metric) for metric in metrics for split in SPLITS]
+        table.add_row(
+            *(override[key] for key in swept),
+            f"{record['numbers']['trained']:,}" if "numbers" in record else "-",
+            *("-" if score is None else f"{score:.4f}" for score in scores),
+            f"{record['seconds']:.1f}" if "seconds" in record else "-",
+            record["status"] if record.get("error") is None else f"{record['status']}: {record['error']}",
+        )
+    console = Console()
+    console = console if console.is_terminal else Console(width=200)  # a file has no margin to wrap at
+    console.print(table)

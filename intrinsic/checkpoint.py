@@ -1,0 +1,157 @@
+"""Seeds, coordinates and buffers in a safetensors file; never a pickle."""
+
+import dataclasses
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from intrinsic.errors import UserError
+from intrinsic.records import write_atomically
+from intrinsic.subspace import Subspace
+
+
+def save(net: Subspace, path: str | Path) -> None:
+    """Write the trained numbers, the model's buffers, and in the metadata what draws P again: a few kB.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    write_tensors(Path(path), trained_state(net), {"recipe": _recipe(net), "fingerprint": net.fingerprint()})
+
+
+def load(model: nn.Module, path: str | Path) -> Subspace:
+    """The subspace that `save` wrote, around a model equal to the one it was made around.
+
+    `model` may also be a Subspace made in the same way, which is then filled: the way for spaces and projections of
+    your own.
+
+    Raises:
+        UserError: if the file is none of ours, or belongs to another model, seed or projection.
+    """
+    tensors, metadata = read_tensors(Path(path))
+    if not {"recipe", "fingerprint"} <= metadata.keys():
+        raise UserError(f"{path} was not written by intrinsic.save")
+    try:
+        net = model if isinstance(model, Subspace) else _rebuild(model, metadata["recipe"])
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path} has a recipe that this version cannot read: {error}") from None
+    found = net.fingerprint()
+    if found != metadata["fingerprint"]:
+        net.space.unwire(net.model)
+        raise UserError(
+            f"{path} belongs to another model or seed: its fingerprint is {metadata['fingerprint']}, here it is {found}"
+        )
+    load_trained(net, tensors, path)
+    return net
+
+
+def trained_state(net: Subspace) -> dict[str, Tensor]:
+    """What training changes: the trained parameters and the model's persistent buffers, by name."""
+    names = {name for name, _ in net.named_parameters()}
+    frozen = {name for name, _ in nn.Module.named_parameters(net, remove_duplicate=False)} - names
+    return {name: tensor for name, tensor in net.state_dict().items() if name not in frozen}
+
+
+def load_trained(net: Subspace, tensors: dict[str, Tensor], path: str | Path) -> None:
+    """Fill what training changes from `tensors`.
+
+    Raises:
+        UserError: if a name or a shape does not fit; nothing is changed then.
+    """
+    own = trained_state(net)
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if shapes != {name: tuple(tensor.shape) for name, tensor in own.items()}:
+        raise UserError(f"{path} belongs to another model: it holds {shapes}")
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(tensors[name])
+
+
+def optimizer_state(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """An optimiser's state as tensors, and what is not a tensor as plain values."""
+    tensors: dict[str, Tensor] = {}
+    values: dict[str, Any] = {}
+    for index, state in optimizer.state_dict()["state"].items():
+        for key, value in state.items():
+            if isinstance(value, Tensor):
+                tensors[f"{index}.{key}"] = value
+            else:
+                values[f"{index}.{key}"] = value
+    return tensors, values
+
+
+def load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+    """Put back what `optimizer_state` gave, into an optimiser made in the same way."""
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in {**tensors, **values}.items():
+        index, _, key = name.partition(".")
+        state.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+    """Write a safetensors file atomically, its metadata as one JSON text."""
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, lambda p: save_file(contiguous, p, {"intrinsic": json.dumps(metadata)}))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `write_tensors` wrote.
+
+    Raises:
+        UserError: if there is no such file, it is damaged, or another program wrote it.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = dict(json.loads((file.metadata() or {})["intrinsic"]))
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+    except FileNotFoundError:
+        raise UserError(f"there is no file {path}") from None
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is damaged or no safetensors file: {error}") from None
+    except (KeyError, ValueError, TypeError):
+        raise UserError(f"{path} was not written by intrinsic") from None
+
+
+def _recipe(net: Subspace) -> dict[str, Any]:
+    make = net._make
+    options = dict(make.keywords) if isinstance(make, partial) else {}
+    return {
+        "space": type(net.space).__name__,
+        "space_options": dataclasses.asdict(net.space) if dataclasses.is_dataclass(net.space) else {},
+        "projection": getattr(make, "func", make).__name__,
+        "projection_options": options,
+        "dim": net.dim,
+        "granularity": net.granularity,
+        "scales": net.scales,
+        "head": net.head,
+        "seed": net.seed,
+    }
+
+
+def _rebuild(model: nn.Module, recipe: dict[str, Any]) -> Subspace:
+    """A fresh subspace from a recipe, whose names are looked up among the library's public ones only."""
+    import intrinsic
+    from intrinsic.projections.base import Projection
+    from intrinsic.spaces.base import Space
+
+    def public(key: str, base: type) -> Any:
+        name = recipe[key]
+        found = getattr(intrinsic, name) if name in intrinsic.__all__ else None
+        if not (isinstance(found, type) and issubclass(found, base)):
+            raise UserError(f"{name} is no {key} of this library: make the Subspace yourself and load into it")
+        return found
+
+    return Subspace(
+        model,
+        space=public("space", Space)(**recipe["space_options"]),
+        projection=partial(public("projection", Projection), **recipe["projection_options"]),
+        **{key: recipe[key] for key in ("dim", "granularity", "scales", "head", "seed")},
+    )

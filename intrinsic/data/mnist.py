@@ -1,0 +1,115 @@
+"""MNIST, and what comes in its file format (Fashion-MNIST, KMNIST, ...)."""
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from intrinsic.data.files import data_folder, download, write
+from intrinsic.data.task import Split, Task, classification
+from intrinsic.data.transforms import Transforms
+from intrinsic.errors import UserError
+
+_MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
+_MD5 = {  # of the unpacked files
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+_CLASSES = 10
+
+
+def mnist(
+    *,
+    data_dir: str | Path | None,
+    rotate: float,
+    shuffle_pixels: bool,
+    shuffle_labels: bool,
+    fraction: float,
+    seed: int,
+) -> Task:
+    """Load handwritten digits: inputs (n, 1, 28, 28) float32 in [0, 1], split 50,000 / 10,000 / 10,000.
+
+    The files train-images-idx3-ubyte, train-labels-idx1-ubyte and the two of t10k, plain or with .gz, are read from the
+    folder `mnist` (`data_folder` says where) and downloaded when absent. Validation is the last sixth of the training
+    file. Files that are there are checked for their structure only, so that others of the same format work as well.
+
+    Raises:
+        UserError: as `Transforms`, which documents the options; for a file that can neither be found nor downloaded;
+            and for a file that is harmed: packing, magic number, size, number of labels, a label above 9.
+
+    Source: LeCun, Bottou, Bengio & Haffner 1998, Gradient-based learning applied to document recognition.
+    """
+    transforms = Transforms(
+        rotate=rotate, shuffle_pixels=shuffle_pixels, shuffle_labels=shuffle_labels, fraction=fraction, seed=seed
+    )
+    folder = data_folder(data_dir, "mnist")
+    whole, test = _read_pair(folder, "train"), _read_pair(folder, "t10k")
+    if whole.inputs.shape[1:] != test.inputs.shape[1:]:
+        found = " and ".join("{} x {}".format(*split.inputs.shape[2:]) for split in (whole, test))
+        raise UserError(f"{folder}: need training and test images of one size, got {found}: {_again(folder)}")
+    held = len(whole) // 6
+    if not held:
+        raise UserError(f"{folder}: need at least 6 training images, got {len(whole)}: {_again(folder)}")
+    sizes = [len(whole) - held, held]
+    train, validation = (
+        Split(*both) for both in zip(whole.inputs.split(sizes), whole.targets.split(sizes), strict=True)
+    )
+    return classification(*transforms(train, validation, test), num_outputs=_CLASSES)
+
+
+def _read_pair(folder: Path, part: str) -> Split:
+    images_path, labels_path = (_locate(folder, f"{part}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1"))
+    images, labels = _read_idx(images_path, dims=3), _read_idx(labels_path, dims=1)
+    if len(images) != len(labels):
+        raise UserError(
+            f"{labels_path}: need a label for each of {len(images)} images, got {len(labels)}: {_again(labels_path)}"
+        )
+    if labels.max() >= _CLASSES:
+        raise UserError(f"{labels_path}: need labels from 0 to 9, got {int(labels.max())}: {_again(labels_path)}")
+    return Split(images.unsqueeze(1).float() / 255, labels.long())
+
+
+def _locate(folder: Path, name: str) -> Path:
+    plain, packed = folder / name, folder / f"{name}.gz"
+    if plain.exists():
+        return plain
+    if not packed.exists():
+        place = f"{', '.join(f'{each}.gz' for each in _MD5)} into {folder}"
+        urls = [f"{mirror}{name}.gz" for mirror in _MIRRORS]
+        write(packed, download(urls, md5=_MD5[name], unpack=gzip.decompress, place=place))
+    return packed
+
+
+def _read_idx(path: Path, *, dims: int) -> Tensor:
+    try:
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: need an undamaged gzip file, got {error}: {_again(path)}") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}): make it readable or remove it") from error
+    header = 4 * (1 + dims)
+    if len(content) < header:
+        raise UserError(f"{path}: need a header of {header} bytes, got {len(content)} bytes: {_again(path)}")
+    magic, *shape = struct.unpack(f">{1 + dims}I", content[:header])
+    if magic != 0x0800 + dims:  # 0x08: unsigned bytes
+        raise UserError(f"{path}: need magic number {0x0800 + dims}, got {magic}: {_again(path)}")
+    size = math.prod(shape)
+    if not size or len(content) - header != size:
+        raise UserError(
+            f"{path}: need {' x '.join(map(str, shape))} > 0 bytes after the header, got {len(content) - header}: "
+            f"{_again(path)}"
+        )
+    return torch.from_numpy(np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape).copy())
+
+
+def _again(path: Path) -> str:
+    return f"delete {path.name} so that it is fetched again"

@@ -1,0 +1,48 @@
+"""A fully connected network."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from intrinsic.errors import UserError
+
+
+class MLP(nn.Module):
+    """Flatten, then `depth` hidden layers of `width` with ReLU and dropout, then the linear `head`.
+
+    Inputs (n, *input_shape), outputs (n, num_outputs). Weights are Kaiming-normal for ReLU from torch's global
+    random state, biases zero. depth=2, width=200 on (1, 28, 28) with 10 outputs has 199,210 parameters.
+
+    Raises:
+        UserError: unless depth, width, num_outputs and the sides of input_shape are integers >= 1 and 0 <= dropout < 1.
+
+    Source: He et al. 2015, arXiv:1502.01852 (initialisation); Li et al. 2018, arXiv:1804.08838 (the network).
+    """
+
+    def __init__(self, input_shape: Sequence[int], num_outputs: int, *, depth: int, width: int, dropout: float) -> None:
+        super().__init__()
+        counts = {"depth": depth, "width": width, "num_outputs": num_outputs}
+        for name, value in (*counts.items(), *(("each side of input_shape", side) for side in input_shape)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise UserError(f"MLP: need {name} to be an integer >= 1, got {value!r}")
+        if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+            raise UserError(f"MLP: need 0 <= dropout < 1, got dropout={dropout!r}")
+        sizes = [math.prod(input_shape)] + [width] * depth
+        self.hidden = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(sizes))
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(width, num_outputs)
+        for name, parameter in self.named_parameters():
+            if name.endswith("bias"):
+                nn.init.zeros_(parameter)
+            else:
+                nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map inputs (n, *input_shape) to outputs (n, num_outputs)."""
+        x = inputs.flatten(1)
+        for layer in self.hidden:
+            x = self.dropout(functional.relu(layer(x)))
+        return self.head(x)

@@ -1,0 +1,113 @@
+"""A small vision transformer."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from intrinsic.errors import UserError
+
+_STD = 0.02  # of the initial class token, positions and head
+
+
+class ViT(nn.Module):
+    """Patches of `patch` x `patch` pixels and a class token through `depth` pre-norm blocks, then LayerNorm and `head`.
+
+    Inputs (n, channels, height, width), outputs (n, num_outputs) read from the class token. The MLP in a block is
+    4 `width` wide; attention has linear maps of its own for query, key, value and output. Linear maps start
+    Xavier-uniform with zero biases, class token, positions and head N(0, 0.02^2), from torch's global random state.
+
+    Raises:
+        UserError: unless all sizes are integers >= 1, input_shape has three, `patch` divides height and width, `heads`
+            divides `width`, and 0 <= dropout < 1.
+
+    Source: Dosovitskiy et al. 2021, arXiv:2010.11929, equations 1-4. We start the head near zero, they at zero.
+    """
+
+    def __init__(
+        self,
+        input_shape: Sequence[int],
+        num_outputs: int,
+        *,
+        patch: int,
+        width: int,
+        depth: int,
+        heads: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        counts = {"patch": patch, "width": width, "depth": depth, "heads": heads, "num_outputs": num_outputs}
+        for name, value in (*counts.items(), *(("each side of input_shape", side) for side in input_shape)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise UserError(f"ViT: need {name} to be an integer >= 1, got {value!r}")
+        if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+            raise UserError(f"ViT: need 0 <= dropout < 1, got dropout={dropout!r}")
+        if len(input_shape) != 3 or input_shape[1] % patch or input_shape[2] % patch:
+            raise UserError(
+                f"ViT: need images (channels, height, width) with sides divisible by patch={patch}, got "
+                f"{tuple(input_shape)}: take another patch or model=mlp"
+            )
+        if width % heads:
+            raise UserError(f"ViT: need width divisible by heads, got width={width}, heads={heads}")
+        channels, rows, columns = input_shape[0], input_shape[1] // patch, input_shape[2] // patch
+        self.embedding = nn.Conv2d(channels, width, patch, stride=patch)
+        self.token = nn.Parameter(torch.empty(width))
+        self.positions = nn.Parameter(torch.empty(1 + rows * columns, width))
+        self.dropout = nn.Dropout(dropout)
+        self.blocks = nn.Sequential(*(_Block(width, heads, dropout) for _ in range(depth)))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, num_outputs)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.xavier_uniform_(module.weight.data.flatten(1))  # a view: writes into the weight
+                assert module.bias is not None
+                nn.init.zeros_(module.bias)
+        for tensor in (self.token, self.positions, self.head.weight):
+            nn.init.normal_(tensor, std=_STD)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map images (n, channels, height, width) to outputs (n, num_outputs)."""
+        patches = self.embedding(inputs).flatten(2).transpose(1, 2)  # (n, patches, width)
+        token = self.token.expand(len(inputs), 1, -1)
+        x = self.dropout(torch.cat([token, patches], dim=1) + self.positions)
+        return self.head(self.norm(self.blocks(x)[:, 0]))
+
+
+class _Block(nn.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x)), with dropout on both branches."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width)
+        self.attention = _Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width)
+        self.up = nn.Linear(width, 4 * width)
+        self.down = nn.Linear(4 * width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, tokens, width) to the same shape."""
+        x = x + self.dropout(self.attention(self.norm1(x)))
+        return x + self.dropout(self.down(self.dropout(functional.gelu(self.up(self.norm2(x))))))
+
+
+class _Attention(nn.Module):
+    """softmax(Q K^T / sqrt(width / heads)) V for each head, then `output`."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, tokens, width) to the same shape."""
+        query, key, value = (
+            layer(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (n, heads, tokens, width / heads)
+            for layer in (self.query, self.key, self.value)
+        )
+        mixed = functional.scaled_dot_product_attention(query, key, value)
+        return self.output(mixed.transpose(1, 2).flatten(2))

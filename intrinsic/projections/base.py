@@ -1,0 +1,125 @@
+"""The contract of a projection: x = P z, its adjoint, and a fingerprint of P."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor, nn
+
+from intrinsic.errors import UserError
+
+
+class Projection(nn.Module, ABC):
+    """A fixed random matrix P (full_dim, dim) with columns of unit norm, drawn from `seed`.
+
+    A subclass draws P in its constructor, into non-persistent buffers, and says how to multiply by it: `matvec` and
+    `rmatvec`. Both run without autograd; `forward` and `adjoint` are their differentiable faces, each the gradient of
+    the other. Leading axes of z and g are replicas.
+
+    Args:
+        dim: d, the number of coordinates.
+        full_dim: D, the number of weights they move.
+        seed: P is a function of (dim, full_dim, seed) and the subclass's own options, on every device.
+
+    Raises:
+        UserError: unless 0 < dim <= full_dim, or if P does not fit into memory.
+    """
+
+    dim: int
+    full_dim: int
+    seed: int
+    nbytes: int
+
+    def __init__(self, dim: int, full_dim: int, *, seed: int) -> None:
+        super().__init__()
+        if isinstance(dim, bool) or not isinstance(dim, Integral):
+            raise UserError(f"need an integer dim, got dim={dim!r}")
+        if not 0 < dim <= full_dim:
+            raise UserError(f"need 0 < dim <= full_dim, got dim={dim}, full_dim={full_dim}")
+        self.dim, self.full_dim, self.seed = int(dim), int(full_dim), seed
+        self.nbytes = self.plan(self.dim, self.full_dim)
+        free = psutil.virtual_memory().available
+        if self.nbytes > free:
+            raise UserError(
+                f"projection {type(self).__name__} needs {self.nbytes / 1e9:.1f} GB for dim={dim}, full_dim={full_dim}; "
+                f"{free / 1e9:.1f} GB are free: take projection=onehot ({9 * full_dim / 1e9:.1g} GB) or a smaller dim"
+            )
+
+    @staticmethod
+    @abstractmethod
+    def plan(dim: int, full_dim: int) -> int:
+        """The bytes that P will occupy, known before anything is allocated."""
+
+    @abstractmethod
+    def matvec(self, z: Tensor) -> Tensor:
+        """P z: (..., dim) -> (..., full_dim)."""
+
+    @abstractmethod
+    def rmatvec(self, g: Tensor) -> Tensor:
+        """P^T g: (..., full_dim) -> (..., dim)."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map coordinates (..., dim) to an offset (..., full_dim), differentiably."""
+        return _multiply(z, self, self.dim, False)
+
+    def adjoint(self, g: Tensor) -> Tensor:
+        """Map a gradient (..., full_dim) to coordinates (..., dim), differentiably."""
+        return _multiply(g, self, self.full_dim, True)
+
+    def fingerprint(self) -> str:
+        """A hash of P: equal for equal matrices, on every device; 16 hexadecimal digits."""
+        digest = hashlib.sha256(f"{type(self).__name__} {self.dim} {self.full_dim}".encode())
+        for name, buffer in sorted(self.named_buffers()):
+            array = buffer.detach().cpu().contiguous().numpy()
+            digest.update(f" {name} {array.dtype.newbyteorder('<')} {array.shape} ".encode())
+            digest.update(array.data)
+        return digest.hexdigest()[:16]
+
+    def _store(self, name: str, array: np.ndarray) -> None:
+        """Keep `array` as a buffer that moves with the module and stays out of its state dict."""
+        self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(array)), persistent=False)
+
+    def extra_repr(self) -> str:
+        """What `print(projection)` shows inside the parentheses."""
+        return f"dim={self.dim}, full_dim={self.full_dim}, seed={self.seed}"
+
+
+def index_dtype(count: int) -> type[np.int32] | type[np.int64]:
+    """The narrowest integer that can index `count` things."""
+    return np.int32 if count < 2**31 else np.int64
+
+
+def _multiply(x: Tensor, projection: Projection, size: int, transposed: bool) -> Tensor:
+    if x.shape[-1] != size:
+        raise ValueError(f"need a last axis of {size}, got shape {tuple(x.shape)}")
+    return _Multiply.apply(x, projection, transposed)
+
+
+class _Multiply(torch.autograd.Function):
+    """x -> P x or P^T x, whose derivative is the other one: works to any order and under vmap."""
+
+    @staticmethod
+    def forward(x: Tensor, projection: Projection, transposed: bool) -> Tensor:
+        return projection.rmatvec(x) if transposed else projection.matvec(x)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Projection, bool], output: Tensor) -> None:
+        _, ctx.projection, ctx.transposed = inputs
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        return _Multiply.apply(grads[0], ctx.projection, not ctx.transposed), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Tensor:
+        return _Multiply.apply(tangents[0], ctx.projection, ctx.transposed)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], x: Tensor, projection: Projection, transposed: bool) -> Any:
+        axis = in_dims[0]
+        assert axis is not None  # vmap calls this rule only if a tensor argument is batched
+        return _Multiply.apply(x.movedim(axis, 0), projection, transposed), 0

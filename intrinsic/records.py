@@ -1,0 +1,82 @@
+"""One run = one folder = one record, written atomically."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from intrinsic.errors import UserError
+
+FORMAT = 1
+NAME = "record.json"
+# what does not change a run's numbers: where things lie, where they run and who is told
+INCIDENTAL = frozenset({"output", "study", "data_dir", "logger", "device", "threads", "checkpoint_seconds"})
+
+
+def run_id(config: Mapping[str, Any]) -> str:
+    """A hash of a resolved config less `INCIDENTAL` keys, at any depth: 12 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(_essential(config), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _essential(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {key: _essential(value) for key, value in node.items() if key not in INCIDENTAL}
+    if isinstance(node, list | tuple):
+        return [_essential(value) for value in node]
+    return node
+
+
+def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` fill a temporary file beside `path`, then rename it: a kill leaves the old file or the new one.
+
+    Raises:
+        UserError: if the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}; choose another folder with output=") from None
+    finally:
+        if temporary.parent.is_dir():
+            temporary.unlink(missing_ok=True)
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write `folder`/record.json."""
+    text = json.dumps({"format": FORMAT, **record}, indent=1, allow_nan=False)
+    write_atomically(folder / NAME, lambda path: path.write_text(text + "\n"))
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """The record of a run's folder, None if there is none yet.
+
+    Raises:
+        UserError: if it is not a record, or of another format.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    try:
+        record: dict[str, Any] = json.loads(path.read_text())
+        found = record["format"]
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise UserError(f"{path} is no record ({error}): delete it to run again") from None
+    if found != FORMAT:
+        raise UserError(f"{path} has format {found}, need {FORMAT}: delete it to run again")
+    return record
+
+
+def plain_numbers(node: Any) -> Any:
+    """Replace numbers that JSON cannot hold (NaN, infinity) by None, at any depth."""
+    if isinstance(node, float) and (node != node or node in (float("inf"), float("-inf"))):
+        return None
+    if isinstance(node, Mapping):
+        return {key: plain_numbers(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [plain_numbers(value) for value in node]
+    return node

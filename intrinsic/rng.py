@@ -1,0 +1,79 @@
+"""Seeds and counter-based random streams: the same bits on every device, thread count and chunk size."""
+
+import hashlib
+
+import numpy as np
+from scipy.special import ndtri
+
+from intrinsic.errors import UserError
+
+# Multipliers and Weyl constants of Philox4x32 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
+_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_W0, _W1 = 0x9E3779B9, 0xBB67AE85
+_LOW = np.uint64(0xFFFFFFFF)
+_SHIFT = np.uint64(32)
+_CHUNK = 1 << 15  # counters per pass: the working set stays in cache; the result does not depend on it
+
+
+def fan_out(seed: int, *purpose: str | int) -> int:
+    """Derive an independent seed in [0, 2**63) from `seed` for a named purpose, such as ("epoch", 3).
+
+    Raises:
+        UserError: unless `seed` is an integer >= 0.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise UserError(f"need an integer seed >= 0, got seed={seed!r}")
+    digest = hashlib.sha256("/".join(map(str, (seed, *purpose))).encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+def bits(seed: int, count: int, *, lane: int = 0, start: int = 0) -> np.ndarray:
+    """Random words number `start` ... `start + count - 1` of one lane of the stream of `seed`: (count,) uint32.
+
+    Word i is output i % 4 of Philox4x32-10 at the 128-bit counter (i // 4, lane) with `seed` as its 64-bit key, so that
+    any part of the stream can be drawn alone and in any order. A matrix has one lane for each of its columns.
+    """
+    first, last = start // 4, -(-(start + count) // 4)
+    words = np.empty((last - first, 4), dtype=np.uint32)
+    for low in range(first, last, _CHUNK):
+        high = min(low + _CHUNK, last)
+        words[low - first : high - first] = _philox(seed, lane, low, high)
+    return words.reshape(-1)[start - 4 * first : start - 4 * first + count]
+
+
+def _philox(seed: int, lane: int, low: int, high: int) -> np.ndarray:
+    counter = np.arange(low, high, dtype=np.uint64)
+    x0, x1 = counter & _LOW, counter >> _SHIFT
+    x2, x3 = np.full_like(counter, lane & 0xFFFFFFFF), np.full_like(counter, lane >> 32)
+    k0, k1 = seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF
+    for _ in range(10):
+        p0, p1 = x0 * _M0, x2 * _M1
+        x0, x1, x2, x3 = (p1 >> _SHIFT) ^ x1 ^ np.uint64(k0), p1 & _LOW, (p0 >> _SHIFT) ^ x3 ^ np.uint64(k1), p0 & _LOW
+        k0, k1 = (k0 + _W0) & 0xFFFFFFFF, (k1 + _W1) & 0xFFFFFFFF
+    return np.stack([x0, x1, x2, x3], axis=1).astype(np.uint32)
+
+
+def uniforms(seed: int, count: int, *, lane: int = 0, start: int = 0) -> np.ndarray:
+    """Uniform numbers in (0, 1), the midpoints of 2**32 equal cells: (count,) float64."""
+    return (bits(seed, count, lane=lane, start=start) + 0.5) / 2.0**32
+
+
+def normals(seed: int, count: int, *, lane: int = 0) -> np.ndarray:
+    """Standard normal numbers by inversion of `uniforms`, within +- 6.4: (count,) float64."""
+    return ndtri(uniforms(seed, count, lane=lane))
+
+
+def signs(seed: int, count: int, *, lane: int = 0) -> np.ndarray:
+    """Fair signs -1 and +1, 32 of them from each random word, lowest bit first: (count,) int8."""
+    words = bits(seed, -(-count // 32), lane=lane).astype("<u4")
+    return np.unpackbits(words.view(np.uint8), bitorder="little")[:count].astype(np.int8) * 2 - 1
+
+
+def keys(seed: int, count: int) -> np.ndarray:
+    """Random 64-bit sort keys; their argsort is a random permutation: (count,) uint64."""
+    return bits(seed, 2 * count).astype("<u4").view(np.uint64)
+
+
+def permutation(seed: int, count: int) -> np.ndarray:
+    """A uniformly random permutation of 0 ... count - 1: (count,) int64."""
+    return np.argsort(keys(seed, count), kind="stable")

@@ -1,0 +1,28 @@
+"""The contract of a space: which numbers may move."""
+
+from abc import ABC, abstractmethod
+
+from torch import nn
+
+
+class Space(ABC):
+    """Names the coordinates theta_D of a model, wiring itself into the model where it needs modules of its own.
+
+    At the coordinates' initial values the model's output is exactly what it was.
+    """
+
+    @abstractmethod
+    def wire(self, model: nn.Module, *, seed: int) -> dict[str, nn.Parameter]:
+        """Change the model in place, if need be, and return its coordinates by name, each tied weight once.
+
+        Raises:
+            UserError: if the space does not fit the model, which is then as it was.
+        """
+
+    def unwire(self, model: nn.Module) -> None:
+        """Undo `wire`: the model is as it was. Nothing to do where `wire` swaps no modules."""
+        return
+
+    def merge(self, model: nn.Module) -> None:
+        """Fold the space's own modules into the model's weights. Nothing to do where there are none."""
+        return

@@ -1,0 +1,34 @@
+"""The last layer alone."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from intrinsic.errors import UserError
+from intrinsic.inject import find_head, under
+from intrinsic.spaces.base import Space
+
+
+@dataclass(frozen=True)
+class Head(Space):
+    """The parameters of the head on a frozen backbone (feature extraction).
+
+    Args:
+        name: the head's module name. None: a child called head, classifier, score, lm_head or fc, else the last
+            nn.Linear.
+    """
+
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str | None):
+            raise UserError(f"need name as the name of a module or null, got name={self.name}")
+
+    def wire(self, model: nn.Module, *, seed: int) -> dict[str, nn.Parameter]:
+        """The head's parameters."""
+        head = find_head(model) if self.name is None else self.name
+        found = {name: parameter for name, parameter in model.named_parameters() if under(name, head)}
+        if not found:
+            modules = ", ".join(name for name, _ in model.named_children())
+            raise UserError(f"space head: no parameters under {head!r}; modules: {modules}")
+        return found

@@ -1,0 +1,19 @@
+"""Compose the config and run it: `python run.py [choice=name ...] [key=value ...] [-m]`."""
+
+import hydra
+from omegaconf import DictConfig
+
+from experiments.cli import one_line_errors
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+def main(cfg: DictConfig) -> dict[str, object]:
+    """Run one configuration, unless its record is there already."""
+    from experiments.job import run_job
+
+    return run_job(cfg)
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main()

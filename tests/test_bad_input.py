@@ -1,0 +1,475 @@
+"""Every bad input ends in one line that names rule, value and remedy, with exit status 2, and leaves nothing behind."""
+
+import gzip
+import re
+import runpy
+import shlex
+import shutil
+import struct
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+import torch
+from hydra.core.global_hydra import GlobalHydra
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import nn
+
+import intrinsic
+from intrinsic import checkpoint
+from intrinsic.checkpoint import read_tensors, write_tensors
+
+RUN = Path(__file__).parent.parent / "run.py"
+LISTED = r"(did you mean '\w+'\?|need one of [\w, ]+|there is none)$"
+
+# a command (epochs=1, and one epoch of pretraining), and what its line must say
+COMMANDS = [
+    # methods and their knobs
+    ("rank=0", "need an integer rank >= 1, got rank=0"),
+    ("rank=abc", "need an integer rank >= 1, got rank=abc"),
+    ("rank=2.5", "need an integer rank >= 1, got rank=2.5"),
+    ("rank=null", "need an integer rank >= 1, got rank=None"),
+    ("space.alpha=0", "need alpha > 0, got alpha=0"),
+    ("space.rslora=abc", "need rslora to be true or false, got rslora=abc"),
+    ("method=subspace dim=-1", "need 0 < dim <= full_dim, got dim=-1, full_dim=26122"),
+    ("method=subspace dim=0", "need 0 < dim <= full_dim, got dim=0"),
+    ("method=subspace dim=abc", "need an integer dim, got dim='abc'"),
+    ("method=subspace dim=26123", "need 0 < dim <= full_dim, got dim=26123, full_dim=26122"),
+    ("method=subspace rank=4", "rank is no knob of method=subspace: it belongs to space=lora"),
+    ("method=lora dim=3", "dim is no knob of method=lora: it belongs to .*projection=fastfood"),
+    ("method=full rank=1", "rank is no knob of method=full: it belongs to space=lora"),
+    ("method=full +rank=1", r"cannot take \+rank=1: keys can be set, not added or removed"),
+    ("method=subspace granularity=xyz", "need granularity=global, tensor or block, got granularity=xyz"),
+    ("method=subspace granularity=block dim=2", "needs a coordinate for each of 6 tensors, got dim=2"),
+    ("method=said dim=2", "scales=layer takes 3 of dim: need a larger dim, got dim=2"),
+    ("method=said dim=abc", "need an integer dim, got dim='abc'"),
+    ("method=subspace projection.entries=foo", "need entries=gaussian or entries=signs, got entries=foo"),
+    ("head=xyz", "need head=project, train or freeze, got head=xyz"),
+    ("space.targets=hidden.7", r"targets='hidden.7' matches no Linear .* of MLP: did you mean 'hidden.1'\?"),
+    ("space.targets=\"'('\"", r"'\(' is no regular expression: missing \)"),
+    ("space.targets=[]", "targets is empty: name at least one module, or use all-linear"),
+    ("space.targets=5", "need targets as a name or a list of names, or all-linear, got targets=5"),
+    ("method=head space.name=foo", "no parameters under 'foo'; modules: hidden, dropout, head"),
+    ("method=head space.name=5", "need name as the name of a module or null, got name=5"),
+    ("method=subspace space.select=foo", "select='foo' matches no parameter: the nearest name is 'hidden.1.weight'"),
+    ("method=subspace space.select=5", "need select as a regular expression or null, got select=5"),
+    ("dataset=toy model=sums method=bitfit init=scratch", "needs biases, Sums has none: use space=lora"),
+    # names that do not exist
+    ("dataset=mnistt", r"there is no dataset=mnistt: did you mean 'mnist'\?"),
+    ("method=subspce", r"there is no method=subspce: did you mean 'subspace'\?"),
+    ("model=resnet", r"there is no model=resnet: did you mean 'resnet20'\?"),
+    ("method=subspace projection=fastfod", r"there is no projection=fastfod: did you mean 'fastfood'\?"),
+    ("optim=adma", r"there is no optim=adma: did you mean 'adam'\?"),
+    ("experiment=lenet_mnist", f"there is no experiment=lenet_mnist: {LISTED.replace('w', 'w/')}"),
+    (
+        "experiment=nobody2000/lenet_mnist",
+        f"there is no experiment=nobody2000/lenet_mnist: {LISTED.replace('w', 'w/')}",
+    ),
+    ("method=", "there is no method=: need one of bitfit, full, head, lora"),
+    ("method=null", "need a name for each of dataset, .* method, .* got method=null$"),
+    ("sed=1", r"there is no key 'sed' in this configuration: did you mean 'seed'\?"),
+    ("dataset.rotat=90", r"there is no key 'dataset.rotat' in this configuration: did you mean 'rotate'\?"),
+    ("++foo=1", r"cannot take \+\+foo=1: keys can be set, not added or removed; python run.py --help lists them"),
+    ("~lr", "cannot take ~lr: keys can be set, not added or removed"),
+    ("rank=${foo}", "Interpolation key 'foo' not found full_key: rank"),
+    # what is no override
+    ("rank=[1", r"no viable alternative at input '\[1'"),
+    ("rank", "Error parsing override 'rank' missing EQUAL"),
+    ("=3", "need a name for each of dataset, .* got =3$"),
+    ("rank=1,2", r"Ambiguous value for argument 'rank=1,2'.* add --multirun"),
+    ("--foo", "unrecognized arguments: --foo: .* python run.py --help lists all"),
+    ("-m rank=interval(1,3)", "BasicSweeper does not support sweep type : INTERVAL_SWEEP"),
+    ("-m rank=1,2 foo=3", "there is no key 'foo' in this configuration: need one of batch_size, "),
+    # code named by a config
+    ("model._target_=os.system", "_target_=os.system is refused: need a name in intrinsic, experiments, torch.optim"),
+    ("model._target_=builtins.eval", "_target_=builtins.eval is refused: need a name in intrinsic"),
+    ("model._target_=subprocess.run", "_target_=subprocess.run is refused: need a name in intrinsic"),
+    ("model._target_=intrinsic.records.os.remove", "there is no module intrinsic.records.os"),
+    ("model._target_=experiments.job.os.system", "there is no module experiments.job.os"),
+    ("model._target_=intrinsic.models.mlp.pairwise", "mlp.pairwise is refused: intrinsic.models.mlp defines MLP"),
+    ("model._target_=intrinsic.models.mlp.MPL", "mlp.MPL is refused: intrinsic.models.mlp defines MLP"),
+    ("model._target_=intrinsic.models.nope.MLP", "there is no module intrinsic.models.nope"),
+    ("model._partial_=false", r"MLP cannot be called yet \(missing .* 'input_shape'\): need _partial_=true"),
+    ("+model.foo=1", r"intrinsic.models.mlp.MLP has no argument 'foo': did you mean 'dropout'\?"),
+    ("+space.foo=1", "intrinsic.spaces.lora.LoRA has no argument 'foo'"),
+    ("+subspace.foo=1", "intrinsic.subspace.Subspace has no argument 'foo'"),
+    # numbers
+    ("epochs=0", "need epochs to be an integer >= 1, got epochs=0"),
+    ("epochs=abc", "need epochs to be an integer >= 1, got epochs=abc"),
+    ("batch_size=0", "need batch_size to be an integer >= 1, got batch_size=0"),
+    ("patience=0", "need patience to be an integer >= 1, got patience=0"),
+    ("l2_weights=-1", "need l2_weights to be a number >= 0, got l2_weights=-1"),
+    ("seed=-1", "need an integer seed >= 0, got seed=-1"),
+    ("seed=abc", "need an integer seed >= 0, got seed='abc'"),
+    ("lr=-1", r"Adam\(lr=-1, .* is refused: Invalid learning rate: -1"),
+    ("lr=abc", r"Adam\(lr='abc', .* is refused: .* instances of 'float' and 'str'"),
+    ("optim.betas=[2,3]", r"Adam\(.*betas=\[2, 3\].* is refused: Invalid beta parameter at index 0: 2"),
+    ("optim.betas=[0.9]", r"Adam\(.*betas=\[0.9\].* is refused: list index out of range"),
+    ("optim=sgd optim.momentum=-1", r"SGD\(.*momentum=-1.* is refused: Invalid momentum value: -1"),
+    ("schedule=cosine schedule.T_max=0", "CosineAnnealingLR cannot take a step with {'T_max': 0}: .* by zero"),
+    ("schedule=linear schedule.start_factor=5", r"LinearLR\(start_factor=5, .* is refused: Starting .* less or equal"),
+    ("init.source.epochs=0", "need epochs to be an integer >= 1, got epochs=0"),
+    ("init.source=5", "need init.source as keys, with keys of a dataset among them, got init.source=5"),
+    # datasets and models that do not fit
+    ("dataset.rotate=abc", "need rotate as a finite number of degrees, got rotate='abc'"),
+    ("dataset.fraction=0", "need 0 < fraction <= 1, got fraction=0"),
+    ("dataset=toy model=sums method=subspace", "needs a dataset with the knob rotate, .* use init=scratch"),
+    ("model=lenet", r"LeNet: need images .* of at least 16 x 16 pixels, got \(1, 8, 8\): take model=mlp"),
+    ("model=vit model.patch=3", r"ViT: need images .* divisible by patch=3, got \(1, 8, 8\): take another patch"),
+    ("model.width=abc", "MLP: need width to be an integer >= 1, got 'abc'"),
+    # what does not change a run's id: under another study, or the finished run would be skipped
+    ("study=fresh device=nonsense", r"device=nonsense cannot be used \(.*\): use device=auto"),
+    ("study=fresh device=meta", r"device=meta cannot be used \(.*\): use device=auto"),
+    ("study=fresh device=null", "need device to be auto, cpu, cuda or .*, got device=None"),
+    ("study=fresh threads=0", "need threads to be an integer >= 1 or null, got threads=0"),
+    ("study=fresh checkpoint_seconds=abc", "need checkpoint_seconds to be a number >= 0, got checkpoint_seconds=abc"),
+    ("study=fresh logger=wandb logger.mode=xyz", "need logger.mode=online, offline, .*, got logger.mode=xyz"),
+    ("study=fresh logger=wandb logger.mode=online", "W&B refuses .*mode=online: No API key configured"),
+    ("study=fresh logger=wandb logger.mode=offline logger.project=[1]", r"W&B refuses project=\[1\] .* valid string"),
+    # folders
+    ("study=../x", "need a folder as output and a plain name as study, got .*study=../x"),
+    ("study=null", "need a folder as output and a plain name as study, got .*study=None"),
+    ("output=null", "need a folder as output and a plain name as study, got output=None"),
+]
+
+
+@pytest.fixture(autouse=True)
+def surroundings(tmp_path, monkeypatch):
+    def no_network(*_args, **_kwargs):
+        raise urllib.error.URLError("no network in tests")
+
+    monkeypatch.setattr(urllib.request, "urlopen", no_network)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))  # no key of W&B
+    for name in ("HYDRA_FULL_ERROR", "INTRINSIC_SWEEP", "WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.setenv(name, "")  # noted, so that what the program sets is undone
+        monkeypatch.delenv(name)
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+
+
+@pytest.fixture(scope="session")
+def output(tmp_path_factory):
+    """A folder of outputs that pretrained models are kept in."""
+    return tmp_path_factory.mktemp("outputs")
+
+
+def words(command, output):
+    given = shlex.split(command)
+    usual = [f"output={output}", "epochs=1", *([] if "init=" in command else ["init.source.epochs=1"])]
+    options = [word for word in given if word.startswith("-")]
+    return [str(RUN), *options, *usual, *(word for word in given if word not in options)]
+
+
+@pytest.fixture
+def program(output, monkeypatch, capsys):
+    """Runs a command in this process: exit status, standard output, standard error."""
+
+    def run(command, output=output):
+        monkeypatch.setattr(sys, "argv", words(command, output))
+        GlobalHydra.instance().clear()
+        monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+        capsys.readouterr()
+        status = 0
+        try:
+            runpy.run_path(str(RUN), run_name="__main__")
+        except SystemExit as stop:
+            status = stop.code
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def refused(output, program, tmp_path):
+    """Checks that a command ends as it must."""
+
+    def check(command, match, output=output):
+        before = files(output)
+        status, _, err = program(command, output)
+        assert_one_line(err, match)
+        assert status == 2
+        assert files(output) == before
+        assert not list((tmp_path / "cwd").iterdir())
+
+    return check
+
+
+def assert_one_line(err, match):
+    assert err.endswith("\n")
+    (line,) = err.splitlines()
+    assert line.startswith("error: ")
+    assert re.search(match, line), line
+
+
+def files(folder):
+    """The files in a folder with their contents, less what Hydra notes about a sweep."""
+    paths = [path for path in Path(folder).rglob("*") if path.is_file() and path.name != "multirun.yaml"]
+    return {path: path.read_bytes() for path in paths}
+
+
+@pytest.mark.parametrize(("command", "match"), COMMANDS, ids=[command for command, _ in COMMANDS])
+def test_bad_command(refused, command, match):
+    refused(command, match)
+
+
+@pytest.mark.parametrize("command", ["rank=0", "dataset=mnistt", "--foo", "-m rank=1 =3"])
+def test_a_process_ends_as_this_one_does(program, output, command):
+    done = subprocess.run([sys.executable, *words(command, output)], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout, done.stderr) == program(command)
+    assert_one_line(done.stderr, "")
+    assert done.returncode == 2
+
+
+def test_a_sweep_goes_on_after_a_bad_run(program, tmp_path, output):
+    shutil.copytree(output / ".pretrained", tmp_path / "out" / ".pretrained", dirs_exist_ok=True) if (
+        output / ".pretrained"
+    ).is_dir() else None
+    status, out, err = program("-m rank=0,1", tmp_path / "out")
+    assert status == 1
+    assert "Traceback" not in err
+    lines = [line for line in err.splitlines() if not line.startswith("pretrained on")]
+    assert len(lines) == 1
+    assert re.search(r"\[1/2, .* left\] +error: need an integer rank >= 1, got rank=0$", lines[0])
+    assert re.search(r"\[2/2, .* left\] +lora rank=1 seed=0 .* accuracy", out)
+    assert len(list((tmp_path / "out").rglob("record.json"))) == 1
+
+
+@pytest.mark.parametrize("command", ["", "-m rank=0,1"])
+def test_output_that_cannot_be_written(refused, tmp_path, command):
+    (tmp_path / "file").write_text("kept")
+    refused(command, f"cannot (use|write into) {tmp_path}/file.* choose another folder", tmp_path / "file" / "out")
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_memory_that_cannot_suffice(refused, program, monkeypatch):
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1_000_000))
+    command = "study=memory method=subspace dim=3000 projection="
+    refused(command + "dense", "Dense needs .* GB for dim=3000, full_dim=26122, .* are free: use projection=onehot")
+    status, _, _ = program(command + "onehot")
+    assert status == 0  # the named one fits
+
+
+# files
+
+
+def idx(shape, *, magic=None, cut=0):
+    content = struct.pack(f">{1 + len(shape)}I", magic or 0x0800 + len(shape), *shape) + bytes(
+        torch.Size(shape).numel()
+    )
+    return content[: len(content) - cut]
+
+
+MNIST = {
+    "train-images-idx3-ubyte": idx((60, 28, 28)),
+    "train-labels-idx1-ubyte": idx((60,)),
+    "t10k-images-idx3-ubyte": idx((20, 28, 28)),
+    "t10k-labels-idx1-ubyte": idx((20,)),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "match"),
+    [
+        (
+            "train-images-idx3-ubyte",
+            idx((60, 28, 28), cut=1),
+            "need 60 x 28 x 28 > 0 bytes .* got 47039: delete train-",
+        ),
+        ("train-images-idx3-ubyte", idx((60, 28, 28), magic=7), "need magic number 2051, got 7: delete train-images"),
+        ("train-labels-idx1-ubyte", idx((59,)), "need a label for each of 60 images, got 59: delete train-labels"),
+        ("t10k-images-idx3-ubyte.gz", gzip.compress(idx((20, 28, 28)))[:-9], "need an undamaged gzip file, .*: delete"),
+    ],
+)
+def test_damaged_mnist(refused, tmp_path, name, content, match):
+    folder = tmp_path / "data" / "mnist"
+    folder.mkdir(parents=True)
+    for each, good in MNIST.items():
+        if each != name.removesuffix(".gz"):
+            (folder / each).write_bytes(good)
+    (folder / name).write_bytes(content)
+    refused(f"dataset=mnist init=scratch data_dir={tmp_path}/data", f"{folder / name}: {match}")
+
+
+def test_absent_data_without_a_network(refused, tmp_path):
+    match = f"cannot download .*no network.*: put train-images-.* into {tmp_path}/data/mnist yourself"
+    refused(f"dataset=mnist init=scratch data_dir={tmp_path}/data", match)
+    assert not files(tmp_path / "data")
+
+
+def test_damaged_cifar10(refused, tmp_path):
+    folder = tmp_path / "data" / "cifar-10-batches-bin"
+    folder.mkdir(parents=True)
+    for name in (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"):
+        (folder / name).write_bytes(bytes(4 * 3073))
+    (folder / "data_batch_3.bin").write_bytes(bytes(3074))
+    match = "data_batch_3.bin: need records of 3073 bytes, at least one, got 3074 bytes: delete data_batch_3.bin"
+    refused(f"dataset=cifar10 init=scratch data_dir={tmp_path}/data", match)
+
+
+def test_damaged_pretrained_model(refused, program, tmp_path):
+    assert program("", tmp_path / "out")[0] == 0
+    (path,) = (tmp_path / "out" / ".pretrained").iterdir()
+    path.write_bytes(path.read_bytes()[:-50])
+    refused("seed=1", f"{path} is damaged or no safetensors file: .*; delete it to pretrain again", tmp_path / "out")
+
+
+@pytest.fixture
+def finished(program, tmp_path):
+    """The folder of a finished run of `init=scratch`."""
+    assert program("init=scratch", tmp_path / "out")[0] == 0
+    (record,) = (tmp_path / "out").rglob("record.json")
+    return record.parent
+
+
+@pytest.mark.parametrize("content", ["", '{"format": 1, "stat', "[]", '{"format": 99}'])
+def test_damaged_record(refused, tmp_path, finished, content):
+    (finished / "record.json").write_text(content)
+    match = f"{finished}/record.json (is no record .*|has format 99, need 1): delete it to run again"
+    refused("init=scratch", match, tmp_path / "out")
+
+
+def test_damaged_state(refused, program, tmp_path, finished):
+    (finished / "record.json").unlink()
+    state = finished / "state.safetensors"
+    again = "; delete it to start this run again"
+    state.write_bytes(b"damaged")
+    refused("init=scratch", f"{state} is damaged or no safetensors file: .*{again}", tmp_path / "out")
+    save_file({"weight": torch.zeros(3)}, state)
+    refused("init=scratch", f"{state} was not written by intrinsic{again}", tmp_path / "out")
+    shutil.copy(finished / "trained.safetensors", state)
+    refused("init=scratch", f"{state} is no checkpoint of a run{again}", tmp_path / "out")
+    tensors, metadata = read_tensors(state)
+    foreign = {"fingerprint": "0", "history": [], "seconds": 0, "optimizer": {}}
+    write_tensors(state, tensors, metadata | foreign)
+    refused("init=scratch", f"{state} belongs to another model{again}", tmp_path / "out")
+    state.unlink()
+    assert program("init=scratch", tmp_path / "out")[0] == 0
+
+
+# checkpoints of the library
+
+
+def network(width=8, seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(4, width), nn.Linear(width, 3))
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "run.safetensors"
+    net = intrinsic.Subspace(network(), space=intrinsic.LoRA(rank=2), projection=intrinsic.Dense, dim=5)
+    intrinsic.save(net, path)
+    return path
+
+
+def change_recipe(path, **changes):
+    tensors, metadata = read_tensors(path)
+    write_tensors(path, tensors, metadata | {"recipe": metadata["recipe"] | changes})
+
+
+def absent(path):
+    path.unlink()
+
+
+def damaged(path):
+    path.write_bytes(path.read_bytes()[:-3])
+
+
+def no_safetensors(path):
+    path.write_text("a pickle, or a picture")
+
+
+def of_another_program(path):
+    save_file({"weight": torch.zeros(3)}, path)
+
+
+def with_strange_metadata(path):
+    save_file({"weight": torch.zeros(3)}, path, {"intrinsic": "3"})
+
+
+def without_recipe(path):
+    write_tensors(path, {"z": torch.zeros(5)}, {"fingerprint": "0"})
+
+
+def with_another_space(path):
+    change_recipe(path, space="system")
+
+
+def with_another_projection(path):
+    change_recipe(path, projection="Subspace")
+
+
+def with_another_option(path):
+    change_recipe(path, space_options={"rank": 2, "colour": "red"})
+
+
+def with_another_rank(path):
+    change_recipe(path, space_options={"rank": 0})
+
+
+def with_other_tensors(path):
+    _, metadata = read_tensors(path)
+    write_tensors(path, {"z": torch.zeros(4)}, metadata)
+
+
+def untouched(path):
+    return
+
+
+@pytest.mark.parametrize(
+    ("change", "model", "match"),
+    [
+        (absent, network(), "there is no file .*run.safetensors"),
+        (damaged, network(), "run.safetensors is damaged or no safetensors file: "),
+        (no_safetensors, network(), "run.safetensors is damaged or no safetensors file: "),
+        (of_another_program, network(), "run.safetensors was not written by intrinsic"),
+        (with_strange_metadata, network(), "run.safetensors was not written by intrinsic"),
+        (without_recipe, network(), "run.safetensors was not written by intrinsic.save"),
+        (with_another_space, network(), "system is no space of this library: make the Subspace yourself and load"),
+        (with_another_projection, network(), "Subspace is no projection of this library: make the Subspace yourself"),
+        (with_another_option, network(), "has a recipe that this version cannot read: .*'colour'"),
+        (with_another_rank, network(), "need an integer rank >= 1, got rank=0"),
+        (with_other_tensors, network(), r"belongs to another model: it holds {'z': \(4,\)}"),
+        (untouched, network(seed=1), "belongs to another model or seed: its fingerprint is [0-9a-f]+, here it is"),
+        (untouched, network(width=9), "belongs to another model or seed: its fingerprint is"),
+        (untouched, nn.Sequential(nn.Linear(4, 3)), "matches no Linear"),
+    ],
+)
+def test_bad_checkpoint(saved, change, model, match):
+    change(saved)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(intrinsic.UserError, match=match) as caught:
+        intrinsic.load(model, saved)
+    assert "\n" not in str(caught.value)
+    assert before.keys() == model.state_dict().keys()  # the model is as it was
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_checkpoint_of_another_seed(saved):
+    options = {"space": intrinsic.LoRA(rank=2), "projection": intrinsic.Dense, "dim": 5}
+    net = intrinsic.Subspace(network(), **options, seed=1)
+    with pytest.raises(intrinsic.UserError, match="belongs to another model or seed"):
+        intrinsic.load(net, saved)
+    intrinsic.load(intrinsic.Subspace(network(), **options, seed=0), saved)
+
+
+def test_checkpoint_that_cannot_be_written(saved, tmp_path, monkeypatch):
+    net = intrinsic.load(network(), saved)
+    (tmp_path / "file").touch()
+    before = files(tmp_path)
+    with pytest.raises(intrinsic.UserError, match=r"cannot write .*file/run: .*; choose another folder"):
+        intrinsic.save(net, tmp_path / "file" / "run")
+
+    def disk_is_full(*_args, **_kwargs):
+        raise SafetensorError("I/O error: No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", disk_is_full)
+    with pytest.raises(intrinsic.UserError, match=r"cannot write .*run.safetensors: .*No space left on device; choose"):
+        intrinsic.save(net, saved)
+    assert files(tmp_path) == before
