@@ -24,8 +24,9 @@ def one_line_errors() -> Iterator[None]:
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         yield
         return
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises instead of printing its own several lines
-    usual, ArgumentParser.error = ArgumentParser.error, _refuse  # type: ignore[method-assign]  # and its parser too
+    # so that Hydra and its parser of options raise instead of printing several lines of their own
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    usual, ArgumentParser.error = ArgumentParser.error, _refuse  # type: ignore[method-assign,assignment]
     try:
         yield
     except (UserError, HydraException, OmegaConfBaseException) as error:

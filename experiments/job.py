@@ -50,8 +50,9 @@ def run_job(cfg: DictConfig) -> dict[str, Any]:
 
 def _resolve(cfg: DictConfig) -> dict[str, Any]:
     """The config as plain values, with the keys that it declares and no others."""
-    overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
-    for override in map(str, overrides):
+    given = HydraConfig.get().overrides.task
+    overrides: list[str] = OmegaConf.to_container(given, resolve=False)  # type: ignore[assignment]
+    for override in overrides:
         if re.match(r"~|\+[^.=@/]+=", override):  # +space.name=value may stay: `build` knows the names
             raise UserError(
                 f"cannot take {override}: keys can be set, not added or removed; python run.py --help lists them"

@@ -6,8 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-import experiments.train as runs
 from experiments.build import build
+from experiments.environment import choose_device
+from experiments.model import make_model
+from experiments.progress import Progress
 from intrinsic import rng
 from intrinsic.checkpoint import read_tensors, write_tensors
 from intrinsic.data.task import Task
@@ -49,8 +51,8 @@ def _pretrain(recipe: dict[str, Any], target: Task, path: Path, config: dict[str
             f"the source task has inputs {task.input_shape} and {task.num_outputs} outputs, the run's task "
             f"{target.input_shape} and {target.num_outputs}: change init.source.dataset"
         )
-    device = runs.choose_device(config["device"])
-    net = Subspace(runs.make_model(recipe, task, recipe["seed"]).to(device))
+    device = choose_device(config["device"])
+    net = Subspace(make_model(recipe, task, recipe["seed"]).to(device))
     epochs = fit(
         net,
         task.to(device),
@@ -59,7 +61,10 @@ def _pretrain(recipe: dict[str, Any], target: Task, path: Path, config: dict[str
         batch_size=recipe["batch_size"],
         seed=rng.fan_out(recipe["seed"], "training"),
     )
-    *_, last = epochs
+    print("pretraining on the source task", file=sys.stderr)
+    with Progress(recipe["epochs"], task.metric) as progress:
+        for last in epochs:
+            progress.show(last)
     if last.diverged:
         raise UserError(f"pretraining diverged in epoch {last.epoch}: lower init.source.optim.lr")
     write_tensors(path, net.model.state_dict(), {"recipe": recipe, "validation": last.validation})

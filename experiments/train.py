@@ -1,22 +1,18 @@
 """One run from its resolved config to its record."""
 
 import contextlib
-import os
-import platform
-import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
-from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from experiments.build import COMPLAINTS, build
+from experiments.environment import choose_device, environment, peak_memory_bytes, set_threads
+from experiments.model import make_model
 from experiments.pretrain import pretrained
 from experiments.progress import Progress
 from experiments.state import RunState
@@ -72,11 +68,11 @@ def train(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         **_scores(state.history),
         "numbers": {**net.count(), "stored_bytes": (folder / "trained.safetensors").stat().st_size},
         "seconds": state.seconds(),
-        "peak_memory_bytes": _peak_memory(device),
+        "peak_memory_bytes": peak_memory_bytes(device),
         "fingerprint": net.fingerprint(),
         "error": None,
         "started_at": started,
-        "environment": _environment(device),
+        "environment": environment(device),
         "config": config,
     }
     record = plain_numbers(record)
@@ -95,14 +91,6 @@ def make_net(config: dict[str, Any], task: Task, device: torch.device) -> Subspa
         model.load_state_dict(pretrained(config, task))
     net: Subspace = wrap(model.to(device), space=space, projection=projection, head=config["head"], seed=seed)
     return net
-
-
-def make_model(config: dict[str, Any], task: Task, seed: int) -> nn.Module:
-    """The model for a task, at random weights from `seed`; the global random state stays as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(rng.fan_out(seed, "init"))
-        model: nn.Module = build(config["model"])(task.input_shape, task.num_outputs)
-    return model
 
 
 def make_schedule(config: dict[str, Any]) -> Callable[[Optimizer], LRScheduler] | None:
@@ -126,33 +114,6 @@ def make_schedule(config: dict[str, Any]) -> Callable[[Optimizer], LRScheduler] 
     return schedule
 
 
-def choose_device(name: str) -> torch.device:
-    """The device of that name; "auto" is a GPU where there is one.
-
-    Raises:
-        UserError: if torch does not know it or cannot use it.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not isinstance(name, str):
-        raise UserError(f"need device to be auto, cpu, cuda or another name that torch knows, got device={name}")
-    try:
-        one = torch.ones(1, device=name)
-        one.item()  # the meta device can make tensors, but no numbers
-        return one.device
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"device={name} cannot be used ({str(error).splitlines()[0]}): use device=auto") from None
-
-
-def set_threads(threads: int | None) -> None:
-    """Let torch use so many CPU threads; None: as many as it chose."""
-    if threads is None:
-        return
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise UserError(f"need threads to be an integer >= 1 or null, got threads={threads}")
-    torch.set_num_threads(threads)
-
-
 def _scores(history: list[Epoch]) -> dict[str, Any]:
     """The last epoch, the best one on validation data, and the course of training."""
     best = [epoch for epoch in history if epoch.best] or history
@@ -170,41 +131,3 @@ def _logger(config: dict[str, Any], folder: Path) -> Iterator[Any]:
         return
     with build(config["logger"])(config=config, folder=folder) as logger:
         yield logger.log
-
-
-def _peak_memory(device: torch.device) -> int:
-    """Bytes: allocated on the GPU in this run, else resident in this process so far."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    info = psutil.Process().memory_info()
-    peak: int = getattr(info, "peak_wset", info.rss)  # Windows knows the peak itself
-    with contextlib.suppress(ImportError):
-        import resource
-
-        unit = 1 if platform.system() == "Darwin" else 1024
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return peak
-
-
-def _environment(device: torch.device) -> dict[str, Any]:
-    return {
-        "intrinsic": version("intrinsic"),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": version("numpy"),
-        "platform": platform.platform(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
-        "threads": torch.get_num_threads(),
-        "commit": _commit(),
-    }
-
-
-def _commit() -> str | None:
-    """The commit of this code, with + if the files differ from it; None outside a git checkout."""
-    here = Path(__file__).parent
-    command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"]
-    try:
-        done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=10, env={**os.environ})  # noqa: S603
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None

@@ -33,7 +33,8 @@ def load(model: nn.Module, path: str | Path) -> Subspace:
     your own.
 
     Raises:
-        UserError: if the file is none of ours, or belongs to another model, seed or projection.
+        UserError: if the file is none of ours, or belongs to another model, seed or projection; `model` is then wired
+            as it was.
     """
     tensors, metadata = read_tensors(Path(path))
     if not {"recipe", "fingerprint"} <= metadata.keys():
@@ -42,13 +43,15 @@ def load(model: nn.Module, path: str | Path) -> Subspace:
         net = model if isinstance(model, Subspace) else _rebuild(model, metadata["recipe"])
     except (KeyError, TypeError) as error:
         raise UserError(f"{path} has a recipe that this version cannot read: {error}") from None
-    found = net.fingerprint()
-    if found != metadata["fingerprint"]:
-        net.space.unwire(net.model)
-        raise UserError(
-            f"{path} belongs to another model or seed: its fingerprint is {metadata['fingerprint']}, here it is {found}"
-        )
-    load_trained(net, tensors, path)
+    try:
+        found, stored = net.fingerprint(), metadata["fingerprint"]
+        if found != stored:
+            raise UserError(f"{path} belongs to another model or seed: its fingerprint is {stored}, here it is {found}")
+        load_trained(net, tensors, path)
+    except UserError:
+        if net is not model:
+            net.space.unwire(net.model)
+        raise
     return net
 
 
@@ -97,9 +100,20 @@ def load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], values: dic
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-    """Write a safetensors file atomically, its metadata as one JSON text."""
+    """Write a safetensors file atomically, its metadata as one JSON text.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, lambda p: save_file(contiguous, p, {"intrinsic": json.dumps(metadata)}))
+
+    def write(temporary: Path) -> None:
+        try:
+            save_file(contiguous, temporary, {"intrinsic": json.dumps(metadata)})
+        except SafetensorError as error:  # safetensors' OSError: a full disk
+            raise OSError(str(error)) from None
+
+    write_atomically(path, write)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

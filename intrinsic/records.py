@@ -63,7 +63,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         record: dict[str, Any] = json.loads(path.read_text())
-        found = record["format"]
+        found, _ = record["format"], record["status"]
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise UserError(f"{path} is no record ({error}): delete it to run again") from None
     if found != FORMAT:

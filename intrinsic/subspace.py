@@ -74,7 +74,7 @@ class Subspace(nn.Module):
             self.dim = self.full_dim if dim is None and self._identity else dim
             self._layer_of, projected = self._count_scales(scales)
             projection_ = self._draw(projected)
-        except (UserError, MemoryError):
+        except Exception:
             self.space.unwire(model)
             raise
         for name, parameter in model.named_parameters():

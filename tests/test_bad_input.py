@@ -26,6 +26,7 @@ from intrinsic import checkpoint
 from intrinsic.checkpoint import read_tensors, write_tensors
 
 RUN = Path(__file__).parent.parent / "run.py"
+QUICK = "init=scratch dataset.fraction=0.1"
 LISTED = r"(did you mean '\w+'\?|need one of [\w, ]+|there is none)$"
 
 # a command (epochs=1, and one epoch of pretraining), and what its line must say
@@ -34,13 +35,11 @@ COMMANDS = [
     ("rank=0", "need an integer rank >= 1, got rank=0"),
     ("rank=abc", "need an integer rank >= 1, got rank=abc"),
     ("rank=2.5", "need an integer rank >= 1, got rank=2.5"),
-    ("rank=null", "need an integer rank >= 1, got rank=None"),
-    ("space.alpha=0", "need alpha > 0, got alpha=0"),
     ("space.rslora=abc", "need rslora to be true or false, got rslora=abc"),
-    ("method=subspace dim=-1", "need 0 < dim <= full_dim, got dim=-1, full_dim=26122"),
+    ("method=subspace dim=-1", "need 0 < dim <= full_dim, got dim=-1, full_dim=[0-9]+"),
     ("method=subspace dim=0", "need 0 < dim <= full_dim, got dim=0"),
     ("method=subspace dim=abc", "need an integer dim, got dim='abc'"),
-    ("method=subspace dim=26123", "need 0 < dim <= full_dim, got dim=26123, full_dim=26122"),
+    ("method=subspace dim=99999999", "need 0 < dim <= full_dim, got dim=99999999, full_dim=[0-9]+"),
     ("method=subspace rank=4", "rank is no knob of method=subspace: it belongs to space=lora"),
     ("method=lora dim=3", "dim is no knob of method=lora: it belongs to .*projection=fastfood"),
     ("method=full rank=1", "rank is no knob of method=full: it belongs to space=lora"),
@@ -49,15 +48,12 @@ COMMANDS = [
     ("method=subspace granularity=block dim=2", "needs a coordinate for each of 6 tensors, got dim=2"),
     ("method=said dim=2", "scales=layer takes 3 of dim: need a larger dim, got dim=2"),
     ("method=said dim=abc", "need an integer dim, got dim='abc'"),
-    ("method=subspace projection.entries=foo", "need entries=gaussian or entries=signs, got entries=foo"),
     ("head=xyz", "need head=project, train or freeze, got head=xyz"),
     ("space.targets=hidden.7", r"targets='hidden.7' matches no Linear .* of MLP: did you mean 'hidden.1'\?"),
     ("space.targets=\"'('\"", r"'\(' is no regular expression: missing \)"),
     ("space.targets=[]", "targets is empty: name at least one module, or use all-linear"),
     ("space.targets=5", "need targets as a name or a list of names, or all-linear, got targets=5"),
-    ("method=head space.name=foo", "no parameters under 'foo'; modules: hidden, dropout, head"),
     ("method=head space.name=5", "need name as the name of a module or null, got name=5"),
-    ("method=subspace space.select=foo", "select='foo' matches no parameter: the nearest name is 'hidden.1.weight'"),
     ("method=subspace space.select=5", "need select as a regular expression or null, got select=5"),
     ("dataset=toy model=sums method=bitfit init=scratch", "needs biases, Sums has none: use space=lora"),
     # names that do not exist
@@ -71,7 +67,6 @@ COMMANDS = [
         "experiment=nobody2000/lenet_mnist",
         f"there is no experiment=nobody2000/lenet_mnist: {LISTED.replace('w', 'w/')}",
     ),
-    ("method=", "there is no method=: need one of bitfit, full, head, lora"),
     ("method=null", "need a name for each of dataset, .* method, .* got method=null$"),
     ("sed=1", r"there is no key 'sed' in this configuration: did you mean 'seed'\?"),
     ("dataset.rotat=90", r"there is no key 'dataset.rotat' in this configuration: did you mean 'rotate'\?"),
@@ -111,10 +106,7 @@ COMMANDS = [
     ("lr=abc", r"Adam\(lr='abc', .* is refused: .* instances of 'float' and 'str'"),
     ("optim.betas=[2,3]", r"Adam\(.*betas=\[2, 3\].* is refused: Invalid beta parameter at index 0: 2"),
     ("optim.betas=[0.9]", r"Adam\(.*betas=\[0.9\].* is refused: list index out of range"),
-    ("optim=sgd optim.momentum=-1", r"SGD\(.*momentum=-1.* is refused: Invalid momentum value: -1"),
     ("schedule=cosine schedule.T_max=0", "CosineAnnealingLR cannot take a step with {'T_max': 0}: .* by zero"),
-    ("schedule=linear schedule.start_factor=5", r"LinearLR\(start_factor=5, .* is refused: Starting .* less or equal"),
-    ("init.source.epochs=0", "need epochs to be an integer >= 1, got epochs=0"),
     ("init.source=5", "need init.source as keys, with keys of a dataset among them, got init.source=5"),
     # datasets and models that do not fit
     ("dataset.rotate=abc", "need rotate as a finite number of degrees, got rotate='abc'"),
@@ -122,7 +114,6 @@ COMMANDS = [
     ("dataset=toy model=sums method=subspace", "needs a dataset with the knob rotate, .* use init=scratch"),
     ("model=lenet", r"LeNet: need images .* of at least 16 x 16 pixels, got \(1, 8, 8\): take model=mlp"),
     ("model=vit model.patch=3", r"ViT: need images .* divisible by patch=3, got \(1, 8, 8\): take another patch"),
-    ("model.width=abc", "MLP: need width to be an integer >= 1, got 'abc'"),
     # what does not change a run's id: under another study, or the finished run would be skipped
     ("study=fresh device=nonsense", r"device=nonsense cannot be used \(.*\): use device=auto"),
     ("study=fresh device=meta", r"device=meta cannot be used \(.*\): use device=auto"),
@@ -146,17 +137,18 @@ def surroundings(tmp_path, monkeypatch):
 
     monkeypatch.setattr(urllib.request, "urlopen", no_network)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))  # no key of W&B
-    for name in ("HYDRA_FULL_ERROR", "INTRINSIC_SWEEP", "WANDB_API_KEY", "WANDB_MODE"):
-        monkeypatch.setenv(name, "")  # noted, so that what the program sets is undone
-        monkeypatch.delenv(name)
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
     (tmp_path / "cwd").mkdir()
     monkeypatch.chdir(tmp_path / "cwd")
 
 
 @pytest.fixture(scope="session")
 def output(tmp_path_factory):
-    """A folder of outputs that pretrained models are kept in."""
-    return tmp_path_factory.mktemp("outputs")
+    """A folder of outputs with a pretrained model, so that no bad run begins with making one."""
+    folder = tmp_path_factory.mktemp("outputs")
+    assert run("", folder) == 0
+    return folder
 
 
 def words(command, output):
@@ -166,23 +158,30 @@ def words(command, output):
     return [str(RUN), *options, *usual, *(word for word in given if word not in options)]
 
 
-@pytest.fixture
-def program(output, monkeypatch, capsys):
-    """Runs a command in this process: exit status, standard output, standard error."""
-
-    def run(command, output=output):
-        monkeypatch.setattr(sys, "argv", words(command, output))
-        GlobalHydra.instance().clear()
-        monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-        capsys.readouterr()
-        status = 0
+def run(command, output):
+    """The exit status of a command, run in this process."""
+    GlobalHydra.instance().clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", words(command, output))
+        for name in ("HYDRA_FULL_ERROR", "INTRINSIC_SWEEP"):
+            patch.setenv(name, "")  # noted, so that what the program sets is undone
+            patch.delenv(name)
         try:
             runpy.run_path(str(RUN), run_name="__main__")
         except SystemExit as stop:
-            status = stop.code
-        return status, *capsys.readouterr()
+            return stop.code
+    return 0
 
-    return run
+
+@pytest.fixture
+def program(output, capsys):
+    """Runs a command: exit status, standard output, standard error."""
+
+    def call(command, output=output):
+        capsys.readouterr()
+        return run(command, output), *capsys.readouterr()
+
+    return call
 
 
 @pytest.fixture
@@ -218,7 +217,7 @@ def test_bad_command(refused, command, match):
     refused(command, match)
 
 
-@pytest.mark.parametrize("command", ["rank=0", "dataset=mnistt", "--foo", "-m rank=1 =3"])
+@pytest.mark.parametrize("command", ["rank=0", "dataset=mnistt", "--foo"])
 def test_a_process_ends_as_this_one_does(program, output, command):
     done = subprocess.run([sys.executable, *words(command, output)], capture_output=True, text=True, timeout=100)
     assert (done.returncode, done.stdout, done.stderr) == program(command)
@@ -226,18 +225,13 @@ def test_a_process_ends_as_this_one_does(program, output, command):
     assert done.returncode == 2
 
 
-def test_a_sweep_goes_on_after_a_bad_run(program, tmp_path, output):
-    shutil.copytree(output / ".pretrained", tmp_path / "out" / ".pretrained", dirs_exist_ok=True) if (
-        output / ".pretrained"
-    ).is_dir() else None
-    status, out, err = program("-m rank=0,1", tmp_path / "out")
+def test_a_sweep_goes_on_after_a_bad_run(program, output):
+    status, out, err = program(f"-m study=sweep {QUICK} rank=0,1")
     assert status == 1
-    assert "Traceback" not in err
-    lines = [line for line in err.splitlines() if not line.startswith("pretrained on")]
-    assert len(lines) == 1
-    assert re.search(r"\[1/2, .* left\] +error: need an integer rank >= 1, got rank=0$", lines[0])
+    assert re.fullmatch(r"\[1/2, .* left\] +error: need an integer rank >= 1, got rank=0\n", err)
     assert re.search(r"\[2/2, .* left\] +lora rank=1 seed=0 .* accuracy", out)
-    assert len(list((tmp_path / "out").rglob("record.json"))) == 1
+    assert re.search(r"0 .* error: need an integer rank >= 1, got rank=0\s*\n *1 .* finished", out)
+    assert sorted(path.name for path in files(output / "sweep")) == ["record.json", "trained.safetensors"]
 
 
 @pytest.mark.parametrize("command", ["", "-m rank=0,1"])
@@ -249,8 +243,8 @@ def test_output_that_cannot_be_written(refused, tmp_path, command):
 
 def test_memory_that_cannot_suffice(refused, program, monkeypatch):
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1_000_000))
-    command = "study=memory method=subspace dim=3000 projection="
-    refused(command + "dense", "Dense needs .* GB for dim=3000, full_dim=26122, .* are free: use projection=onehot")
+    command = f"study=memory {QUICK} method=subspace dim=3000 projection="
+    refused(command + "dense", "Dense needs .* GB for dim=3000, full_dim=[0-9]+.* are free: .*projection=onehot")
     status, _, _ = program(command + "onehot")
     assert status == 0  # the named one fits
 
@@ -312,8 +306,8 @@ def test_damaged_cifar10(refused, tmp_path):
     refused(f"dataset=cifar10 init=scratch data_dir={tmp_path}/data", match)
 
 
-def test_damaged_pretrained_model(refused, program, tmp_path):
-    assert program("", tmp_path / "out")[0] == 0
+def test_damaged_pretrained_model(refused, output, tmp_path):
+    shutil.copytree(output / ".pretrained", tmp_path / "out" / ".pretrained")
     (path,) = (tmp_path / "out" / ".pretrained").iterdir()
     path.write_bytes(path.read_bytes()[:-50])
     refused("seed=1", f"{path} is damaged or no safetensors file: .*; delete it to pretrain again", tmp_path / "out")
@@ -321,8 +315,8 @@ def test_damaged_pretrained_model(refused, program, tmp_path):
 
 @pytest.fixture
 def finished(program, tmp_path):
-    """The folder of a finished run of `init=scratch`."""
-    assert program("init=scratch", tmp_path / "out")[0] == 0
+    """The folder of a finished run of `QUICK`."""
+    assert program(QUICK, tmp_path / "out")[0] == 0
     (record,) = (tmp_path / "out").rglob("record.json")
     return record.parent
 
@@ -331,7 +325,7 @@ def finished(program, tmp_path):
 def test_damaged_record(refused, tmp_path, finished, content):
     (finished / "record.json").write_text(content)
     match = f"{finished}/record.json (is no record .*|has format 99, need 1): delete it to run again"
-    refused("init=scratch", match, tmp_path / "out")
+    refused(QUICK, match, tmp_path / "out")
 
 
 def test_damaged_state(refused, program, tmp_path, finished):
@@ -339,17 +333,17 @@ def test_damaged_state(refused, program, tmp_path, finished):
     state = finished / "state.safetensors"
     again = "; delete it to start this run again"
     state.write_bytes(b"damaged")
-    refused("init=scratch", f"{state} is damaged or no safetensors file: .*{again}", tmp_path / "out")
+    refused(QUICK, f"{state} is damaged or no safetensors file: .*{again}", tmp_path / "out")
     save_file({"weight": torch.zeros(3)}, state)
-    refused("init=scratch", f"{state} was not written by intrinsic{again}", tmp_path / "out")
+    refused(QUICK, f"{state} was not written by intrinsic{again}", tmp_path / "out")
     shutil.copy(finished / "trained.safetensors", state)
-    refused("init=scratch", f"{state} is no checkpoint of a run{again}", tmp_path / "out")
+    refused(QUICK, f"{state} is no checkpoint of a run{again}", tmp_path / "out")
     tensors, metadata = read_tensors(state)
     foreign = {"fingerprint": "0", "history": [], "seconds": 0, "optimizer": {}}
     write_tensors(state, tensors, metadata | foreign)
-    refused("init=scratch", f"{state} belongs to another model{again}", tmp_path / "out")
+    refused(QUICK, f"{state} belongs to another model{again}", tmp_path / "out")
     state.unlink()
-    assert program("init=scratch", tmp_path / "out")[0] == 0
+    assert program(QUICK, tmp_path / "out")[0] == 0
 
 
 # checkpoints of the library

@@ -42,10 +42,11 @@ class Projection(nn.Module, ABC):
             raise UserError(f"need 0 < dim <= full_dim, got dim={dim}, full_dim={full_dim}")
         self.dim, self.full_dim, self.seed = int(dim), int(full_dim), seed
         self.nbytes = self.plan(self.dim, self.full_dim)
+        self._fingerprint: str | None = None
         free = psutil.virtual_memory().available
         if self.nbytes > free:
             raise UserError(
-                f"projection {type(self).__name__} needs {self.nbytes / 1e9:.1f} GB for dim={dim}, full_dim={full_dim}; "
+                f"{type(self).__name__} needs {self.nbytes / 1e9:.1f} GB for dim={dim}, full_dim={full_dim}; "
                 f"{free / 1e9:.1f} GB are free: take projection=onehot ({9 * full_dim / 1e9:.1g} GB) or a smaller dim"
             )
 
@@ -71,7 +72,12 @@ class Projection(nn.Module, ABC):
         return _multiply(g, self, self.full_dim, True)
 
     def fingerprint(self) -> str:
-        """A hash of P: equal for equal matrices, on every device; 16 hexadecimal digits."""
+        """A hash of P: equal for equal matrices, on every device; 16 hexadecimal digits. Computed once."""
+        if self._fingerprint is None:
+            self._fingerprint = self._hash()
+        return self._fingerprint
+
+    def _hash(self) -> str:
         digest = hashlib.sha256(f"{type(self).__name__} {self.dim} {self.full_dim}".encode())
         for name, buffer in sorted(self.named_buffers()):
             array = buffer.detach().cpu().contiguous().numpy()

@@ -1,0 +1,26 @@
+"""What many test files need: the repository's own configs, composed as the program composes them."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+
+
+def names(group):
+    """The choices of a config group: the cases of its contract test."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def composed(*overrides):
+    """The resolved config of `python run.py <overrides>`."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
+
+
+@pytest.fixture
+def config():
+    """Compose a config from overrides."""
+    return composed
