@@ -16,7 +16,7 @@ from intrinsic.projections.stacked import Stacked
 # awkward sizes: one coordinate, as many as weights, neither a power of two, a cut last block
 SIZES = [(1, 1), (1, 7), (5, 5), (30, 333), (64, 4096), (100, 4099)]
 RANDOM = [name for name in names("projection") if name != "identity"]
-EXACT = {"identity", "dense", "sparse", "onehot", "kronecker"}  # unit columns to rounding; fastfood: where n divides D
+EXACT = {"identity", "dense", "sparse", "onehot", "kronecker"}  # unit columns to rounding, others in expectation
 
 
 @cache
@@ -53,10 +53,8 @@ def test_gradient_is_the_adjoint(name, dim, full_dim):
     torch.testing.assert_close(projection.adjoint(v), matrix(projection).T @ v)
 
 
-@cases
+@pytest.mark.parametrize(("name", "dim", "full_dim"), [case for case in CASES if case[1] <= 30])
 def test_gradients_to_any_order(name, dim, full_dim):
-    if dim > 30:
-        pytest.skip("finite differences of every coordinate are slow, smaller cases do them")
     projection = make(name, dim, full_dim)
     z = torch.linspace(-1, 1, dim, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda z: projection(z).sin(), z, check_forward_ad=True)
@@ -66,11 +64,11 @@ def test_gradients_to_any_order(name, dim, full_dim):
 @cases
 def test_columns_have_unit_norm(name, dim, full_dim):
     norms = matrix(make(name, dim, full_dim)).norm(dim=0)
-    if name in EXACT or full_dim % (1 << (dim - 1).bit_length()) == 0:
+    if name in EXACT or (name == "fastfood" and full_dim % (1 << (dim - 1).bit_length()) == 0):
         torch.testing.assert_close(norms, torch.ones_like(norms), atol=1e-6, rtol=0)  # entries are rounded to float32
     else:
         draws = [matrix(make(name, dim, full_dim, seed)).norm(dim=0).square().mean() for seed in range(20)]
-        # only the cut last block varies: less than 1 / blocks of the weight, over 20 draws
+        # fastfood: only the cut last block varies, at most half of the weight, by about as much; a mean over 20 draws
         assert abs(torch.stack(draws).mean() - 1) < 0.1
 
 
