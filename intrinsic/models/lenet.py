@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from intrinsic.errors import UserError
+from intrinsic.models.initial import kaiming_normal
 
 _SMALLEST = 16  # pixels a side: the second pooling must leave one
 
@@ -39,11 +40,7 @@ class LeNet(nn.Module):
         self.linear1 = nn.Linear(16 * height * width, 120)
         self.linear2 = nn.Linear(120, 84)
         self.head = nn.Linear(84, num_outputs)
-        for name, parameter in self.named_parameters():
-            if name.endswith("bias"):
-                nn.init.zeros_(parameter)
-            else:
-                nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+        kaiming_normal(self)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map images (n, channels, height, width) to outputs (n, num_outputs)."""

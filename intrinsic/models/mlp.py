@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from intrinsic.errors import UserError
+from intrinsic.models.initial import kaiming_normal
 
 
 class MLP(nn.Module):
@@ -34,11 +35,7 @@ class MLP(nn.Module):
         self.hidden = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(sizes))
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width, num_outputs)
-        for name, parameter in self.named_parameters():
-            if name.endswith("bias"):
-                nn.init.zeros_(parameter)
-            else:
-                nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+        kaiming_normal(self)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map inputs (n, *input_shape) to outputs (n, num_outputs)."""
