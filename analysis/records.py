@@ -148,7 +148,7 @@ def _row(file: Path, split: str, epoch: str) -> dict[str, Any]:
         "projection": need("config.projection._target_", str, "a class").rpartition(".")[2],
         "metric": metric,
         "seed": need("config.seed", int, "a number"),
-        "lr": next((need(f"config.{key}", float, "a number") for key in ("lr", "optim.lr") if key in config), math.nan),
+        "lr": next((need(f"config.{key}", float, "a number") for key in ("optim.lr", "lr") if key in config), math.nan),
         **{name: need(f"config.{name}", int, "a count") if name in config else pd.NA for name in ("rank", "dim")},
         **score,
         "config": config,

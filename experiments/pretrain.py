@@ -18,6 +18,8 @@ from intrinsic.records import run_id
 from intrinsic.subspace import Subspace
 from intrinsic.training import fit
 
+SOURCE = {"dataset", "epochs", "batch_size", "optim", "seed"}  # what a source task is described by
+
 
 def pretrained(config: dict[str, Any], task: Task) -> dict[str, Tensor]:
     """The state dict of the run's model after full training on `config["init"]["source"]`.
@@ -28,6 +30,9 @@ def pretrained(config: dict[str, Any], task: Task) -> dict[str, Tensor]:
     source = config["init"]["source"]
     if not isinstance(source, dict) or not isinstance(source["dataset"], dict):
         raise UserError(f"need init.source as keys, with keys of a dataset among them, got init.source={source}")
+    unknown = (config["init"].keys() - {"source"}) | (source.keys() - SOURCE)
+    if unknown:
+        raise UserError(f"init.source has no key {min(unknown)}: need {', '.join(sorted(SOURCE))}")
     foreign = source["dataset"].keys() - config["dataset"].keys()
     if foreign:
         raise UserError(

@@ -4,6 +4,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 SPLITS = ("validation", "test")
 
@@ -19,13 +20,14 @@ def print_table(overrides: list[dict[str, str]], records: list[dict[str, Any]]) 
     for override, record in zip(overrides, records, strict=True):
         last = record.get("last") or {}
         scores = [(last.get(split) or {}).get(metric) for metric in metrics for split in SPLITS]
-        table.add_row(
+        cells = (
             *(override[key] for key in swept),
             f"{record['numbers']['trained']:,}" if "numbers" in record else "-",
             *("-" if score is None else f"{score:.4f}" for score in scores),
             f"{record['seconds']:.1f}" if "seconds" in record else "-",
             record["status"] if record.get("error") is None else f"{record['status']}: {record['error']}",
         )
+        table.add_row(*map(Text, cells))  # as it stands: a value such as [a] is no markup
     console = Console()
     console = console if console.is_terminal else Console(width=200)  # a file has no margin to wrap at
     console.print(table)

@@ -86,6 +86,8 @@ def make_net(config: dict[str, Any], task: Task, device: torch.device) -> Subspa
     model = make_model(config, task, config["seed"])
     seed = rng.fan_out(config["seed"], "subspace")
     space, projection = build(config["space"]), build(config["projection"])
+    if "granularity" in config and "granularity" not in config["subspace"]:
+        raise UserError("granularity does nothing with projection=identity: take another projection")
     wrap = build({**config["subspace"], "_target_": "intrinsic.subspace.Subspace", "_partial_": True})
     if config["init"]["source"] is not None:
         model.load_state_dict(pretrained(config, task))

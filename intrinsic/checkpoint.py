@@ -33,24 +33,29 @@ def load(model: nn.Module, path: str | Path) -> Subspace:
     your own.
 
     Raises:
-        UserError: if the file is none of ours, or belongs to another model, seed or projection; `model` is then wired
-            as it was.
+        UserError: if the file is none of ours, or belongs to another model, seed or projection; `model` is then as it
+            was.
     """
     tensors, metadata = read_tensors(Path(path))
     if not {"recipe", "fingerprint"} <= metadata.keys():
         raise UserError(f"{path} was not written by intrinsic.save")
+    flags = {name: p.requires_grad for name, p in model.named_parameters()}
     try:
         net = model if isinstance(model, Subspace) else _rebuild(model, metadata["recipe"])
-    except (KeyError, TypeError) as error:
+    except UserError:
+        raise
+    except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
         raise UserError(f"{path} has a recipe that this version cannot read: {error}") from None
     try:
         found, stored = net.fingerprint(), metadata["fingerprint"]
         if found != stored:
             raise UserError(f"{path} belongs to another model or seed: its fingerprint is {stored}, here it is {found}")
         load_trained(net, tensors, path)
-    except UserError:
+    except Exception:
         if net is not model:
             net.space.unwire(net.model)
+            for name, parameter in model.named_parameters():
+                parameter.requires_grad_(flags[name])
         raise
     return net
 
@@ -58,8 +63,9 @@ def load(model: nn.Module, path: str | Path) -> Subspace:
 def trained_state(net: Subspace) -> dict[str, Tensor]:
     """What training changes: the trained parameters and the model's persistent buffers, by name."""
     names = {name for name, _ in net.named_parameters()}
-    frozen = {name for name, _ in nn.Module.named_parameters(net, remove_duplicate=False)} - names
-    return {name: tensor for name, tensor in net.state_dict().items() if name not in frozen}
+    others = {name for name, _ in nn.Module.named_parameters(net, remove_duplicate=False)} - names
+    others |= {name for name in net.state_dict() if name.endswith("_extra_state")}  # the file has its own fingerprint
+    return {name: tensor for name, tensor in net.state_dict().items() if name not in others}
 
 
 def load_trained(net: Subspace, tensors: dict[str, Tensor], path: str | Path) -> None:
@@ -105,7 +111,13 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
     Raises:
         UserError: if it cannot be written.
     """
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    contiguous: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous()
+        # safetensors refuses tensors that share memory, such as the buffers of a layer with two names
+        contiguous[name] = tensor.clone() if tensor.untyped_storage().data_ptr() in seen else tensor
+        seen.add(tensor.untyped_storage().data_ptr())
 
     def write(temporary: Path) -> None:
         try:
@@ -130,7 +142,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise UserError(f"there is no file {path}") from None
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is damaged or no safetensors file: {error}") from None
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, RecursionError):
         raise UserError(f"{path} was not written by intrinsic") from None
 
 

@@ -1,7 +1,5 @@
 """The Walsh-Hadamard transform."""
 
-from functools import cache
-
 import torch
 from torch import Tensor
 
@@ -27,9 +25,16 @@ def hadamard(x: Tensor) -> Tensor:
     return x.reshape(shape)
 
 
-@cache
+_matrices: dict[tuple[int, torch.dtype, torch.device], Tensor] = {}
+
+
 def _matrix(n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    key = n, dtype, device
+    if key in _matrices:
+        return _matrices[key]
     H = torch.ones(1, 1, dtype=dtype, device=device)
     while H.shape[0] < n:
         H = torch.cat([torch.cat([H, H], 1), torch.cat([H, -H], 1)], 0)
+    if type(H) is Tensor:  # not a tracer's stand-in
+        _matrices[key] = H
     return H

@@ -32,6 +32,27 @@ def under(name: str, module: str) -> bool:
     return name == module or name.startswith(module + ".")
 
 
+def head_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The head's parameters by the model's names for them; a tied one may have its name elsewhere."""
+    inside = {id(parameter) for parameter in model.get_submodule(find_head(model)).parameters()}
+    return {name: parameter for name, parameter in model.named_parameters() if id(parameter) in inside}
+
+
+def place_head(
+    model: nn.Module, coordinates: dict[str, nn.Parameter], mode: str | None
+) -> tuple[dict[str, nn.Parameter], set[str]]:
+    """The coordinates with the head put in or left out, and the names of what is trained beside them."""
+    if mode is None:
+        return coordinates, set()
+    if mode not in ("project", "train", "freeze"):
+        raise UserError(f"need head=project, train or freeze, got head={mode}")
+    head = head_parameters(model)
+    if mode == "project":
+        return coordinates | head, set()
+    rest = {name: p for name, p in coordinates.items() if name not in head}
+    return rest, set(head) if mode == "train" else set()
+
+
 def find_targets(
     model: nn.Module, targets: str | Sequence[str], kinds: tuple[type[nn.Module], ...]
 ) -> dict[str, nn.Module]:
@@ -87,6 +108,18 @@ def select_names(names: Sequence[str], pattern: str) -> list[str]:
         near = get_close_matches(pattern, names, n=1, cutoff=0.0) or ["none"]
         raise UserError(f"select={pattern!r} matches no parameter: the nearest name is {near[0]!r}")
     return found
+
+
+def parameter_slots(model: nn.Module) -> dict[int, list[str]]:
+    """By a parameter's id, a name for each place that holds it: several if it is tied.
+
+    A module with two names counts once: `functional_call` would not put its parameters back.
+    """
+    slots: dict[int, list[str]] = {}
+    for prefix, module in model.named_modules():
+        for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
+            slots.setdefault(id(parameter), []).append(f"{prefix}.{name}".lstrip("."))
+    return slots
 
 
 def swap(model: nn.Module, old: nn.Module, new: nn.Module) -> None:

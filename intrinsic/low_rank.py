@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.parametrize import is_parametrized
 
 from intrinsic import rng
 from intrinsic.errors import UserError
@@ -39,6 +40,8 @@ class LowRank(nn.Module):
         try:
             return super().__getattr__(name)
         except AttributeError:
+            if name.startswith("__"):
+                raise  # Python's own protocols, such as __deepcopy__, are about this object
             return getattr(super().__getattr__("base"), name)  # bias, in_features, stride, ...
 
 
@@ -79,7 +82,10 @@ class LowRankConv2d(LowRank):
 
 
 class LowRankEmbedding(LowRank):
-    """nn.Embedding: A (r, tokens) zero, B (width, r) normal: here A is the zero factor, as in LoRA's own code."""
+    """nn.Embedding: A (r, tokens) zero, B (width, r) normal: here A is the zero factor, as in LoRA's own code.
+
+    The padding token has no update, as it has no gradient in the layer.
+    """
 
     def __init__(self, base: nn.Embedding, rank: int, scaling: float, seed: int) -> None:
         width = base.embedding_dim
@@ -88,11 +94,18 @@ class LowRankEmbedding(LowRank):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(...) -> (..., width)."""
-        return self.base(tokens) + self.scaling * F.linear(F.embedding(tokens, self.lora_A.T), self.lora_B)
+        return self.base(tokens) + self.scaling * F.linear(F.embedding(tokens, self._factor().T), self.lora_B)
 
     def delta(self) -> Tensor:
         """S (B A)^T: (tokens, width)."""
-        return self.scaling * (self.lora_B @ self.lora_A).T
+        return self.scaling * (self.lora_B @ self._factor()).T
+
+    def _factor(self) -> Tensor:
+        padding = self.base.padding_idx
+        if padding is None:
+            return self.lora_A
+        assert isinstance(padding, int)
+        return self.lora_A.index_fill(1, torch.tensor(padding, device=self.lora_A.device), 0.0)
 
 
 LAYERS: dict[type[nn.Module], Any] = {
@@ -103,10 +116,22 @@ LAYERS: dict[type[nn.Module], Any] = {
 
 
 def low_rank(base: nn.Module, rank: int, scaling: float, *, seed: int) -> LowRank:
-    """The wrapper for this kind of layer, a subclass of nn.Linear, nn.Conv2d or nn.Embedding."""
-    layer: LowRank = next(wrapper for kind, wrapper in LAYERS.items() if isinstance(base, kind))(
-        base, rank, scaling, seed
-    )
+    """The wrapper for this kind of layer: nn.Linear, nn.Conv2d, nn.Embedding, or a subclass with the same forward.
+
+    Raises:
+        UserError: if the layer computes something else, for which W + s B A would not be its update.
+    """
+    kind, wrapper = next((kind, wrapper) for kind, wrapper in LAYERS.items() if isinstance(base, kind))
+    reasons = {
+        "a forward of its own": type(base).forward is not kind.forward,
+        "a parametrised weight": is_parametrized(base),
+        "hooks before its forward": bool(base._forward_pre_hooks),
+        "a max_norm": getattr(base, "max_norm", None) is not None,
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            raise UserError(f"LoRA cannot update a {type(base).__name__} with {reason}: leave it out of targets")
+    layer: LowRank = wrapper(base, rank, scaling, seed)
     return layer
 
 

@@ -11,21 +11,16 @@ from intrinsic.errors import UserError
 
 FORMAT = 1
 NAME = "record.json"
-# what does not change a run's numbers: where things lie, where they run and who is told
+# top-level knobs that do not change a run's numbers: where things lie, where they run and who is told
 INCIDENTAL = frozenset({"output", "study", "data_dir", "logger", "device", "threads", "checkpoint_seconds"})
 
 
 def run_id(config: Mapping[str, Any]) -> str:
-    """A hash of a resolved config less `INCIDENTAL` keys, at any depth: 12 hexadecimal digits."""
-    return hashlib.sha256(json.dumps(_essential(config), sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _essential(node: Any) -> Any:
-    if isinstance(node, Mapping):
-        return {key: _essential(value) for key, value in node.items() if key not in INCIDENTAL}
-    if isinstance(node, list | tuple):
-        return [_essential(value) for value in node]
-    return node
+    """A hash of a resolved config less `INCIDENTAL` knobs and the dataset's folder: 12 hexadecimal digits."""
+    essential = {key: value for key, value in config.items() if key not in INCIDENTAL}
+    if isinstance(essential.get("dataset"), Mapping):
+        essential["dataset"] = {key: value for key, value in essential["dataset"].items() if key != "data_dir"}
+    return hashlib.sha256(json.dumps(essential, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import reduce
 from numbers import Integral
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from torch.func import functional_call
 
 from intrinsic import rng
 from intrinsic.errors import UserError
-from intrinsic.inject import find_head, under
+from intrinsic.inject import head_parameters, parameter_slots, place_head
 from intrinsic.projections.base import Projection
 from intrinsic.projections.block_diagonal import BlockDiagonal
 from intrinsic.projections.identity import Identity
@@ -28,8 +29,12 @@ class Subspace(nn.Module):
     """A model of which only dim numbers are trained: theta = theta_0 + P z, z = 0 at the start.
 
     An ordinary module around `model`, which it changes in place: the rest is frozen, and `parameters()` yields just the
-    trained numbers. With gradients on, every call computes the weights anew; without, they are computed once and kept
-    until z changes. With the identity projection the space's parameters are trained as they are.
+    trained numbers. P z is computed in every call with gradients on, and kept until z changes without. With the
+    identity projection the space's parameters are trained as they are.
+
+    The weights are put in place for the call alone. What runs the model again in the backward pass, activation
+    checkpointing, would see theta_0: a model that has it switched on (Hugging Face's `gradient_checkpointing`) is
+    refused with any other projection, and a model that calls `torch.utils.checkpoint` by itself must not be used.
 
     Args:
         model: any module.
@@ -66,7 +71,8 @@ class Subspace(nn.Module):
         self._make, self._identity = projection, projection is Identity or getattr(projection, "func", None) is Identity
         coordinates = self.space.wire(model, seed=rng.fan_out(seed, "space"))
         try:
-            coordinates, beside = _place_head(model, coordinates, head)
+            coordinates, beside = place_head(model, coordinates, head)
+            coordinates = {name: p for name, p in coordinates.items() if p.numel()}
             self._names, self._sizes = list(coordinates), [p.numel() for p in coordinates.values()]
             self.full_dim = sum(self._sizes)
             if self.full_dim == 0:
@@ -77,16 +83,20 @@ class Subspace(nn.Module):
         except Exception:
             self.space.unwire(model)
             raise
+        self._trained = beside | set(coordinates) if self._identity else beside
         for name, parameter in model.named_parameters():
-            parameter.requires_grad_(name in beside or (self._identity and name in coordinates))
+            parameter.requires_grad_(name in self._trained)
+        slots = parameter_slots(model)
+        self._slots = {name: slots[id(parameter)] for name, parameter in coordinates.items()}
         first = next(iter(coordinates.values()))
         self.model, self.projection = model, projection_.to(first.device)
         if not self._identity:
-            dtype = torch.promote_types(first.dtype, torch.float32)  # half precision would lose small steps of z
+            # half precision would lose small steps of z
+            dtype = reduce(torch.promote_types, (p.dtype for p in coordinates.values()), torch.float32)
             self.z = nn.Parameter(torch.zeros(projected, dtype=dtype, device=first.device))
         if self._layer_of:
             self.lambdas = nn.Parameter(torch.ones(max(self._layer_of) + 1, dtype=self.z.dtype, device=first.device))
-        self._cache: tuple[list[int], list[Tensor], dict[str, Tensor]] | None = None
+        self._cache: tuple[list[Tensor], list[Tensor]] | None = None  # coordinates and their offsets
 
     def _count_scales(self, scales: str | None) -> tuple[list[int], int]:
         """The layer of each tensor (none without scales), and the number of coordinates left for z."""
@@ -116,33 +126,41 @@ class Subspace(nn.Module):
         """What the model returns, at the weights theta_0 + P z."""
         return self.call(self.weights(), *args, **kwargs)
 
-    def call(self, weights: Mapping[str, Tensor], *args: Any, **kwargs: Any) -> Any:
-        """What the model returns at these weights: those of `weights()`, for code that also needs them itself."""
+    def call(self, weights: Mapping[str, Tensor], /, *args: Any, **kwargs: Any) -> Any:
+        """What the model returns at these weights: those of `weights()`, for code that also needs them itself.
+
+        Raises:
+            UserError: if the model has activation checkpointing switched on, whose second pass would not see them.
+        """
         if self._identity:
             return self.model(*args, **kwargs)
-        return functional_call(self.model, dict(weights), args, kwargs)
+        if self.training and any(getattr(module, "gradient_checkpointing", False) for module in self.model.modules()):
+            raise UserError("activation checkpointing would see theta_0: call model.gradient_checkpointing_disable()")
+        slots = {slot: weight for name, weight in weights.items() for slot in self._slots[name]}
+        return functional_call(self.model, slots, args, kwargs, tie_weights=False)
 
     def weights(self) -> dict[str, Tensor]:
-        """theta_0 + P z by name: differentiable with gradients on; otherwise kept until z or theta_0 changes."""
+        """theta_0 + P z by name: differentiable with gradients on; otherwise P z is kept until z changes."""
         origin = {name: self.model.get_parameter(name) for name in self._names}
         if self._identity:
             return dict(origin)
-        if torch.is_grad_enabled():
-            return self._materialise(origin)
-        versions = [parameter._version for parameter in origin.values()]
-        now = [self.z, self.lambdas] if self._layer_of else [self.z]
-        if self._cache is None or self._cache[0] != versions or not all(map(torch.equal, self._cache[1], now)):
-            self._cache = (versions, [part.clone() for part in now], self._materialise(origin))
-        return self._cache[2]
-
-    def _materialise(self, origin: dict[str, nn.Parameter]) -> dict[str, Tensor]:
-        offsets: tuple[Tensor, ...] = self.projection(self.z).split(self._sizes)
-        if self._layer_of:
-            offsets = tuple(offset * self.lambdas[layer] for offset, layer in zip(offsets, self._layer_of, strict=True))
+        offsets = self._offsets() if torch.is_grad_enabled() else self._kept_offsets()
         return {
             name: theta + offset.view_as(theta).to(theta.dtype)
             for (name, theta), offset in zip(origin.items(), offsets, strict=True)
         }
+
+    def _offsets(self) -> list[Tensor]:
+        offsets = self.projection(self.z).split(self._sizes)
+        if not self._layer_of:
+            return list(offsets)
+        return [offset * self.lambdas[layer] for offset, layer in zip(offsets, self._layer_of, strict=True)]
+
+    def _kept_offsets(self) -> list[Tensor]:
+        now = [self.z, self.lambdas] if self._layer_of else [self.z]
+        if self._cache is None or not all(map(torch.equal, self._cache[0], now)):
+            self._cache = [part.clone() for part in now], self._offsets()
+        return self._cache[1]
 
     def merge(self) -> nn.Module:
         """A copy of the model in its original architecture, with ordinary weights; the subspace stays as it is."""
@@ -152,58 +170,49 @@ class Subspace(nn.Module):
             for name, weight in weights.items():
                 plain.get_parameter(name).copy_(weight)
             self.space.merge(plain)
-        return plain.requires_grad_(True)
+        for parameter in plain.parameters():
+            parameter.requires_grad_(parameter.is_floating_point())
+        return plain
 
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, nn.Parameter]]:
         """The trained parameters only: z and what is trained beside it; frozen weights are in `state_dict()`."""
         for name, parameter in super().named_parameters(prefix, recurse, remove_duplicate):
-            if parameter.requires_grad or not name.removeprefix(prefix + "." * bool(prefix)).startswith("model."):
+            own = name.removeprefix(prefix + "." * bool(prefix))
+            if not own.startswith("model.") or own.removeprefix("model.") in self._trained:
                 yield name, parameter
 
     def count(self) -> dict[str, int]:
         """How many numbers: trained in all, dim of the space, full_dim, and the head's (trained as they are)."""
-        trained = {name.removeprefix("model."): p.numel() for name, p in self.named_parameters()}
         try:
-            head = find_head(self.model)
+            head = head_parameters(self.model)
         except UserError:
-            head = None
-        in_head = sum(size for name, size in trained.items() if head is not None and under(name, head))
+            head = {}
+        trained = list(self.named_parameters())
         assert self.dim is not None
         return {
-            "trained": sum(trained.values()),
+            "trained": sum(p.numel() for _, p in trained),
             "dim": int(self.dim),
             "full_dim": self.full_dim,
-            "head": in_head,
+            "head": sum(p.numel() for name, p in trained if name.removeprefix("model.") in head),
         }
 
     def fingerprint(self) -> str:
         """A hash of P and of every frozen number: equal if the same z means the same model."""
         digest = hashlib.sha256(self.projection.fingerprint().encode())
         for name, parameter in self.model.named_parameters():
-            if not parameter.requires_grad:
+            if name not in self._trained:
                 digest.update(name.encode())
                 digest.update(parameter.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
         return digest.hexdigest()[:16]
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "Subspace":
         self._cache = None
+        before = {name: p.data for name, p in self._parameters.items() if p is not None}  # z and lambdas
         super()._apply(fn, recurse)
+        for name, data in before.items():
+            parameter = self._parameters[name]
+            if parameter is not None and parameter.dtype in (torch.float16, torch.bfloat16):
+                parameter.data = data.to(parameter.device)  # half precision would lose small steps
         return self
-
-
-def _place_head(
-    model: nn.Module, coordinates: dict[str, nn.Parameter], mode: str | None
-) -> tuple[dict[str, nn.Parameter], set[str]]:
-    """The coordinates with the head put in or left out, and the names of what is trained beside them."""
-    if mode is None:
-        return coordinates, set()
-    if mode not in ("project", "train", "freeze"):
-        raise UserError(f"need head=project, train or freeze, got head={mode}")
-    head = find_head(model)
-    parameters = {name: p for name, p in model.named_parameters() if under(name, head)}
-    if mode == "project":
-        return coordinates | parameters, set()
-    rest = {name: p for name, p in coordinates.items() if not under(name, head)}
-    return rest, set(parameters) if mode == "train" else set()

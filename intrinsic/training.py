@@ -138,10 +138,15 @@ def _epochs(
 
 
 def evaluate(net: Subspace, task: Task, split: Split) -> dict[str, float]:
-    """Mean loss and score over a split, in evaluation mode: {"loss": ..., task.metric: ...}."""
+    """Mean loss and score over a split, in evaluation mode: {"loss": ..., task.metric: ...}.
+
+    What a model draws at random there is the same at every call; the global random state is left as it was.
+    """
     net.eval()
     loss, score = 0.0, 0.0
-    with torch.no_grad():
+    device = split.inputs.device
+    with torch.no_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(0)
         weights = net.weights()
         batches = zip(split.inputs.split(EVALUATION_BATCH), split.targets.split(EVALUATION_BATCH), strict=True)
         for inputs, targets in batches:
@@ -171,7 +176,7 @@ def _train(net: Subspace, task: Task, optimizer: Optimizer, batch_size: int, see
 
 
 def _sum_of_squares(weights: dict[str, Tensor]) -> Tensor:
-    return torch.stack([w.square().sum() for w in weights.values() if w.ndim > 1]).sum()
+    return sum((w.square().sum() for w in weights.values() if w.ndim > 1), start=torch.zeros(()))
 
 
 def _scheduler(

@@ -57,6 +57,9 @@ COMMANDS = [
     ("method=subspace space.select=5", "need select as a regular expression or null, got select=5"),
     ("dataset=toy model=sums method=bitfit init=scratch", "needs biases, Sums has none: use space=lora"),
     # names that do not exist
+    ("+init.epochs=1", "init.source has no key epochs: need batch_size, dataset, epochs, optim, seed"),
+    ("+init.source.l2_weights=1", "init.source has no key l2_weights: need batch_size"),
+    ("method=nola projection=identity granularity=block", "granularity does nothing with projection=identity"),
     ("dataset=mnistt", r"there is no dataset=mnistt: did you mean 'mnist'\?"),
     ("method=subspce", r"there is no method=subspce: did you mean 'subspace'\?"),
     ("model=resnet", r"there is no model=resnet: did you mean 'resnet20'\?"),
@@ -287,7 +290,7 @@ def test_damaged_mnist(refused, tmp_path, name, content, match):
         if each != name.removesuffix(".gz"):
             (folder / each).write_bytes(good)
     (folder / name).write_bytes(content)
-    refused(f"dataset=mnist init=scratch data_dir={tmp_path}/data", f"{folder / name}: {match}")
+    refused(f"dataset=mnist dataset.name=other init=scratch data_dir={tmp_path}/data", f"{folder / name}: {match}")
 
 
 def test_absent_data_without_a_network(refused, tmp_path):

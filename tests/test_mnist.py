@@ -15,7 +15,7 @@ from intrinsic.data import mnist as mnist_module
 from intrinsic.data.mnist import mnist
 from intrinsic.errors import UserError
 
-PLAIN = {"rotate": 0, "shuffle_pixels": False, "shuffle_labels": False, "fraction": 1.0, "seed": 0}
+PLAIN = {"name": "synthetic", "rotate": 0, "shuffle_pixels": False, "shuffle_labels": False, "fraction": 1.0, "seed": 0}
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
 
@@ -189,3 +189,12 @@ def test_unwritable_folder(tmp_path, contents, monkeypatch):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"cannot write .*; choose another folder with data_dir"):
         load(tmp_path / "file")
+
+
+def test_other_data_need_a_name_of_their_own(tmp_path, contents):
+    """Else their runs would have the ids of MNIST's."""
+    put(tmp_path, contents)
+    with pytest.raises(UserError, match=r"need the published file, got other data: name them, dataset\.name="):
+        load(tmp_path, name="mnist")
+    with pytest.raises(UserError, match="need a name for the data, such as mnist, got name=None"):
+        load(tmp_path, name=None)

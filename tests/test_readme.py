@@ -43,7 +43,7 @@ def run(clone, *command):
 
 def shape(line):
     """A line without its numbers, which depend on the machine."""
-    return re.sub(r"[\d,.]*\d|[0-9a-f]{12}", "#", " ".join(line.split())).strip()
+    return re.sub(r"\b[0-9a-f]{12}\b|[\d,.]*\d", "#", " ".join(line.split())).strip()
 
 
 def has_mnist():

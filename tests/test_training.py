@@ -153,6 +153,27 @@ def test_evaluation_is_the_mean_over_all_examples():
     assert result["accuracy"] == pytest.approx((outputs.argmax(1) == data.test.targets).double().mean().item())
 
 
+def test_l2_of_nothing_is_nothing():
+    net = intrinsic.Subspace(network(), space=intrinsic.BitFit())  # no kernels
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    (epoch,) = fit(net, task(), optimizer, epochs=1, batch_size=16, seed=0, l2_weights=1.0)
+    assert not epoch.diverged
+
+
+def test_evaluation_is_reproducible_even_of_a_random_model():
+    class Noisy(nn.Linear):
+        def forward(self, x):
+            return super().forward(x + torch.randn_like(x))
+
+    net, data = intrinsic.Subspace(Noisy(6, 2)), task()
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = evaluate(net, data, data.test)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert evaluate(net, data, data.test) == first
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [

@@ -1,6 +1,7 @@
 """MNIST, and what comes in its file format (Fashion-MNIST, KMNIST, ...)."""
 
 import gzip
+import hashlib
 import math
 import struct
 import zlib
@@ -28,6 +29,7 @@ _CLASSES = 10
 def mnist(
     *,
     data_dir: str | Path | None,
+    name: str,
     rotate: float,
     shuffle_pixels: bool,
     shuffle_labels: bool,
@@ -38,11 +40,13 @@ def mnist(
 
     The files train-images-idx3-ubyte, train-labels-idx1-ubyte and the two of t10k, plain or with .gz, are read from the
     folder `mnist` (`data_folder` says where) and downloaded when absent. Validation is the last sixth of the training
-    file. Files that are there are checked for their structure only, so that others of the same format work as well.
+    file. Files of other data in the same format work as well, under a `name` of their own, which tells their runs from
+    those of MNIST: the name "mnist" takes the published files only.
 
     Raises:
         UserError: as `Transforms`, which documents the options; for a file that can neither be found nor downloaded;
-            and for a file that is harmed: packing, magic number, size, number of labels, a label above 9.
+            for a file that is harmed: packing, magic number, size, number of labels, a label above 9; and for another
+            file under the name "mnist".
 
     Source: LeCun, Bottou, Bengio & Haffner 1998, Gradient-based learning applied to document recognition.
     """
@@ -50,7 +54,9 @@ def mnist(
         rotate=rotate, shuffle_pixels=shuffle_pixels, shuffle_labels=shuffle_labels, fraction=fraction, seed=seed
     )
     folder = data_folder(data_dir, "mnist")
-    whole, test = _read_pair(folder, "train"), _read_pair(folder, "t10k")
+    if not isinstance(name, str) or not name:
+        raise UserError(f"need a name for the data, such as mnist, got name={name!r}")
+    whole, test = _read_pair(folder, "train", name), _read_pair(folder, "t10k", name)
     if whole.inputs.shape[1:] != test.inputs.shape[1:]:
         found = " and ".join("{} x {}".format(*split.inputs.shape[2:]) for split in (whole, test))
         raise UserError(f"{folder}: need training and test images of one size, got {found}: {_again(folder)}")
@@ -64,7 +70,7 @@ def mnist(
     return classification(*transforms(train, validation, test), num_outputs=_CLASSES)
 
 
-def _read_pair(folder: Path, part: str) -> Split:
+def _read_pair(folder: Path, part: str, name: str) -> Split:
     images_path, labels_path = (_locate(folder, f"{part}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1"))
     images, labels = _read_idx(images_path, dims=3), _read_idx(labels_path, dims=1)
     if len(images) != len(labels):
@@ -73,6 +79,11 @@ def _read_pair(folder: Path, part: str) -> Split:
         )
     if labels.max() >= _CLASSES:
         raise UserError(f"{labels_path}: need labels from 0 to 9, got {int(labels.max())}: {_again(labels_path)}")
+    for path, content in ((images_path, images), (labels_path, labels)):
+        header = struct.pack(f">{1 + content.ndim}I", 0x0800 + content.ndim, *content.shape)
+        found = hashlib.md5(header + content.numpy().tobytes(), usedforsecurity=False).hexdigest()
+        if name == "mnist" and found != _MD5[path.name.removesuffix(".gz")]:
+            raise UserError(f"{path}: need the published file, got other data: name them, dataset.name=...")
     return Split(images.unsqueeze(1).float() / 255, labels.long())
 
 

@@ -2,8 +2,9 @@
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from numbers import Integral
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import psutil
@@ -77,6 +78,32 @@ class Projection(nn.Module, ABC):
             self._fingerprint = self._hash()
         return self._fingerprint
 
+    def get_extra_state(self) -> Tensor:
+        """The fingerprint, for state dicts: 8 bytes."""
+        return torch.frombuffer(bytearray.fromhex(self.fingerprint()), dtype=torch.uint8)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Compare the fingerprint of a state dict.
+
+        Raises:
+            UserError: if it is another P, with which z would mean other weights.
+        """
+        found = bytes(state.tolist()).hex()
+        if found != self.fingerprint():
+            raise UserError(
+                f"the state dict belongs to another P: its fingerprint is {found}, not {self.fingerprint()}"
+            )
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move P to another device, but not to another dtype: it stays the same matrix."""
+
+        def move(tensor: Tensor) -> Tensor:
+            moved = fn(tensor)
+            return moved if moved.dtype == tensor.dtype else tensor.to(moved.device)
+
+        super()._apply(move, recurse)
+        return self
+
     def _hash(self) -> str:
         digest = hashlib.sha256(f"{type(self).__name__} {self.dim} {self.full_dim}".encode())
         for name, buffer in sorted(self.named_buffers()):
@@ -110,7 +137,12 @@ class _Multiply(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, projection: Projection, transposed: bool) -> Tensor:
-        return projection.rmatvec(x) if transposed else projection.matvec(x)
+        x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+        product = projection.rmatvec if transposed else projection.matvec
+        if not torch.is_autocast_enabled(x.device.type):
+            return product(x)
+        with torch.autocast(x.device.type, enabled=False):  # half precision would lose small steps of z
+            return product(x)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Projection, bool], output: Tensor) -> None:

@@ -1,5 +1,6 @@
 """The biases alone."""
 
+import re
 from dataclasses import dataclass
 
 from torch import nn
@@ -10,14 +11,14 @@ from intrinsic.spaces.base import Space
 
 @dataclass(frozen=True)
 class BitFit(Space):
-    """Every parameter called `bias`, normalisation layers' included.
+    """Every parameter called `bias`, `bias_...` or `..._bias`: normalisation, attention and recurrent layers' included.
 
     Source: Ben Zaken et al. 2021, arXiv:2106.10199.
     """
 
     def wire(self, model: nn.Module, *, seed: int) -> dict[str, nn.Parameter]:
         """The biases, in the model's order."""
-        found = {name: p for name, p in model.named_parameters() if name.rpartition(".")[2] == "bias"}
+        found = {name: p for name, p in model.named_parameters() if re.search(r"(^|[._])bias(_[^.]*)?$", name)}
         if not found:
             raise UserError(f"space bitfit needs biases, {type(model).__name__} has none: use space=lora")
         return found

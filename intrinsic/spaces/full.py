@@ -11,7 +11,7 @@ from intrinsic.spaces.base import Space
 
 @dataclass(frozen=True)
 class Full(Space):
-    """Every parameter of the model, biases and normalisation included.
+    """Every floating-point parameter of the model: biases, normalisation, and what was frozen before, included.
 
     Args:
         select: a regular expression; only parameters whose full name it matches. None: all.
@@ -25,6 +25,6 @@ class Full(Space):
 
     def wire(self, model: nn.Module, *, seed: int) -> dict[str, nn.Parameter]:
         """The selected parameters, in the model's order."""
-        parameters = dict(model.named_parameters())
+        parameters = {name: p for name, p in model.named_parameters() if p.is_floating_point()}
         names = list(parameters) if self.select is None else select_names(list(parameters), self.select)
         return {name: parameters[name] for name in names}
