@@ -110,6 +110,14 @@ def test_learning_rate_is_chosen_on_validation(study):
     assert rows == [[0.01, 3, False]] * 2 + [[0.1, 3, True]] * 2 + [[1.0, 3, False]] * 2
 
 
+def test_the_optimisers_own_learning_rate_counts(study):
+    """`optim.lr=...` sweeps the rate without touching the knob `lr`: two settings, not two repeats."""
+    add(study, rank=1, validation=0.8, test=0.99, optim={"lr": 0.1})
+    add(study, rank=1, validation=0.9, test=0.90, optim={"lr": 0.2})
+    chosen = point(rank_curve(study), "lora", 1)
+    assert (chosen["setting"], chosen["tried"], chosen["mean"]) == ("lr=0.2", 2, 0.9)
+
+
 def test_other_optimiser_settings_are_chosen_and_other_variants_are_curves(study):
     add(study, rank=1, validation=0.8, optim={"weight_decay": 0.0}, space={"alpha": 8, "rank": 1})
     add(study, rank=1, validation=0.9, optim={"weight_decay": 0.1}, space={"alpha": 8, "rank": 1})
