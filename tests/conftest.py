@@ -24,3 +24,9 @@ def composed(*overrides):
 def config():
     """Compose a config from overrides."""
     return composed
+
+
+def files(folder):
+    """The files in a folder with their contents, less what Hydra notes about a sweep."""
+    paths = [path for path in Path(folder).rglob("*") if path.is_file() and path.name != "multirun.yaml"]
+    return {path: path.read_bytes() for path in paths}
