@@ -58,20 +58,22 @@ def uniforms(seed: int, count: int, *, lane: int = 0, start: int = 0) -> np.ndar
     return (bits(seed, count, lane=lane, start=start) + 0.5) / 2.0**32
 
 
-def normals(seed: int, count: int, *, lane: int = 0) -> np.ndarray:
+def normals(seed: int, count: int, *, lane: int = 0, start: int = 0) -> np.ndarray:
     """Standard normal numbers by inversion of `uniforms`, within +- 6.4: (count,) float64."""
-    return ndtri(uniforms(seed, count, lane=lane))
+    return ndtri(uniforms(seed, count, lane=lane, start=start))
 
 
-def signs(seed: int, count: int, *, lane: int = 0) -> np.ndarray:
+def signs(seed: int, count: int, *, lane: int = 0, start: int = 0) -> np.ndarray:
     """Fair signs -1 and +1, 32 of them from each random word, lowest bit first: (count,) int8."""
-    words = bits(seed, -(-count // 32), lane=lane).astype("<u4")
-    return np.unpackbits(words.view(np.uint8), bitorder="little")[:count].astype(np.int8) * 2 - 1
+    first = start // 32
+    words = bits(seed, -(-(start + count) // 32) - first, lane=lane, start=first).astype("<u4")
+    drawn = np.unpackbits(words.view(np.uint8), bitorder="little")[start - 32 * first : start - 32 * first + count]
+    return drawn.astype(np.int8) * 2 - 1
 
 
-def keys(seed: int, count: int) -> np.ndarray:
+def keys(seed: int, count: int, *, start: int = 0) -> np.ndarray:
     """Random 64-bit sort keys; their argsort is a random permutation: (count,) uint64."""
-    return bits(seed, 2 * count).astype("<u4").view(np.uint64)
+    return bits(seed, 2 * count, start=2 * start).astype("<u4").view(np.uint64)
 
 
 def permutation(seed: int, count: int) -> np.ndarray:

@@ -51,7 +51,7 @@ def test_fastfood(dim, full_dim, entries):
     rows = []
     for b in range(blocks):
         B = np.diag(projection.sign[b].numpy().astype(np.float64))
-        Pi = np.eye(n)[projection.source.view(blocks, n)[b].numpy() - b * n]
+        Pi = np.eye(n)[projection.source[b].long().numpy() & 0xFFFF]
         g = projection.gain[b].double().numpy()
         np.testing.assert_allclose(np.linalg.norm(g), 1, rtol=1e-6)
         rows.append(H @ np.diag(g) @ Pi @ H @ B / full_dim**0.5)

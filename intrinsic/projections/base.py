@@ -12,14 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from intrinsic.errors import UserError
+from intrinsic.projections.kernels.select import select
 
 
 class Projection(nn.Module, ABC):
     """A fixed random matrix P (full_dim, dim) with columns of unit norm, drawn from `seed`.
 
-    A subclass draws P in its constructor, into non-persistent buffers, and says how to multiply by it: `matvec` and
-    `rmatvec`. Both run without autograd; `forward` and `adjoint` are their differentiable faces, each the gradient of
-    the other. Leading axes of z and g are replicas.
+    A subclass draws P in its constructor, into non-persistent buffers, and says how to multiply by it in plain torch:
+    `matvec` and `rmatvec`, the reference for compiled kernels (see `kernels.select`). Both run without autograd;
+    `forward` and `adjoint` are their differentiable faces, each the gradient of the other. Leading axes of z and g are
+    replicas.
 
     Args:
         dim: d, the number of coordinates.
@@ -34,6 +36,7 @@ class Projection(nn.Module, ABC):
     full_dim: int
     seed: int
     nbytes: int
+    kernels = True  # whether the compiled kernels that stand beside the class, if any, know its options
 
     def __init__(self, dim: int, full_dim: int, *, seed: int) -> None:
         super().__init__()
@@ -42,13 +45,16 @@ class Projection(nn.Module, ABC):
         if not 0 < dim <= full_dim:
             raise UserError(f"need 0 < dim <= full_dim, got dim={dim}, full_dim={full_dim}")
         self.dim, self.full_dim, self.seed = int(dim), int(full_dim), seed
-        self.nbytes = self.plan(self.dim, self.full_dim)
         self._fingerprint: str | None = None
-        free = psutil.virtual_memory().available
-        if self.nbytes > free:
+        self._require(self.plan(self.dim, self.full_dim))
+
+    def _require(self, nbytes: int) -> None:
+        self.nbytes, free = nbytes, psutil.virtual_memory().available
+        if nbytes > free:
             raise UserError(
-                f"{type(self).__name__} needs {self.nbytes / 1e9:.1f} GB for dim={dim}, full_dim={full_dim}; "
-                f"{free / 1e9:.1f} GB are free: take projection=onehot ({9 * full_dim / 1e9:.1g} GB) or a smaller dim"
+                f"{type(self).__name__} needs {nbytes / 1e9:.1f} GB for dim={self.dim}, full_dim={self.full_dim}; "
+                f"{free / 1e9:.1f} GB are free: take projection=onehot ({9 * self.full_dim / 1e9:.1g} GB) or a "
+                "smaller dim"
             )
 
     @staticmethod
@@ -71,6 +77,33 @@ class Projection(nn.Module, ABC):
     def adjoint(self, g: Tensor) -> Tensor:
         """Map a gradient (..., full_dim) to coordinates (..., dim), differentiably."""
         return _multiply(g, self, self.full_dim, True)
+
+    def multiply(self, x: Tensor, *, transposed: bool = False) -> Tensor:
+        """P x, or P^T x, by the fastest way for its device: without autograd."""
+        kernel = select(type(self), x) if self.kernels else None
+        if kernel is None:
+            return self.rmatvec(x) if transposed else self.matvec(x)
+        x = x.detach()
+        out = x.new_empty(*x.shape[:-1], self.dim if transposed else self.full_dim)
+        rows, targets = x.reshape(-1, x.shape[-1]).contiguous(), out.view(-1, out.shape[-1])
+        for row, target in zip(rows, targets, strict=True):
+            if transposed:
+                kernel.rmatvec(self, row, target)
+            else:
+                kernel.matvec(self, row, row[:0], target)
+        return out
+
+    def displace(self, z: Tensor, origin: Tensor, out: Tensor) -> None:
+        """out = origin + P z, written in place: (dim,), (full_dim,), (full_dim,). Without autograd.
+
+        `out` may have less precision than z: it is rounded once.
+        """
+        kernel = select(type(self), z) if self.kernels and z.dtype == out.dtype else None
+        if kernel is None:
+            torch.add(origin, self.multiply(z), out=out)
+        else:
+            kernel.matvec(self, z.detach(), origin, out)
+            torch.autograd.graph.increment_version(out)
 
     def fingerprint(self) -> str:
         """A hash of P: equal for equal matrices, on every device; 16 hexadecimal digits. Computed once."""
@@ -138,11 +171,10 @@ class _Multiply(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor, projection: Projection, transposed: bool) -> Tensor:
         x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-        product = projection.rmatvec if transposed else projection.matvec
         if not torch.is_autocast_enabled(x.device.type):
-            return product(x)
+            return projection.multiply(x, transposed=transposed)
         with torch.autocast(x.device.type, enabled=False):  # half precision would lose small steps of z
-            return product(x)
+            return projection.multiply(x, transposed=transposed)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Projection, bool], output: Tensor) -> None:

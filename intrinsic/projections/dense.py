@@ -1,48 +1,99 @@
 """A matrix of independent random entries."""
 
+import hashlib
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
-from torch import Tensor
+import torch
+from torch import Tensor, cat
 
 from intrinsic import rng
 from intrinsic.errors import UserError
 from intrinsic.projections.base import Projection
 
+STORED = 1 << 29  # bytes of signs above which they are drawn anew in each product
+_TILE = 1 << 22  # entries that the plain product unpacks at a time
+_PROBES = 8  # columns that enter the fingerprint
+Entries = Literal["rademacher", "gaussian"]
+
 
 class Dense(Projection):
     """Independent entries: P_ij = +-1/sqrt(D) (rademacher) or N(0, 1/D) (gaussian).
 
-    Columns have unit norm exactly for rademacher, in expectation for gaussian. Memory: 4 dim full_dim bytes. Time:
-    O(dim full_dim). Source: Li et al. 2018, arXiv:1804.08838, section 2, who normalise Gaussian columns.
+    Columns have unit norm exactly for rademacher, in expectation for gaussian. Memory: dim full_dim / 8 bytes for
+    rademacher, one bit an entry, or none where that is above half a GB: the signs are then drawn from their stream
+    while they are used. 4 dim full_dim bytes for gaussian. Time: O(dim full_dim). Source: Li et al. 2018,
+    arXiv:1804.08838, section 2, who normalise Gaussian columns.
 
     Raises:
         UserError: for other `entries`.
     """
 
+    packed: Tensor  # (ceil(full_dim / 8), dim rounded up to 8) uint8: bit r of byte (i, j) is the sign of P[8 i + r, j]
     matrix: Tensor  # (dim, full_dim) float32: sqrt(full_dim) P^T
 
-    def __init__(
-        self, dim: int, full_dim: int, *, seed: int, entries: Literal["rademacher", "gaussian"] = "rademacher"
-    ) -> None:
+    def __init__(self, dim: int, full_dim: int, *, seed: int, entries: Entries = "rademacher") -> None:
         super().__init__(dim, full_dim, seed=seed)
         if entries not in ("rademacher", "gaussian"):
             raise UserError(f"need entries=rademacher or entries=gaussian, got entries={entries}")
-        draw = rng.signs if entries == "rademacher" else rng.normals
-        matrix = np.empty((self.dim, full_dim), dtype=np.float32)
-        for j in range(self.dim):
-            matrix[j] = draw(seed, full_dim, lane=j)
-        self._store("matrix", matrix)
+        self.entries, self.kernels = entries, entries == "rademacher"
+        if entries == "gaussian":
+            self._require(4 * self.dim * full_dim)
+            matrix = np.empty((self.dim, full_dim), dtype=np.float32)
+            for j in range(self.dim):
+                matrix[j] = rng.normals(seed, full_dim, lane=j)
+            self._store("matrix", matrix)
+        elif self.nbytes:
+            self._store("packed", self._draw(0, -(-full_dim // 8)))
 
     @staticmethod
     def plan(dim: int, full_dim: int) -> int:
-        """Bytes of the float32 matrix."""
-        return 4 * dim * full_dim
+        """Bytes of the packed signs, 0 if they are not stored."""
+        packed = -(-full_dim // 8) * -(-dim // 8) * 8
+        return packed if packed <= STORED else 0
 
     def matvec(self, z: Tensor) -> Tensor:
-        """P z by one matrix product: (..., dim) -> (..., full_dim)."""
-        return (z * self.full_dim**-0.5) @ self.matrix.to(z.dtype)
+        """P z: (..., dim) -> (..., full_dim)."""
+        z = z * self.full_dim**-0.5
+        return cat([z @ columns.T for columns in self._tiles(z)], -1)
 
     def rmatvec(self, g: Tensor) -> Tensor:
-        """P^T g by one matrix product: (..., full_dim) -> (..., dim)."""
-        return (g @ self.matrix.to(g.dtype).T) * self.full_dim**-0.5
+        """P^T g: (..., full_dim) -> (..., dim)."""
+        total, start = g.new_zeros(*g.shape[:-1], self.dim), 0
+        for columns in self._tiles(g):
+            total = total + g[..., start : start + len(columns)] @ columns
+            start += len(columns)
+        return total * self.full_dim**-0.5
+
+    def _tiles(self, like: Tensor) -> Iterator[Tensor]:
+        """sqrt(full_dim) P, cut into tiles of consecutive rows."""
+        if self.entries == "gaussian":
+            yield self.matrix.to(like.dtype).T
+            return
+        shifts = torch.arange(8, dtype=torch.uint8, device=like.device)[:, None]
+        height, count = max(4, _TILE // self.dim // 32 * 4), -(-self.full_dim // 8)
+        for low in range(0, count, height):
+            high = min(low + height, count)
+            packed = self.packed[low:high] if self.nbytes else torch.from_numpy(self._draw(low, high)).to(like.device)
+            signs = (packed[:, None] >> shifts & 1).flatten(0, 1)[: self.full_dim - 8 * low, : self.dim]
+            yield 2 * signs.to(like.dtype) - 1
+
+    def _draw(self, low: int, high: int) -> np.ndarray:
+        """Rows low ... high - 1 of the packed signs; low is a multiple of 4."""
+        packed = np.zeros((high - low, -(-self.dim // 8) * 8), dtype=np.uint8)
+        for j in range(self.dim):
+            words = rng.bits(self.seed, -(-(high - low) // 4), lane=j, start=low // 4)
+            packed[:, j] = words.astype("<u4").view(np.uint8)[: high - low]
+        if high * 8 > self.full_dim:
+            packed[-1] &= (1 << self.full_dim % 8) - 1 if self.full_dim % 8 else 255
+        return packed
+
+    def _hash(self) -> str:
+        """Over the start of some columns: what is not stored has the same fingerprint as what is."""
+        if self.entries == "gaussian":
+            return super()._hash()
+        digest = hashlib.sha256(f"{type(self).__name__} {self.dim} {self.full_dim} {self.seed}".encode())
+        for j in np.linspace(0, self.dim - 1, _PROBES).astype(int):
+            digest.update(rng.signs(self.seed, min(self.full_dim, 4096), lane=int(j)).tobytes())
+        return digest.hexdigest()[:16]

@@ -3,13 +3,16 @@
 from typing import Literal
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from intrinsic import rng
 from intrinsic.errors import UserError
 from intrinsic.hadamard import hadamard
-from intrinsic.projections.base import Projection, index_dtype
+from intrinsic.projections.base import Projection
+
+_DRAWN = 1 << 20  # weights for which random numbers are drawn at a time
 
 
 class Fastfood(Projection):
@@ -17,9 +20,9 @@ class Fastfood(Projection):
 
     H is the unnormalised Hadamard matrix, B_b signs, Pi_b a permutation, G_b Gaussian (as in the sources) or signs
     (then P^T P = I up to the last block), c_b = 1 / (sqrt(full_dim) |g_b|). The blocks cover the flat weights, the last
-    one is cut. Columns have unit norm exactly if n divides full_dim, else in expectation. Memory: 13 bytes a weight.
-    Time: O(full_dim log dim), not O(full_dim log full_dim). Source: Le, Sarlos & Smola 2013; Li et al. 2018,
-    arXiv:1804.08838, appendix S7.
+    one is cut. Columns have unit norm exactly if n divides full_dim, else in expectation. Memory: 7 bytes a weight, 9
+    for dim > 65,536. Time: O(full_dim log dim), not O(full_dim log full_dim). Source: Le, Sarlos & Smola 2013; Li et
+    al. 2018, arXiv:1804.08838, appendix S7.
 
     Raises:
         UserError: for other `entries`.
@@ -27,8 +30,7 @@ class Fastfood(Projection):
 
     sign: Tensor  # (blocks, n) int8: B
     gain: Tensor  # (blocks, n) float32: G, each block of unit length
-    source: Tensor  # (blocks n,) int32: Pi moves element source[i] to i
-    target: Tensor  # (blocks n,) int32: the inverse of source
+    source: Tensor  # (blocks, n) int16, of which the 16 bits count, or int32: Pi_b moves element source[b, i] to i
 
     def __init__(
         self, dim: int, full_dim: int, *, seed: int, entries: Literal["gaussian", "signs"] = "gaussian"
@@ -36,39 +38,49 @@ class Fastfood(Projection):
         super().__init__(dim, full_dim, seed=seed)
         if entries not in ("gaussian", "signs"):
             raise UserError(f"need entries=gaussian or entries=signs, got entries={entries}")
-        self._shape = blocks, n = _shape(self.dim, full_dim)
+        blocks, n = _shape(self.dim, full_dim)
+        sign, gain = np.empty((blocks, n), dtype=np.int8), np.empty((blocks, n), dtype=np.float32)
+        source = np.empty((blocks, n), dtype=_index_dtype(n))
         draw = rng.normals if entries == "gaussian" else rng.signs
-        gain = draw(rng.fan_out(seed, "gain"), blocks * n).reshape(blocks, n)
-        keys = rng.keys(rng.fan_out(seed, "permutation"), blocks * n).reshape(blocks, n)
-        local = np.argsort(keys, axis=1, kind="stable")
-        offset = n * np.arange(blocks)[:, None]
-        source, target = (index + offset for index in (local, np.argsort(local, axis=1)))
-        self._store("sign", rng.signs(rng.fan_out(seed, "signs"), blocks * n).reshape(blocks, n))
-        self._store("gain", (gain / np.linalg.norm(gain, axis=1, keepdims=True)).astype(np.float32))
-        self._store("source", source.reshape(-1).astype(index_dtype(blocks * n)))
-        self._store("target", target.reshape(-1).astype(index_dtype(blocks * n)))
+        seeds = [rng.fan_out(seed, purpose) for purpose in ("signs", "gain", "permutation")]
+        for low in range(0, blocks, max(1, _DRAWN // n)):  # a part at a time: what is drawn is larger than what is kept
+            part = slice(low, min(low + max(1, _DRAWN // n), blocks))
+            start, count, shape = low * n, (part.stop - low) * n, (part.stop - low, n)
+            sign[part] = rng.signs(seeds[0], count, start=start).reshape(shape)
+            gain_ = draw(seeds[1], count, start=start).reshape(shape)
+            gain[part] = gain_ / np.linalg.norm(gain_, axis=1, keepdims=True)
+            source[part] = rng.keys(seeds[2], count, start=start).reshape(shape).argsort(axis=1, kind="stable")
+        self._store("sign", sign)
+        self._store("gain", gain)
+        self._store("source", source.view(f"i{source.itemsize}"))
 
     @staticmethod
     def plan(dim: int, full_dim: int) -> int:
-        """Bytes of the signs, the diagonal and the permutation both ways."""
+        """Bytes of the signs, the diagonal and the permutation."""
         blocks, n = _shape(dim, full_dim)
-        return blocks * n * (5 + 2 * np.dtype(index_dtype(blocks * n)).itemsize)
+        return blocks * n * (5 + np.dtype(_index_dtype(n)).itemsize)
 
     def matvec(self, z: Tensor) -> Tensor:
         """P z by two Hadamard transforms: (..., dim) -> (..., full_dim)."""
-        blocks, n = self._shape
-        x = hadamard(pad(z * self.full_dim**-0.5, (0, n - self.dim)).unsqueeze(-2) * self.sign)
-        x = x.flatten(-2).index_select(-1, self.source).unflatten(-1, (blocks, n))
-        return hadamard(x * self.gain.to(z.dtype)).flatten(-2)[..., : self.full_dim]
+        x = hadamard(pad(z * self.full_dim**-0.5, (0, self.sign.shape[1] - self.dim)).unsqueeze(-2) * self.sign)
+        x = x.gather(-1, self._index(x)) * self.gain.to(z.dtype)
+        return hadamard(x).flatten(-2)[..., : self.full_dim]
 
     def rmatvec(self, g: Tensor) -> Tensor:
         """P^T g, the same factors in reverse: (..., full_dim) -> (..., dim)."""
-        blocks, n = self._shape
-        x = hadamard(pad(g, (0, blocks * n - self.full_dim)).unflatten(-1, (blocks, n)))
-        x = (x * self.gain.to(g.dtype)).flatten(-2).index_select(-1, self.target).unflatten(-1, (blocks, n))
+        x = hadamard(pad(g, (0, self.sign.numel() - self.full_dim)).unflatten(-1, self.sign.shape))
+        x = torch.zeros_like(x).scatter(-1, self._index(x), x * self.gain.to(g.dtype))
         return (hadamard(x) * self.sign).sum(-2)[..., : self.dim] * self.full_dim**-0.5
+
+    def _index(self, like: Tensor) -> Tensor:
+        source = self.source.long()
+        return (source & 0xFFFF if self.source.itemsize == 2 else source).expand_as(like)
 
 
 def _shape(dim: int, full_dim: int) -> tuple[int, int]:
     n = 1 << (dim - 1).bit_length()
     return -(-full_dim // n), n
+
+
+def _index_dtype(n: int) -> type[np.uint16] | type[np.uint32]:
+    return np.uint16 if n <= 1 << 16 else np.uint32

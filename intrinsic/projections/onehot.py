@@ -40,7 +40,7 @@ class OneHot(Projection):
 
     def matvec(self, z: Tensor) -> Tensor:
         """P z by one gather: (..., dim) -> (..., full_dim)."""
-        return (z * self._scale(z)).index_select(-1, self.group) * self.sign
+        return (z * self.scale(z)).index_select(-1, self.group) * self.sign
 
     def rmatvec(self, g: Tensor) -> Tensor:
         """P^T g by one gather and sums over contiguous groups: (..., full_dim) -> (..., dim)."""
@@ -48,7 +48,8 @@ class OneHot(Projection):
         size = self.full_dim // self.dim
         larger, smaller = terms.tensor_split([self._larger * (size + 1)], dim=-1)
         sums = [larger.unflatten(-1, (self._larger, size + 1)).sum(-1), smaller.unflatten(-1, (-1, size)).sum(-1)]
-        return cat(sums if self._larger else sums[1:], -1) * self._scale(g)
+        return cat(sums if self._larger else sums[1:], -1) * self.scale(g)
 
-    def _scale(self, like: Tensor) -> Tensor:
+    def scale(self, like: Tensor) -> Tensor:
+        """1 / sqrt(|group(j)|) for each coordinate: (dim,)."""
         return self.sizes.to(like.dtype).rsqrt()

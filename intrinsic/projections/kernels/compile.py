@@ -1,0 +1,45 @@
+"""Numba as the kernels use it: compiled on first use, kept on disk, on torch's threads."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import torch
+
+_config: Any = numba.config
+# OpenMP first: it is torch's own pool, so that no second one spins against it
+_config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+
+CHUNKS = 64  # a product is cut into so many parts whatever the number of threads, so that its bits do not depend on it
+# Sums may be reordered, but NaN and infinity stay what they are: divergence must show.
+_FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
+_LOCK = threading.Lock()  # Numba's last-resort threading layer ends the process when two threads enter it
+
+
+def inner(function: Callable[..., Any]) -> Any:
+    """Compile a function that kernels call."""
+    return numba.njit(fastmath=_FASTMATH, error_model="numpy")(function)
+
+
+def kernel(function: Callable[..., None]) -> Any:
+    """Compile a kernel, whose loops over `numba.prange` run on several threads."""
+    return numba.njit(parallel=True, cache=True, nogil=True, fastmath=_FASTMATH, error_model="numpy")(function)
+
+
+def launch(function: Callable[..., None], *arguments: Any) -> None:
+    """Run a kernel on as many threads as torch uses."""
+    with _LOCK:
+        numba.set_num_threads(min(torch.get_num_threads(), _config.NUMBA_NUM_THREADS))
+        function(*arguments)
+
+
+@inner
+def write(out: Any, origin: Any, offset: Any) -> None:
+    """Put origin + offset into out; an empty origin means zero."""
+    if len(origin):
+        for i in range(len(out)):
+            out[i] = origin[i] + offset[i]
+    else:
+        for i in range(len(out)):
+            out[i] = offset[i]

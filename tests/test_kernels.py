@@ -1,0 +1,96 @@
+"""Compiled kernels against plain torch: the same P, forward and adjoint, at awkward sizes and thread counts."""
+
+import pytest
+import torch
+
+import intrinsic
+from intrinsic.projections import dense
+from intrinsic.projections.kernels import select
+
+KINDS = [intrinsic.Dense, intrinsic.Sparse, intrinsic.Fastfood, intrinsic.Kronecker, intrinsic.OneHot]
+# one coordinate, as many as weights, a cut last block, several tiles and chunks, a block of more than 2**16
+SIZES = [(1, 1), (1, 7), (5, 5), (9, 31), (30, 333), (64, 4096), (100, 4099), (257, 70_001), (66_000, 70_000)]
+CASES = [(kind, *size) for kind in KINDS for size in SIZES if kind is not intrinsic.Dense or size[0] < 60_000]
+cases = pytest.mark.parametrize(("kind", "dim", "full_dim"), CASES)
+both = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+# against the largest entry: sums of up to full_dim terms in another order
+TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-13}
+
+
+def vectors(dim, full_dim, dtype):
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(n, dtype=dtype, generator=generator) for n in (dim, full_dim, full_dim)]
+
+
+def close(found, expected):
+    assert (found - expected).abs().max() <= TOLERANCE[found.dtype] * expected.abs().max()
+
+
+@both
+@cases
+def test_kernels_agree_with_plain_torch(kind, dim, full_dim, dtype):
+    projection = kind(dim, full_dim, seed=3)
+    z, g, origin = vectors(dim, full_dim, dtype)
+    kernel = select.select(kind, z)
+    assert kernel.__name__ == f"{kind.__module__.replace('.projections.', '.projections.kernels.')}_cpu"
+    close(projection.multiply(z), projection.matvec(z))
+    close(projection.multiply(g, transposed=True), projection.rmatvec(g))
+    out = torch.full_like(origin, torch.nan)
+    projection.displace(z, origin, out)
+    close(out, origin + projection.matvec(z))
+
+
+@cases
+def test_the_bits_of_a_product_do_not_depend_on_threads(kind, dim, full_dim):
+    projection = kind(dim, full_dim, seed=3)
+    z, g, _ = vectors(dim, full_dim, torch.float32)
+    found, threads = [], torch.get_num_threads()
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            found.append((projection(z), projection.adjoint(g)))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(found[0][0], found[1][0])
+    if kind is intrinsic.Kronecker:  # its small last product is torch's own, whose blocking depends on the threads
+        close(found[0][1], found[1][1])
+    else:
+        assert torch.equal(found[0][1], found[1][1])
+
+
+@pytest.mark.parametrize(("dim", "full_dim"), [size for size in SIZES if size[0] < 60_000])
+def test_signs_that_are_not_stored_are_the_same(dim, full_dim, monkeypatch):
+    stored = intrinsic.Dense(dim, full_dim, seed=3)
+    monkeypatch.setattr(dense, "STORED", 0)
+    monkeypatch.setattr(dense, "_TILE", 1 << 12)  # plain torch unpacks in several tiles
+    drawn = intrinsic.Dense(dim, full_dim, seed=3)
+    assert (drawn.nbytes, list(drawn.buffers())) == (0, [])
+    assert drawn.fingerprint() == stored.fingerprint()
+    z, g, _ = vectors(dim, full_dim, torch.float64)
+    for forward, adjoint in ((drawn.matvec, drawn.rmatvec), (drawn.forward, drawn.adjoint)):
+        close(forward(z), stored(z))
+        close(adjoint(g), stored.adjoint(g))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_not_finite_stays_so(kind):
+    projection = kind(30, 333, seed=3)
+    z, g = torch.full((30,), torch.nan), torch.full((333,), torch.inf)
+    assert not projection(z).isfinite().any() if kind is not intrinsic.Sparse else projection(z).isnan().any()
+    assert not projection.adjoint(g).isfinite().any()
+
+
+def test_plain_torch_can_be_asked_for(monkeypatch):
+    monkeypatch.setenv("INTRINSIC_KERNELS", "torch")
+    assert select.select(intrinsic.OneHot, torch.ones(3)) is None
+    monkeypatch.setenv("INTRINSIC_KERNELS", "fast")
+    with pytest.raises(intrinsic.UserError, match="need INTRINSIC_KERNELS=auto or torch, got INTRINSIC_KERNELS=fast"):
+        intrinsic.OneHot(3, 10, seed=0)(torch.ones(3))
+
+
+def test_tracers_see_plain_torch():
+    seen = []
+    torch.vmap(lambda x: seen.append(select.select(intrinsic.OneHot, x)) or x)(torch.ones(2, 3))
+    assert seen == [None]
+    assert select.select(intrinsic.OneHot, torch.ones(3, dtype=torch.int64)) is None
+    assert select.select(torch.nn.Linear, torch.ones(3)) is None  # no kernels stand beside that class
