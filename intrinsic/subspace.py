@@ -4,24 +4,24 @@ import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
-from numbers import Integral
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from intrinsic import rng
 from intrinsic.errors import UserError
+from intrinsic.flat import Flat
 from intrinsic.inject import head_parameters, parameter_slots, place_head
-from intrinsic.projections.base import Projection
-from intrinsic.projections.block_diagonal import BlockDiagonal
+from intrinsic.placement import Placement
+from intrinsic.projections.base import Projection, check_dim
+from intrinsic.projections.granularity import Granularity, draw
 from intrinsic.projections.identity import Identity
-from intrinsic.projections.stacked import Stacked
+from intrinsic.projections.kernels.select import tracing
+from intrinsic.scales import layers_of
 from intrinsic.spaces.base import Space
 from intrinsic.spaces.full import Full
 
-Granularity = Literal["global", "tensor", "block"]
 HeadMode = Literal["project", "train", "freeze"]
 
 
@@ -32,9 +32,8 @@ class Subspace(nn.Module):
     trained numbers. P z is computed in every call with gradients on, and kept until z changes without. With the
     identity projection the space's parameters are trained as they are.
 
-    The weights are put in place for the call alone. What runs the model again in the backward pass, activation
-    checkpointing, would see theta_0: a model that has it switched on (Hugging Face's `gradient_checkpointing`) is
-    refused with any other projection, and a model that calls `torch.utils.checkpoint` by itself must not be used.
+    The weights theta_0 + P z are in the places of the model's parameters for the time of a call and of its backward
+    pass, which may run parts of the model again (activation checkpointing); at any other time theta_0 is.
 
     Args:
         model: any module.
@@ -77,9 +76,16 @@ class Subspace(nn.Module):
             self.full_dim = sum(self._sizes)
             if self.full_dim == 0:
                 raise UserError("nothing to train: the space is empty once the head is set apart")
-            self.dim = self.full_dim if dim is None and self._identity else dim
-            self._layer_of, projected = self._count_scales(scales)
-            projection_ = self._draw(projected)
+            self.dim = check_dim(self.full_dim if dim is None and self._identity else dim)
+            self._layer_of = layers_of(self._names, scales=scales, dim=self.dim, full_dim=self.full_dim)
+            layers = max(self._layer_of, default=-1) + 1
+            drawn = draw(
+                projection,
+                self.dim - layers,
+                self._sizes,
+                granularity=granularity,
+                seed=rng.fan_out(seed, "projection"),
+            )
         except Exception:
             self.space.unwire(model)
             raise
@@ -87,68 +93,54 @@ class Subspace(nn.Module):
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name in self._trained)
         slots = parameter_slots(model)
-        self._slots = {name: slots[id(parameter)] for name, parameter in coordinates.items()}
+        self._placement = Placement(model, {name: slots[id(parameter)] for name, parameter in coordinates.items()})
         first = next(iter(coordinates.values()))
-        self.model, self.projection = model, projection_.to(first.device)
+        self.model, self.projection = model, drawn.to(first.device)
         if not self._identity:
             # half precision would lose small steps of z
             dtype = reduce(torch.promote_types, (p.dtype for p in coordinates.values()), torch.float32)
-            self.z = nn.Parameter(torch.zeros(projected, dtype=dtype, device=first.device))
+            self.z = nn.Parameter(torch.zeros(drawn.dim, dtype=dtype, device=first.device))
         if self._layer_of:
-            self.lambdas = nn.Parameter(torch.ones(max(self._layer_of) + 1, dtype=self.z.dtype, device=first.device))
+            self.lambdas = nn.Parameter(torch.ones(layers, dtype=self.z.dtype, device=first.device))
+        self._flat: Flat | None = None
+        self.register_state_dict_pre_hook(_restore)
         self._cache: tuple[list[Tensor], list[Tensor]] | None = None  # coordinates and their offsets
-
-    def _count_scales(self, scales: str | None) -> tuple[list[int], int]:
-        """The layer of each tensor (none without scales), and the number of coordinates left for z."""
-        if scales not in (None, "layer"):
-            raise UserError(f"need scales=layer or none, got scales={scales}")
-        if scales is None or self.dim is None:
-            return [], self.dim  # type: ignore[return-value]  # a missing dim is refused by the projection
-        if self._identity:
-            raise UserError("scales=layer needs a projection with a dim, not the identity")
-        layers = [name.rpartition(".")[0] for name in self._names]
-        distinct = list(dict.fromkeys(layers))
-        if not isinstance(self.dim, Integral):
-            raise UserError(f"need an integer dim, got dim={self.dim!r}")
-        if self.dim <= len(distinct):
-            raise UserError(f"scales=layer takes {len(distinct)} of dim: need a larger dim, got dim={self.dim}")
-        return [distinct.index(layer) for layer in layers], self.dim - len(distinct)
-
-    def _draw(self, dim: int) -> Projection:
-        seed = rng.fan_out(self.seed, "projection")
-        if self.granularity == "global":
-            return self._make(dim, self.full_dim, seed=seed)
-        if self.granularity not in ("tensor", "block"):
-            raise UserError(f"need granularity=global, tensor or block, got granularity={self.granularity}")
-        return (Stacked if self.granularity == "tensor" else BlockDiagonal)(self._make, dim, self._sizes, seed=seed)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the model returns, at the weights theta_0 + P z."""
         return self.call(self.weights(), *args, **kwargs)
 
     def call(self, weights: Mapping[str, Tensor], /, *args: Any, **kwargs: Any) -> Any:
-        """What the model returns at these weights: those of `weights()`, for code that also needs them itself.
-
-        Raises:
-            UserError: if the model has activation checkpointing switched on, whose second pass would not see them.
-        """
+        """What the model returns at these weights: those of `weights()`, for code that also needs them itself."""
         if self._identity:
             return self.model(*args, **kwargs)
-        if self.training and any(getattr(module, "gradient_checkpointing", False) for module in self.model.modules()):
-            raise UserError("activation checkpointing would see theta_0: call model.gradient_checkpointing_disable()")
-        slots = {slot: weight for name, weight in weights.items() for slot in self._slots[name]}
-        return functional_call(self.model, slots, args, kwargs, tie_weights=False)
+        return self._placement.call(self.model, weights, args, kwargs)
 
     def weights(self) -> dict[str, Tensor]:
-        """theta_0 + P z by name: differentiable with gradients on; otherwise P z is kept until z changes."""
-        origin = {name: self.model.get_parameter(name) for name in self._names}
+        """theta_0 + P z by name: differentiable with gradients on; otherwise P z is kept until z changes.
+
+        With gradients on they are views of one buffer (see `Flat`), but for tracers (torch.func, torch.compile),
+        `scales`, and parameters of several dtypes or devices: there they are new tensors, by differentiable steps.
+        """
+        origin = self._placement.parameters()
         if self._identity:
             return dict(origin)
+        if torch.is_grad_enabled():
+            flat = self._make_flat(list(origin.values()))
+            if flat is not None:
+                return dict(zip(origin, flat.weights(self.z), strict=True))
         offsets = self._offsets() if torch.is_grad_enabled() else self._kept_offsets()
         return {
-            name: theta + offset.view_as(theta).to(theta.dtype)
+            name: (theta + offset.view_as(theta)).to(theta.dtype)
             for (name, theta), offset in zip(origin.items(), offsets, strict=True)
         }
+
+    def _make_flat(self, parameters: list[nn.Parameter]) -> Flat | None:
+        if self._layer_of or tracing(self.z) or len({(p.dtype, p.device) for p in parameters}) > 1:
+            return None
+        if self._flat is None or not self._flat.holds(parameters):
+            self._flat = Flat(parameters, self.projection)
+        return self._flat
 
     def _offsets(self) -> list[Tensor]:
         offsets = self.projection(self.z).split(self._sizes)
@@ -190,7 +182,6 @@ class Subspace(nn.Module):
         except UserError:
             head = {}
         trained = list(self.named_parameters())
-        assert self.dim is not None
         return {
             "trained": sum(p.numel() for _, p in trained),
             "dim": int(self.dim),
@@ -208,7 +199,7 @@ class Subspace(nn.Module):
         return digest.hexdigest()[:16]
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "Subspace":
-        self._cache = None
+        self._cache = self._flat = None
         before = {name: p.data for name, p in self._parameters.items() if p is not None}  # z and lambdas
         super()._apply(fn, recurse)
         for name, data in before.items():
@@ -216,3 +207,7 @@ class Subspace(nn.Module):
             if parameter is not None and parameter.dtype in (torch.float16, torch.bfloat16):
                 parameter.data = data.to(parameter.device)  # half precision would lose small steps
         return self
+
+
+def _restore(net: Subspace, *_: Any) -> None:
+    net._placement.restore()  # an exception in the backward pass leaves other weights in place

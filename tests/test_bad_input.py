@@ -43,7 +43,7 @@ COMMANDS = [
     ("method=full +rank=1", r"cannot take \+rank=1: keys can be set, not added or removed"),
     ("method=subspace granularity=xyz", "need granularity=global, tensor or block, got granularity=xyz"),
     ("method=subspace granularity=block dim=2", "needs a coordinate for each of 6 tensors, got dim=2"),
-    ("method=said dim=2", "scales=layer takes 3 of dim: need a larger dim, got dim=2"),
+    ("method=said dim=2", "scales=layer takes 3 of dim: need 3 < dim < [0-9]+, got dim=2"),
     ("method=said dim=abc", "need an integer dim, got dim='abc'"),
     ("head=xyz", "need head=project, train or freeze, got head=xyz"),
     ("space.targets=hidden.7", r"targets='hidden.7' matches no Linear .* of MLP: did you mean 'hidden.1'\?"),

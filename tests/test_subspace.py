@@ -117,15 +117,6 @@ def test_a_forward_may_have_any_argument():
     torch.testing.assert_close(net(tokens, weights=2.0), 2 * net(tokens))
 
 
-def test_activation_checkpointing_is_refused():
-    model = network()
-    model.gradient_checkpointing = True  # as Hugging Face marks it
-    net = intrinsic.Subspace(model, projection=intrinsic.Dense, dim=10)
-    with pytest.raises(intrinsic.UserError, match="activation checkpointing would see theta_0"):
-        net(torch.rand(2, 6))
-    net.eval()(torch.rand(2, 6))
-
-
 def test_integers_and_empty_tensors_are_no_coordinates():
     model = network()
     model.quantised = nn.Parameter(torch.arange(5, dtype=torch.uint8), requires_grad=False)

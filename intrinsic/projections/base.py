@@ -40,11 +40,10 @@ class Projection(nn.Module, ABC):
 
     def __init__(self, dim: int, full_dim: int, *, seed: int) -> None:
         super().__init__()
-        if isinstance(dim, bool) or not isinstance(dim, Integral):
-            raise UserError(f"need an integer dim, got dim={dim!r}")
+        dim = check_dim(dim)
         if not 0 < dim <= full_dim:
             raise UserError(f"need 0 < dim <= full_dim, got dim={dim}, full_dim={full_dim}")
-        self.dim, self.full_dim, self.seed = int(dim), int(full_dim), seed
+        self.dim, self.full_dim, self.seed = dim, int(full_dim), seed
         self._fingerprint: str | None = None
         self._require(self.plan(self.dim, self.full_dim))
 
@@ -152,6 +151,17 @@ class Projection(nn.Module, ABC):
     def extra_repr(self) -> str:
         """What `print(projection)` shows inside the parentheses."""
         return f"dim={self.dim}, full_dim={self.full_dim}, seed={self.seed}"
+
+
+def check_dim(dim: Any) -> int:
+    """Return dim as an int.
+
+    Raises:
+        UserError: unless it is an integer.
+    """
+    if isinstance(dim, bool) or not isinstance(dim, Integral):
+        raise UserError(f"need an integer dim, got dim={dim!r}")
+    return int(dim)
 
 
 def index_dtype(count: int) -> type[np.int32] | type[np.int64]:

@@ -1,0 +1,81 @@
+"""theta_0 + P z in one buffer, written in place."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from intrinsic.projections.base import Projection
+
+
+class Flat:
+    """The weights theta_0 + P z as views of one buffer, which is written in place for every step.
+
+    Nothing of the size of theta is split, added or allocated in a step, but for the gradients that autograd makes. The
+    parameters themselves become views of one buffer with theta_0. A copy or a pickle of a `Flat` is None: whoever needs
+    one makes it anew.
+
+    Args:
+        parameters: of one dtype, on one device; their values are theta_0.
+        projection: P.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter], projection: Projection) -> None:
+        self.projection = projection
+        self._origin = torch.cat([p.detach().reshape(-1) for p in parameters])
+        self._shapes = [p.shape for p in parameters]
+        for parameter, view in zip(parameters, self._cut(self._origin), strict=True):
+            parameter.data = view
+        self._addresses = [p.data_ptr() for p in parameters]
+        self._gradient: Tensor | None = None
+        self._allocate()
+
+    def _allocate(self) -> None:
+        self._theta = torch.empty_like(self._origin)
+        self._views = self._cut(self._theta)
+        self._waiting = False  # whether a backward pass that needs theta is still to come
+
+    def _cut(self, flat: Tensor) -> list[Tensor]:
+        pieces = flat.split([shape.numel() for shape in self._shapes])
+        return [piece.view(shape) for piece, shape in zip(pieces, self._shapes, strict=True)]
+
+    def holds(self, parameters: Sequence[nn.Parameter]) -> bool:
+        """Whether the parameters are still views of theta_0: a cast, a copy or an assignment moves them away."""
+        return [p.data_ptr() for p in parameters] == self._addresses
+
+    def weights(self, z: Tensor) -> tuple[Tensor, ...]:
+        """theta_0 + P z, differentiable with respect to z; valid until the next call after their backward pass."""
+        if self._waiting:
+            self._allocate()
+        return _Place.apply(z, self)
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return type(None), ()
+
+
+class _Place(torch.autograd.Function):
+    """z -> the pieces of theta_0 + P z. No node saves a tensor, so that it may run once for each checkpointed part."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, flat: Flat) -> tuple[Tensor, ...]:
+        ctx.set_materialize_grads(False)
+        ctx.flat, ctx.theta = flat, flat._theta
+        flat.projection.displace(z, flat._origin, flat._theta)
+        flat._waiting = z.requires_grad
+        return tuple(view.detach() for view in flat._views)  # they share theta's version: autograd sees an overwrite
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor, None]:
+        flat = ctx.flat
+        if ctx.theta is flat._theta:
+            flat._waiting = False
+        pieces = [
+            flat._origin.new_zeros(shape.numel()) if grad is None else grad.reshape(-1)
+            for grad, shape in zip(grads, flat._shapes, strict=True)
+        ]
+        if torch.is_grad_enabled():  # the gradient of this gradient is asked for
+            return flat.projection.adjoint(torch.cat(pieces)), None
+        if flat._gradient is None:
+            flat._gradient = torch.empty_like(flat._origin)
+        return flat.projection.adjoint(torch.cat(pieces, out=flat._gradient)), None

@@ -1,0 +1,196 @@
+"""The weights in one buffer: the same gradients as by differentiable steps, and theta_0 left where it was."""
+
+import copy
+import io
+
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call, grad, vmap
+from torch.utils.checkpoint import checkpoint
+
+import intrinsic
+
+DIM = 20
+RANDOM = [intrinsic.Dense, intrinsic.Sparse, intrinsic.Fastfood, intrinsic.Kronecker, intrinsic.OneHot]
+every_projection = pytest.mark.parametrize("projection", RANDOM, ids=lambda kind: kind.__name__)
+
+
+class Net(nn.Module):
+    """Two layers of which the second is used twice, and which may be checkpointed; an unused and a tied weight."""
+
+    def __init__(self, reentrant=None):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second, self.unused = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(3, 3)
+        self.tied = nn.Linear(6, 8, bias=False)
+        self.tied.weight = self.first.weight
+        self.dropout, self.reentrant = nn.Dropout(0.5), reentrant
+
+    def part(self, x):
+        return self.dropout(self.second(x).tanh())
+
+    def forward(self, x):
+        hidden = self.first(x) * self.tied(x)
+        for _ in range(2):
+            hidden = (
+                self.part(hidden)
+                if self.reentrant is None
+                else checkpoint(self.part, hidden, use_reentrant=self.reentrant)
+            )
+        return hidden
+
+
+def subspace(projection=intrinsic.Fastfood, dtype=torch.float64, **options):
+    net = intrinsic.Subspace(Net(**options).to(dtype), projection=projection, dim=DIM)
+    with torch.no_grad():
+        net.z.copy_(torch.linspace(-1, 1, DIM))
+    return net
+
+
+def inputs(dtype=torch.float64):
+    return torch.linspace(-1, 1, 30, dtype=dtype).view(5, 6)
+
+
+def origin(net):
+    return [parameter.clone() for parameter in net.model.parameters()]
+
+
+def flat_gradient(net, x):
+    net.zero_grad()
+    torch.manual_seed(1)
+    net(x).square().sum().backward()
+    return net.z.grad.clone()
+
+
+def functional_gradient(net, x):
+    """By torch.func, which sees no buffers."""
+    torch.manual_seed(1)
+    return grad(lambda z: functional_call(net, {"z": z}, (x,)).square().sum())(net.z.detach())
+
+
+@every_projection
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_both_ways_give_the_same_gradient(projection, dtype):
+    net, x = subspace(projection, dtype), inputs(dtype)
+    before = origin(net)
+    expected = functional_gradient(net.eval(), x)
+    for _ in range(3):  # buffers are used again
+        torch.testing.assert_close(flat_gradient(net, x), expected)
+    assert net.projection.adjoint(torch.ones(net.full_dim)).shape == (DIM,)
+    for now, then in zip(net.model.parameters(), before, strict=True):
+        assert torch.equal(now, then)
+        assert isinstance(now, nn.Parameter)
+
+
+@every_projection
+def test_both_ways_train_to_the_same_coordinates(projection):
+    flat, functional = subspace(projection).eval(), subspace(projection).eval()
+    optimizers = [torch.optim.Adam(net.parameters(), lr=0.1) for net in (flat, functional)]
+    for step in range(20):
+        x = inputs() * (1 + step / 10)
+        flat_gradient(flat, x)
+        functional.z.grad = functional_gradient(functional, x)
+        for optimizer in optimizers:
+            optimizer.step()
+    torch.testing.assert_close(flat.z, functional.z, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_activation_checkpointing_changes_nothing(reentrant):
+    x = inputs().requires_grad_()  # a reentrant checkpoint needs an input that does
+    expected = flat_gradient(subspace().train(), x)
+    net = subspace(reentrant=reentrant).train()
+    before = origin(net)
+    torch.testing.assert_close(flat_gradient(net, x), expected)
+    assert all(map(torch.equal, net.model.parameters(), before))
+
+
+def test_two_passes_forward_before_one_backward():
+    net, x = subspace().eval(), inputs()
+    expected = flat_gradient(net, x) + flat_gradient(net, 2 * x)
+    net.zero_grad()
+    (net(x).square().sum() + net(2 * x).square().sum()).backward()
+    torch.testing.assert_close(net.z.grad, expected)
+    net(x)  # without a backward pass
+    with torch.no_grad():
+        net(x)
+    torch.testing.assert_close(flat_gradient(net, x) + flat_gradient(net, 2 * x), expected)
+
+
+def test_gradients_accumulate():
+    net, x = subspace().eval(), inputs()
+    expected = flat_gradient(net, x)
+    net(x).square().sum().backward()
+    torch.testing.assert_close(net.z.grad, 2 * expected)
+
+
+def test_an_overwritten_buffer_is_noticed():
+    net, x = subspace().eval(), inputs()
+    loss = net(x).square().sum()
+    loss.backward(retain_graph=True)
+    net(2 * x)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_gradients_of_gradients():
+    net = subspace().eval()
+
+    def second(gradient):
+        return torch.autograd.grad(gradient.square().sum(), net.z)[0]
+
+    (first,) = torch.autograd.grad(net(inputs()).square().sum(), net.z, create_graph=True)
+    weights = vmap(
+        grad(lambda z: grad(lambda z: functional_call(net, {"z": z}, (inputs(),)).square().sum())(z).square().sum())
+    )
+    torch.testing.assert_close(second(first), weights(net.z.detach()[None])[0])
+
+
+def test_copies_and_state_dicts_hold_theta_0():
+    net, x = subspace().eval(), inputs()
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    expected = flat_gradient(net, x)
+    other = copy.deepcopy(net)
+    torch.testing.assert_close(flat_gradient(other, x), expected)
+    with torch.no_grad():
+        other.model.first.bias.add_(1)  # the copy's own
+    torch.testing.assert_close(flat_gradient(net, x), expected)
+    assert not torch.allclose(flat_gradient(other, x), expected)
+    torch.save(net.state_dict(), file := io.BytesIO())
+    file.seek(0)
+    for name, tensor in torch.load(file, weights_only=True).items():
+        assert torch.equal(tensor, before[name])
+    plain = net.merge()
+    torch.testing.assert_close(plain(x), net(x))
+    assert {type(parameter) for parameter in plain.parameters()} == {nn.Parameter}
+
+
+def test_a_change_of_theta_0_between_steps_counts():
+    net, x = subspace().eval(), inputs()
+    flat_gradient(net, x)
+    for change in (
+        lambda: net.model.second.bias.data.add_(1),
+        lambda: net.model.load_state_dict(Net().double().state_dict()),
+        lambda: net.model.load_state_dict(Net().double().state_dict(), assign=True),
+        lambda: net.float(),
+        lambda: net.double(),
+        lambda: setattr(net.model.first.bias, "data", torch.ones_like(net.model.first.bias)),
+    ):
+        change()
+        x = inputs(net.z.dtype)
+        torch.testing.assert_close(flat_gradient(net, x), functional_gradient(net, x))
+
+
+def test_an_exception_leaves_theta_0_in_place():
+    net = subspace().eval()
+    before = origin(net)
+    with pytest.raises(RuntimeError):
+        net(torch.ones(2, 3))
+    assert all(map(torch.equal, net.model.parameters(), before))
+    loss = net(inputs()).square().sum()
+    net.z.register_hook(lambda gradient: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        loss.backward()
+    net.state_dict()
+    assert all(map(torch.equal, net.model.parameters(), before))
