@@ -60,7 +60,7 @@ class _Place(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, flat: Flat) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
-        ctx.flat, ctx.theta = flat, flat._theta
+        ctx.flat, ctx.theta, ctx.dtype = flat, flat._theta, z.dtype
         flat.projection.displace(z, flat._origin, flat._theta)
         flat._waiting = z.requires_grad
         return tuple(view.detach() for view in flat._views)  # they share theta's version: autograd sees an overwrite
@@ -77,5 +77,5 @@ class _Place(torch.autograd.Function):
         if torch.is_grad_enabled():  # the gradient of this gradient is asked for
             return flat.projection.adjoint(torch.cat(pieces)), None
         if flat._gradient is None:
-            flat._gradient = torch.empty_like(flat._origin)
-        return flat.projection.adjoint(torch.cat(pieces, out=flat._gradient)), None
+            flat._gradient = torch.empty_like(flat._origin, dtype=ctx.dtype)
+        return flat.projection.multiply(torch.cat(pieces, out=flat._gradient), transposed=True), None

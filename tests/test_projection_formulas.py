@@ -71,11 +71,11 @@ def test_fastfood_is_rotation_like():
 @pytest.mark.parametrize(("dim", "full_dim"), [(1, 5), (7, 7), (10, 99), (100, 1000)])
 def test_onehot(dim, full_dim):
     projection = OneHot(dim, full_dim, seed=3)
-    groups = [np.flatnonzero(projection.group.numpy() == j) for j in range(dim)]
+    groups = [np.flatnonzero(projection.group().numpy() == j) for j in range(dim)]
     assert {len(group) for group in groups} <= {full_dim // dim, -(-full_dim // dim)}
     expected = np.zeros((full_dim, dim))
     for j, group in enumerate(groups):
-        expected[group, j] = projection.sign.numpy()[group] / len(group) ** 0.5
+        expected[group, j] = projection.sign().numpy()[group] / len(group) ** 0.5
     np.testing.assert_allclose(matrix(projection), expected, atol=1e-12)
     np.testing.assert_allclose(expected.T @ expected, np.eye(dim), atol=1e-12)
 

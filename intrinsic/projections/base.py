@@ -52,7 +52,7 @@ class Projection(nn.Module, ABC):
         if nbytes > free:
             raise UserError(
                 f"{type(self).__name__} needs {nbytes / 1e9:.1f} GB for dim={self.dim}, full_dim={self.full_dim}; "
-                f"{free / 1e9:.1f} GB are free: take projection=onehot ({9 * self.full_dim / 1e9:.1g} GB) or a "
+                f"{free / 1e9:.1f} GB are free: take projection=onehot ({6 * self.full_dim / 1e9:.1g} GB) or a "
                 "smaller dim"
             )
 
@@ -78,13 +78,20 @@ class Projection(nn.Module, ABC):
         return _multiply(g, self, self.full_dim, True)
 
     def multiply(self, x: Tensor, *, transposed: bool = False) -> Tensor:
-        """P x, or P^T x, by the fastest way for its device: without autograd."""
+        """P x, or P^T x, by the fastest way for its device: without autograd, in float32 at least."""
+        x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x  # half precision would lose small steps of z
+        if torch.is_autocast_enabled(x.device.type):
+            with torch.autocast(x.device.type, enabled=False):
+                return self.multiply(x, transposed=transposed)
         kernel = select(type(self), x) if self.kernels else None
         if kernel is None:
             return self.rmatvec(x) if transposed else self.matvec(x)
         x = x.detach()
         out = x.new_empty(*x.shape[:-1], self.dim if transposed else self.full_dim)
-        rows, targets = x.reshape(-1, x.shape[-1]).contiguous(), out.view(-1, out.shape[-1])
+        if x.ndim > 1:
+            rows, targets = x.reshape(-1, x.shape[-1]).contiguous(), out.view(-1, out.shape[-1])
+        else:
+            rows, targets = (x.contiguous(),), (out,)  # type: ignore[assignment]
         for row, target in zip(rows, targets, strict=True):
             if transposed:
                 kernel.rmatvec(self, row, target)
@@ -180,11 +187,7 @@ class _Multiply(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, projection: Projection, transposed: bool) -> Tensor:
-        x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-        if not torch.is_autocast_enabled(x.device.type):
-            return projection.multiply(x, transposed=transposed)
-        with torch.autocast(x.device.type, enabled=False):  # half precision would lose small steps of z
-            return projection.multiply(x, transposed=transposed)
+        return projection.multiply(x, transposed=transposed)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Projection, bool], output: Tensor) -> None:

@@ -29,8 +29,10 @@ def kernel(function: Callable[..., None]) -> Any:
 
 def launch(function: Callable[..., None], *arguments: Any) -> None:
     """Run a kernel on as many threads as torch uses."""
+    threads = min(torch.get_num_threads(), _config.NUMBA_NUM_THREADS)
     with _LOCK:
-        numba.set_num_threads(min(torch.get_num_threads(), _config.NUMBA_NUM_THREADS))
+        if numba.get_num_threads() != threads:
+            numba.set_num_threads(threads)
         function(*arguments)
 
 
@@ -43,3 +45,16 @@ def write(out: Any, origin: Any, offset: Any) -> None:
     else:
         for i in range(len(out)):
             out[i] = offset[i]
+
+
+@inner
+def total(parts: Any, scale: Any, out: Any) -> None:
+    """Put the sum of the rows of parts times scale into out, always in the same order."""
+    for i in range(len(out)):
+        out[i] = parts[0, i]
+    for k in range(1, len(parts)):
+        part = parts[k]
+        for i in range(len(out)):
+            out[i] += part[i]
+    for i in range(len(out)):
+        out[i] *= scale

@@ -7,7 +7,7 @@ from numba import prange
 from torch import Tensor
 from torch.nn.functional import pad
 
-from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, launch, write
+from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, launch, total, write
 from intrinsic.projections.kernels.philox import words
 
 if TYPE_CHECKING:
@@ -18,15 +18,14 @@ _HEIGHT = 128  # rows of packed signs in a tile: 1024 weights, small enough for 
 
 def matvec(projection: "Dense", z: Tensor, origin: Tensor, out: Tensor) -> None:
     """out = origin + P z."""
-    z = pad(z * projection.full_dim**-0.5, (0, -projection.dim % 8))
-    launch(_matvec, z.numpy(), *_matrix(projection), origin.numpy(), out.numpy())
+    launch(_matvec, pad(z, (0, -projection.dim % 8)).numpy(), *_matrix(projection), origin.numpy(), out.numpy())
 
 
 def rmatvec(projection: "Dense", g: Tensor, out: Tensor) -> None:
     """out = P^T g."""
-    total = g.new_empty(-(-projection.dim // 8) * 8)
-    launch(_rmatvec, g.numpy(), *_matrix(projection), total.numpy())
-    out.copy_(total[: projection.dim] * projection.full_dim**-0.5)
+    padded = g.new_empty(-(-projection.dim // 8) * 8)
+    launch(_rmatvec, g.numpy(), *_matrix(projection), padded.numpy())
+    out.copy_(padded[: projection.dim])
 
 
 def _matrix(projection: "Dense") -> tuple[np.ndarray, np.uint64]:
@@ -51,14 +50,14 @@ def _tile(packed: Any, seed: Any, low: int, high: int, width: int, scratch: Any)
 
 
 @inner
-def _sums(numbers: Any, table: Any) -> None:
-    """table[byte] = the sum of +-numbers[k], + where bit k of the byte is set: (8,) -> (256,)."""
-    total = numbers[0]
+def _sums(numbers: Any, scale: Any, table: Any) -> None:
+    """table[byte] = the sum of +-scale numbers[k], + where bit k of the byte is set: (8,) -> (256,)."""
+    whole = numbers[0]
     for k in range(1, 8):
-        total += numbers[k]
-    table[0] = -total
+        whole += numbers[k]
+    table[0] = -whole * scale
     for k in range(8):
-        size, twice = 1 << k, 2 * numbers[k]
+        size, twice = 1 << k, 2 * scale * numbers[k]
         for i in range(size):
             table[size + i] = table[i] + twice
 
@@ -77,9 +76,9 @@ def _transpose(x: Any) -> Any:
 @kernel
 def _matvec(z: Any, packed: Any, seed: Any, origin: Any, out: Any) -> None:
     rows, groups = -(-len(out) // 8), len(z) // 8
-    tables = np.empty((groups, 256), z.dtype)
+    tables, scale = np.empty((groups, 256), z.dtype), z.dtype.type(len(out) ** -0.5)
     for k in range(groups):
-        _sums(z[8 * k : 8 * k + 8], tables[k])
+        _sums(z[8 * k : 8 * k + 8], scale, tables[k])
     for tile in prange(-(-rows // _HEIGHT)):
         low, high = tile * _HEIGHT, min(tile * _HEIGHT + _HEIGHT, rows)
         scratch = np.empty((0 if len(packed) else _HEIGHT, len(z)), np.uint8)
@@ -105,11 +104,11 @@ def _matvec(z: Any, packed: Any, seed: Any, origin: Any, out: Any) -> None:
 @kernel
 def _rmatvec(g: Any, packed: Any, seed: Any, out: Any) -> None:
     rows, width = -(-len(g) // 8), len(out)
-    tiles = -(-rows // _HEIGHT)
+    tiles, scale = -(-rows // _HEIGHT), g.dtype.type(len(g) ** -0.5)
     totals = np.zeros((min(tiles, CHUNKS), width), g.dtype)
     for chunk in prange(min(tiles, CHUNKS)):
         parts = min(tiles, CHUNKS)
-        total, numbers, tables = totals[chunk], np.zeros(32, g.dtype), np.empty((4, 256), g.dtype)
+        sum_, numbers, tables = totals[chunk], np.zeros(32, g.dtype), np.empty((4, 256), g.dtype)
         scratch = np.empty((0 if len(packed) else _HEIGHT, width), np.uint8)
         t0, t1, t2, t3 = tables[0], tables[1], tables[2], tables[3]
         for tile in range(chunk * tiles // parts, (chunk + 1) * tiles // parts):
@@ -121,7 +120,7 @@ def _rmatvec(g: Any, packed: Any, seed: Any, out: Any) -> None:
                 numbers[len(part) :] = 0  # where the matrix has ended, which row is read does not matter
                 last = high - low - 1
                 for k in range(4):
-                    _sums(numbers[8 * k : 8 * k + 8], tables[k])
+                    _sums(numbers[8 * k : 8 * k + 8], scale, tables[k])
                 b0, b1, b2, b3 = (
                     signs[row],
                     signs[min(row + 1, last)],
@@ -129,7 +128,5 @@ def _rmatvec(g: Any, packed: Any, seed: Any, out: Any) -> None:
                     signs[min(row + 3, last)],
                 )
                 for j in range(width):
-                    total[j] += (t0[b0[j]] + t1[b1[j]]) + (t2[b2[j]] + t3[b3[j]])
-    out[:] = totals[0]
-    for chunk in range(1, len(totals)):
-        out += totals[chunk]
+                    sum_[j] += (t0[b0[j]] + t1[b1[j]]) + (t2[b2[j]] + t3[b3[j]])
+    total(totals, g.dtype.type(1), out)

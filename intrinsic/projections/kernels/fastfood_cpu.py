@@ -6,7 +6,7 @@ import numpy as np
 from numba import prange
 from torch import Tensor
 
-from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, launch, write
+from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, launch, total, write
 
 if TYPE_CHECKING:
     from intrinsic.projections.fastfood import Fastfood
@@ -14,13 +14,12 @@ if TYPE_CHECKING:
 
 def matvec(projection: "Fastfood", z: Tensor, origin: Tensor, out: Tensor) -> None:
     """out = origin + P z, without any other array of full_dim numbers."""
-    launch(_matvec, (z * projection.full_dim**-0.5).numpy(), *_matrix(projection), origin.numpy(), out.numpy())
+    launch(_matvec, z.numpy(), *_matrix(projection), origin.numpy(), out.numpy())
 
 
 def rmatvec(projection: "Fastfood", g: Tensor, out: Tensor) -> None:
     """out = P^T g."""
     launch(_rmatvec, g.numpy(), *_matrix(projection), out.numpy())
-    out *= projection.full_dim**-0.5
 
 
 def _matrix(projection: "Fastfood") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -56,10 +55,10 @@ def _hadamard(x: Any, y: Any, n: int) -> bool:
 
 
 @inner
-def _forward(z: Any, sign: Any, gain: Any, source: Any, origin: Any, out: Any, x: Any, y: Any) -> None:
+def _forward(z: Any, scale: Any, sign: Any, gain: Any, source: Any, origin: Any, out: Any, x: Any, y: Any) -> None:
     n = len(x)
     for j in range(len(z)):
-        x[j] = z[j] * sign[j]
+        x[j] = z[j] * (scale * sign[j])
     for j in range(len(z), n):
         x[j] = 0
     if _hadamard(x, y, n):
@@ -72,7 +71,7 @@ def _forward(z: Any, sign: Any, gain: Any, source: Any, origin: Any, out: Any, x
 
 
 @inner
-def _backward(g: Any, sign: Any, gain: Any, source: Any, total: Any, x: Any, y: Any) -> None:
+def _backward(g: Any, sign: Any, gain: Any, source: Any, sum_: Any, x: Any, y: Any) -> None:
     n = len(x)
     for j in range(len(g)):
         x[j] = g[j]
@@ -84,19 +83,19 @@ def _backward(g: Any, sign: Any, gain: Any, source: Any, total: Any, x: Any, y: 
         y[source[j]] = x[j] * gain[j]
     if _hadamard(y, x, n):
         x, y = y, x
-    for j in range(len(total)):
-        total[j] += y[j] * sign[j]
+    for j in range(len(sum_)):
+        sum_[j] += y[j] * sign[j]
 
 
 @kernel
 def _matvec(z: Any, sign: Any, gain: Any, source: Any, origin: Any, out: Any) -> None:
-    blocks, n = sign.shape
+    (blocks, n), scale = sign.shape, z.dtype.type(len(out) ** -0.5)
     for chunk in prange(min(blocks, CHUNKS)):
         parts = min(blocks, CHUNKS)
         x, y = np.empty(n, z.dtype), np.empty(n, z.dtype)
         for b in range(chunk * blocks // parts, (chunk + 1) * blocks // parts):
             stop = min(b * n + n, len(out))
-            _forward(z, sign[b], gain[b], source[b], origin[b * n : stop], out[b * n : stop], x, y)
+            _forward(z, scale, sign[b], gain[b], source[b], origin[b * n : stop], out[b * n : stop], x, y)
 
 
 @kernel
@@ -109,6 +108,4 @@ def _rmatvec(g: Any, sign: Any, gain: Any, source: Any, out: Any) -> None:
         for b in range(chunk * blocks // parts, (chunk + 1) * blocks // parts):
             stop = min(b * n + n, len(g))
             _backward(g[b * n : stop], sign[b], gain[b], source[b], totals[chunk], x, y)
-    out[:] = totals[0]
-    for chunk in range(1, len(totals)):
-        out += totals[chunk]
+    total(totals, g.dtype.type(len(g) ** -0.5), out)

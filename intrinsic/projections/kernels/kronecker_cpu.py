@@ -1,13 +1,12 @@
-"""S (R1 Z R2^T), row by row."""
+"""S (R1 Z R2^T), row by row of R1."""
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import prange
 from torch import Tensor
-from torch.nn.functional import pad
 
-from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, launch
+from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, launch, total
 
 if TYPE_CHECKING:
     from intrinsic.projections.kronecker import Kronecker
@@ -15,68 +14,86 @@ if TYPE_CHECKING:
 
 def matvec(projection: "Kronecker", z: Tensor, origin: Tensor, out: Tensor) -> None:
     """out = origin + P z."""
-    left, right = projection.left.to(z.dtype), projection.right.to(z.dtype)
-    missing = left.shape[1] * right.shape[1] - projection.dim
-    Z = pad(z * projection.full_dim**-0.5, (0, missing)).view(left.shape[1], right.shape[1])
-    launch(
-        _matvec, (left @ Z).numpy(), right.T.contiguous().numpy(), projection.sign.numpy(), origin.numpy(), out.numpy()
-    )
+    launch(_matvec, z.numpy(), *_matrix(projection), origin.numpy(), out.numpy())
 
 
 def rmatvec(projection: "Kronecker", g: Tensor, out: Tensor) -> None:
     """out = P^T g."""
-    left, right = projection.left.to(g.dtype), projection.right.to(g.dtype)
-    products = g.new_empty(left.shape[0], right.shape[1])
-    launch(_rmatvec, g.numpy(), right.T.contiguous().numpy(), projection.sign.numpy(), products.numpy())
-    out.copy_((left.T @ products).view(-1)[: projection.dim] * projection.full_dim**-0.5)
+    launch(_rmatvec, g.numpy(), *_matrix(projection), out.numpy())
+
+
+def _matrix(projection: "Kronecker") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return projection.left.numpy(), projection.right.numpy(), projection.sign.numpy()
 
 
 @inner
-def _row(factors: Any, right: Any, sum_: Any) -> None:
-    """The sum over k of factors[k] right[k], four at a time."""
-    sum_[:] = 0
+def _transposed(right: Any, like: Any) -> Any:
+    out = np.empty((right.shape[1], right.shape[0]), like.dtype)
+    for row in range(right.shape[0]):
+        for k in range(right.shape[1]):
+            out[k, row] = right[row, k]
+    return out
+
+
+@inner
+def _combine(factors: Any, vectors: Any, out: Any) -> None:
+    """Put the sum over k of factors[k] vectors[k] into out, four at a time."""
+    for i in range(len(out)):
+        out[i] = 0
     count = len(factors) // 4 * 4
     for k in range(0, count, 4):
         a, b, c, d = factors[k], factors[k + 1], factors[k + 2], factors[k + 3]
-        r0, r1, r2, r3 = right[k], right[k + 1], right[k + 2], right[k + 3]
-        for i in range(len(sum_)):
-            sum_[i] += (a * r0[i] + b * r1[i]) + (c * r2[i] + d * r3[i])
+        r0, r1, r2, r3 = vectors[k], vectors[k + 1], vectors[k + 2], vectors[k + 3]
+        for i in range(len(out)):
+            out[i] += (a * r0[i] + b * r1[i]) + (c * r2[i] + d * r3[i])
     for k in range(count, len(factors)):
-        a, r0 = factors[k], right[k]
-        for i in range(len(sum_)):
-            sum_[i] += a * r0[i]
+        a, r0 = factors[k], vectors[k]
+        for i in range(len(out)):
+            out[i] += a * r0[i]
 
 
 @kernel
-def _matvec(products: Any, right: Any, sign: Any, origin: Any, out: Any) -> None:
-    rows, width = len(products), right.shape[1]
+def _matvec(z: Any, left: Any, right: Any, sign: Any, origin: Any, out: Any) -> None:
+    (rows, count), (width, depth), scale = left.shape, right.shape, z.dtype.type(len(out) ** -0.5)
+    Z, vectors = np.zeros(count * depth, z.dtype), _transposed(right, z)
+    for j in range(len(z)):
+        Z[j] = z[j] * scale
+    matrix = Z.reshape(count, depth)
     for chunk in prange(CHUNKS):
-        sum_ = np.empty(width, out.dtype)
+        factors, offset = np.empty(depth, z.dtype), np.empty(width, z.dtype)
         for row in range(chunk * rows // CHUNKS, (chunk + 1) * rows // CHUNKS):
             low, high = min(row * width, len(out)), min(row * width + width, len(out))
-            _row(products[row], right, sum_)
+            _combine(left[row], matrix, factors)
+            _combine(factors, vectors, offset)
             part, signs, start = out[low:high], sign[low:high], origin[low:high]
             if len(origin):
                 for i in range(len(part)):
-                    part[i] = start[i] + sum_[i] * signs[i]
+                    part[i] = start[i] + offset[i] * signs[i]
             else:
                 for i in range(len(part)):
-                    part[i] = sum_[i] * signs[i]
+                    part[i] = offset[i] * signs[i]
 
 
 @kernel
-def _rmatvec(g: Any, right: Any, sign: Any, products: Any) -> None:
-    rows, (count, width) = len(products), right.shape
+def _rmatvec(g: Any, left: Any, right: Any, sign: Any, out: Any) -> None:
+    (rows, count), (width, depth), vectors = left.shape, right.shape, _transposed(right, g)
+    totals = np.zeros((CHUNKS, count * depth), g.dtype)
     for chunk in prange(CHUNKS):
-        signed = np.empty(width, g.dtype)
+        signed, products, sums = np.empty(width, g.dtype), np.empty(depth, g.dtype), totals[chunk].reshape(count, depth)
         for row in range(chunk * rows // CHUNKS, (chunk + 1) * rows // CHUNKS):
             low, high = min(row * width, len(g)), min(row * width + width, len(g))
             part, signs = g[low:high], sign[low:high]
             for i in range(len(part)):
                 signed[i] = part[i] * signs[i]
-            signed[len(part) :] = 0
-            for k in range(count):
-                factors, sum_ = right[k], g.dtype.type(0)
+            for i in range(len(part), width):
+                signed[i] = 0
+            for k in range(depth):
+                vector, sum_ = vectors[k], g.dtype.type(0)
                 for i in range(width):
-                    sum_ += signed[i] * factors[i]
-                products[row, k] = sum_
+                    sum_ += signed[i] * vector[i]
+                products[k] = sum_
+            for j in range(count):
+                factor, into = left[row, j], sums[j]
+                for k in range(depth):
+                    into[k] += factor * products[k]
+    total(totals[:, : len(out)], g.dtype.type(len(g) ** -0.5), out)

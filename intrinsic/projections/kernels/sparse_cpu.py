@@ -1,5 +1,6 @@
-"""Entries in the order of the weights they touch, without a branch a weight."""
+"""Entries in a narrow form: an index and a sign in one word, the columns' norms apart."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -7,51 +8,89 @@ import numpy as np
 from numba import prange
 from torch import Tensor
 
-from intrinsic.projections.kernels.compile import CHUNKS, kernel, launch
+from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, launch
 
 if TYPE_CHECKING:
     from intrinsic.projections.sparse import Sparse
 
-_ROWS: "WeakKeyDictionary[Sparse, np.ndarray]" = WeakKeyDictionary()  # the weight that each entry of P moves
+_HEIGHT = 1 << 12  # weights in a band, within which a row is 16 bits; one band is one piece of parallel work
+
+
+@dataclass(frozen=True)
+class _Narrow:
+    """P by rows, sorted, without a branch for each row; and by columns. The lowest bit of a code is the sign."""
+
+    norms: np.ndarray  # (dim,) float32: the size of every entry of a column
+    bands: np.ndarray  # (bands + 1,): where the entries of a band begin
+    row: np.ndarray  # (entries,) uint16: within the band
+    column: np.ndarray  # (entries,) uint16 or uint32: 2 column + sign
+    start: np.ndarray  # (dim + 1,): where the entries of a column begin
+    place: np.ndarray  # (entries,) uint32 or uint64: 2 row + sign
+
+
+_NARROW: "WeakKeyDictionary[Sparse, _Narrow]" = WeakKeyDictionary()
 
 
 def matvec(projection: "Sparse", z: Tensor, origin: Tensor, out: Tensor) -> None:
     """out = origin + P z."""
-    start, index, value = _csr(projection, "rows")
-    if projection not in _ROWS:
-        _ROWS[projection] = np.repeat(np.arange(len(start) - 1, dtype=start.dtype), np.diff(start))
-    launch(_matvec, z.numpy(), start, _ROWS[projection], index, value, origin.numpy(), out.numpy())
+    P = _narrow(projection)
+    launch(_matvec, z.numpy(), P.norms, P.bands, P.row, P.column, origin.numpy(), out.numpy())
 
 
 def rmatvec(projection: "Sparse", g: Tensor, out: Tensor) -> None:
     """out = P^T g."""
-    launch(_rmatvec, g.numpy(), *_csr(projection, "columns"), out.numpy())
+    P = _narrow(projection)
+    launch(_rmatvec, g.numpy(), P.norms, P.start, P.place, out.numpy())
 
 
-def _csr(projection: "Sparse", name: str) -> list[np.ndarray]:
-    arrays = [projection.get_buffer(f"{name}_{part}").numpy() for part in ("start", "index", "value")]
-    return [array.view(f"u{array.itemsize}") for array in arrays[:2]] + arrays[2:]
+def _narrow(projection: "Sparse") -> _Narrow:
+    if projection not in _NARROW:
+        start, index, value = (projection.get_buffer(f"rows_{part}").numpy() for part in ("start", "index", "value"))
+        columns, places, entries = (projection.get_buffer(f"columns_{p}").numpy() for p in ("start", "index", "value"))
+        row = np.repeat(np.arange(projection.full_dim), np.diff(start)) % _HEIGHT
+        borders = np.minimum(np.arange(-(-projection.full_dim // _HEIGHT) + 1) * _HEIGHT, projection.full_dim)
+        _NARROW[projection] = _Narrow(
+            norms=np.abs(entries[columns[:-1]]),
+            bands=start[borders].astype(np.uint64),
+            row=row.astype(np.uint16),
+            column=_code(index, value, projection.dim, np.uint16),
+            start=columns.astype(np.uint64),
+            place=_code(places, entries, projection.full_dim, np.uint32),
+        )
+    return _NARROW[projection]
+
+
+def _code(index: np.ndarray, value: np.ndarray, count: int, narrow: type) -> np.ndarray:
+    dtype = narrow if 2 * count <= np.iinfo(narrow).max + 1 else np.uint32 if count <= 1 << 31 else np.uint64
+    return index.astype(dtype) * dtype(2) + (value > 0).astype(dtype)
+
+
+@inner
+def _sign(code: Any) -> Any:
+    return np.int32(code & 1) * 2 - 1
 
 
 @kernel
-def _matvec(z: Any, start: Any, row: Any, column: Any, value: Any, origin: Any, out: Any) -> None:
-    for chunk in prange(CHUNKS):
-        low, high = chunk * len(out) // CHUNKS, (chunk + 1) * len(out) // CHUNKS
-        part = out[low:high]
-        if len(origin):
-            part[:] = origin[low:high]
-        else:
-            part[:] = 0
-        for entry in range(start[low], start[high]):
-            out[row[entry]] += value[entry] * z[column[entry]]
+def _matvec(z: Any, norms: Any, bands: Any, row: Any, column: Any, origin: Any, out: Any) -> None:
+    scaled = np.empty_like(z)
+    for j in range(len(z)):
+        scaled[j] = z[j] * norms[j]
+    for band in prange(len(bands) - 1):
+        part = out[band * _HEIGHT : min((band + 1) * _HEIGHT, len(out))]
+        start = origin[band * _HEIGHT : min((band + 1) * _HEIGHT, len(origin))]
+        for i in range(len(part)):
+            part[i] = start[i] if len(origin) else 0
+        rows, columns = row[bands[band] : bands[band + 1]], column[bands[band] : bands[band + 1]]
+        for k in range(len(rows)):
+            part[rows[k]] += scaled[columns[k] >> 1] * _sign(columns[k])
 
 
 @kernel
-def _rmatvec(g: Any, start: Any, row: Any, value: Any, out: Any) -> None:
-    for chunk in prange(CHUNKS):
-        for column in range(chunk * len(out) // CHUNKS, (chunk + 1) * len(out) // CHUNKS):
-            rows, values = row[start[column] : start[column + 1]], value[start[column] : start[column + 1]]
-            sum_ = g.dtype.type(0)
-            for k in range(len(rows)):
-                sum_ += values[k] * g[rows[k]]
-            out[column] = sum_
+def _rmatvec(g: Any, norms: Any, start: Any, place: Any, out: Any) -> None:
+    for chunk in prange(min(CHUNKS, len(out))):
+        chunks = min(CHUNKS, len(out))
+        for j in range(chunk * len(out) // chunks, (chunk + 1) * len(out) // chunks):
+            places, sum_ = place[start[j] : start[j + 1]], g.dtype.type(0)
+            for k in range(len(places)):
+                sum_ += g[places[k] >> 1] * _sign(places[k])
+            out[j] = sum_ * norms[j]
