@@ -1,5 +1,8 @@
 """Compiled kernels against plain torch: the same P, forward and adjoint, at awkward sizes and thread counts."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -94,3 +97,13 @@ def test_tracers_see_plain_torch():
     assert seen == [None]
     assert select.select(intrinsic.OneHot, torch.ones(3, dtype=torch.int64)) is None
     assert select.select(torch.nn.Linear, torch.ones(3)) is None  # no kernels stand beside that class
+
+
+def test_kernels_leave_torch_its_number_of_threads():
+    code = """
+import torch, intrinsic
+torch.set_num_threads(1)
+intrinsic.OneHot(3, 10, seed=0)(torch.ones(3))
+print(torch.get_num_threads())
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "1\n"

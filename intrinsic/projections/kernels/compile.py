@@ -11,6 +11,10 @@ _config: Any = numba.config
 # OpenMP first: it is torch's own pool, so that no second one spins against it
 _config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
+_threads = torch.get_num_threads()
+numba.get_num_threads()  # starts the pool, and with it sets OpenMP's number of threads, which is also torch's
+torch.set_num_threads(_threads)
+
 CHUNKS = 64  # a product is cut into so many parts whatever the number of threads, so that its bits do not depend on it
 # Sums may be reordered, but NaN and infinity stay what they are: divergence must show.
 _FASTMATH = {"reassoc", "contract", "nsz", "arcp"}

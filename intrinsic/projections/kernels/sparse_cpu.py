@@ -18,7 +18,7 @@ _HEIGHT = 1 << 12  # weights in a band, within which a row is 16 bits; one band 
 
 @dataclass(frozen=True)
 class _Narrow:
-    """P by rows, sorted, without a branch for each row; and by columns. The lowest bit of a code is the sign."""
+    """P by bands of rows, without a branch for each row; and by columns. The lowest bit of a code is the sign."""
 
     norms: np.ndarray  # (dim,) float32: the size of every entry of a column
     bands: np.ndarray  # (bands + 1,): where the entries of a band begin
@@ -47,13 +47,15 @@ def _narrow(projection: "Sparse") -> _Narrow:
     if projection not in _NARROW:
         start, index, value = (projection.get_buffer(f"rows_{part}").numpy() for part in ("start", "index", "value"))
         columns, places, entries = (projection.get_buffer(f"columns_{p}").numpy() for p in ("start", "index", "value"))
-        row = np.repeat(np.arange(projection.full_dim), np.diff(start)) % _HEIGHT
+        row = np.repeat(np.arange(projection.full_dim), np.diff(start))
+        # in a band first the first entry of each row, then the second of each: an addition does not wait for the last
+        order = np.lexsort((np.arange(len(row)) - start[row], row // _HEIGHT))
         borders = np.minimum(np.arange(-(-projection.full_dim // _HEIGHT) + 1) * _HEIGHT, projection.full_dim)
         _NARROW[projection] = _Narrow(
             norms=np.abs(entries[columns[:-1]]),
             bands=start[borders].astype(np.uint64),
-            row=row.astype(np.uint16),
-            column=_code(index, value, projection.dim, np.uint16),
+            row=(row[order] % _HEIGHT).astype(np.uint16),
+            column=_code(index[order], value[order], projection.dim, np.uint16),
             start=columns.astype(np.uint64),
             place=_code(places, entries, projection.full_dim, np.uint32),
         )
