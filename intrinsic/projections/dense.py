@@ -30,7 +30,9 @@ class Dense(Projection):
         UserError: for other `entries`.
     """
 
-    packed: Tensor  # (ceil(full_dim / 8), dim rounded up to 8) uint8: bit r of byte (i, j) is the sign of P[8 i + r, j]
+    packed: (
+        Tensor  # (ceil(full_dim / 32), dim rounded up to 32) int32: bit r of word (i, j) is the sign of P[32 i + r, j]
+    )
     matrix: Tensor  # (dim, full_dim) float32: sqrt(full_dim) P^T
 
     def __init__(self, dim: int, full_dim: int, *, seed: int, entries: Entries = "rademacher") -> None:
@@ -45,12 +47,12 @@ class Dense(Projection):
                 matrix[j] = rng.normals(seed, full_dim, lane=j)
             self._store("matrix", matrix)
         elif self.nbytes:
-            self._store("packed", self._draw(0, -(-full_dim // 8)))
+            self._store("packed", self._draw(0, -(-full_dim // 32)))
 
     @staticmethod
     def plan(dim: int, full_dim: int) -> int:
         """Bytes of the packed signs, 0 if they are not stored."""
-        packed = -(-full_dim // 8) * -(-dim // 8) * 8
+        packed = 4 * -(-full_dim // 32) * _width(dim)
         return packed if packed <= STORED else 0
 
     def matvec(self, z: Tensor) -> Tensor:
@@ -71,23 +73,20 @@ class Dense(Projection):
         if self.entries == "gaussian":
             yield self.matrix.to(like.dtype).T
             return
-        shifts = torch.arange(8, dtype=torch.uint8, device=like.device)[:, None]
-        height, count = max(4, _TILE // self.dim // 32 * 4), -(-self.full_dim // 8)
+        shifts = torch.arange(32, dtype=torch.int32, device=like.device)[:, None]
+        height, count = max(1, _TILE // 32 // self.dim), -(-self.full_dim // 32)
         for low in range(0, count, height):
             high = min(low + height, count)
             packed = self.packed[low:high] if self.nbytes else torch.from_numpy(self._draw(low, high)).to(like.device)
-            signs = (packed[:, None] >> shifts & 1).flatten(0, 1)[: self.full_dim - 8 * low, : self.dim]
+            signs = (packed[:, None] >> shifts & 1).flatten(0, 1)[: self.full_dim - 32 * low, : self.dim]
             yield 2 * signs.to(like.dtype) - 1
 
     def _draw(self, low: int, high: int) -> np.ndarray:
-        """Rows low ... high - 1 of the packed signs; low is a multiple of 4."""
-        packed = np.zeros((high - low, -(-self.dim // 8) * 8), dtype=np.uint8)
+        """Rows low ... high - 1 of the packed signs."""
+        packed = np.zeros((high - low, _width(self.dim)), dtype=np.uint32)
         for j in range(self.dim):
-            words = rng.bits(self.seed, -(-(high - low) // 4), lane=j, start=low // 4)
-            packed[:, j] = words.astype("<u4").view(np.uint8)[: high - low]
-        if high * 8 > self.full_dim:
-            packed[-1] &= (1 << self.full_dim % 8) - 1 if self.full_dim % 8 else 255
-        return packed
+            packed[:, j] = rng.bits(self.seed, high - low, lane=j, start=low)
+        return packed.view(np.int32)
 
     def _hash(self) -> str:
         """Over the start of some columns: what is not stored has the same fingerprint as what is."""
@@ -97,3 +96,7 @@ class Dense(Projection):
         for j in np.linspace(0, self.dim - 1, _PROBES).astype(int):
             digest.update(rng.signs(self.seed, min(self.full_dim, 4096), lane=int(j)).tobytes())
         return digest.hexdigest()[:16]
+
+
+def _width(dim: int) -> int:
+    return -(-dim // 32) * 32

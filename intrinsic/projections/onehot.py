@@ -11,8 +11,8 @@ class OneHot(Projection):
     """Coordinate j moves its group of weights together: (P z)_i = s_i z_group(i) / sqrt(|group(i)|), so P^T P = I.
 
     Groups are a balanced random partition, so none is empty (rows drawn one by one leave some columns empty), and s_i
-    are random signs (the source has none). Columns have unit norm exactly. Memory: 6 full_dim bytes, 8 for dim > 16,384. Time:
-    O(full_dim). Source: Li et al. 2025, Uni-LoRA, arXiv:2506.00799.
+    are random signs (the source has none). Columns have unit norm exactly. Memory: 6 full_dim bytes, 8 for dim >
+    16,384. Time: O(full_dim). Source: Li et al. 2025, Uni-LoRA, arXiv:2506.00799.
     """
 
     code: Tensor  # (full_dim,) int16 if 2 dim fits, else int32: 2 group(i) + (1 if the sign is +)

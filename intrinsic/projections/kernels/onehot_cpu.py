@@ -28,41 +28,38 @@ def _code(projection: "OneHot") -> np.ndarray:
 
 
 @inner
-def _norms(dim: int, full_dim: int, numbers: Any, out: Any) -> None:
-    """Put numbers[j] / sqrt(size of group j) into out."""
-    for j in range(dim):
-        out[j] = numbers[j] / np.sqrt(numbers.dtype.type(full_dim // dim + (j < full_dim % dim)))
-
-
-@inner
-def _sign(code: Any) -> Any:
-    return np.int32(code & 1) * 2 - 1
+def _size(j: int, dim: int, like: Any) -> Any:
+    """The number of weights in group j of `like`, which has one number for each weight."""
+    return like.dtype.type(len(like) // dim + (j < len(like) % dim))
 
 
 @kernel
 def _matvec(z: Any, code: Any, origin: Any, out: Any) -> None:
-    scaled = np.empty_like(z)
-    _norms(len(z), len(out), z, scaled)
+    values = np.empty(2 * len(z), z.dtype)  # what a weight of a given code moves by
+    for j in range(len(z)):
+        values[2 * j + 1] = z[j] / np.sqrt(_size(j, len(z), out))
+        values[2 * j] = -values[2 * j + 1]
     for chunk in prange(CHUNKS):
         low, high = chunk * len(out) // CHUNKS, (chunk + 1) * len(out) // CHUNKS
         part, codes, start = out[low:high], code[low:high], origin[low:high]
         if len(origin):
             for i in range(len(part)):
-                part[i] = start[i] + scaled[codes[i] >> 1] * _sign(codes[i])
+                part[i] = start[i] + values[codes[i]]
         else:
             for i in range(len(part)):
-                part[i] = scaled[codes[i] >> 1] * _sign(codes[i])
+                part[i] = values[codes[i]]
 
 
 @kernel
 def _rmatvec(g: Any, code: Any, chunks: int, out: Any) -> None:
-    totals = np.empty((chunks, len(out)), g.dtype)
+    totals, sums = np.empty((chunks, 2 * len(out)), g.dtype), np.empty(2 * len(out), g.dtype)
     for chunk in prange(chunks):
         low, high = chunk * len(g) // chunks, (chunk + 1) * len(g) // chunks
         part, codes, sum_ = g[low:high], code[low:high], totals[chunk]
         for j in range(len(sum_)):
             sum_[j] = 0
         for i in range(len(part)):
-            sum_[codes[i] >> 1] += part[i] * _sign(codes[i])
-    total(totals, g.dtype.type(1), out)
-    _norms(len(out), len(g), out, out)
+            sum_[codes[i]] += part[i]
+    total(totals, g.dtype.type(1), sums)
+    for j in range(len(out)):
+        out[j] = (sums[2 * j + 1] - sums[2 * j]) / np.sqrt(_size(j, len(out), g))

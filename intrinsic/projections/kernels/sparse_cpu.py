@@ -8,7 +8,7 @@ import numpy as np
 from numba import prange
 from torch import Tensor
 
-from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, launch
+from intrinsic.projections.kernels.compile import CHUNKS, kernel, launch
 
 if TYPE_CHECKING:
     from intrinsic.projections.sparse import Sparse
@@ -67,24 +67,24 @@ def _code(index: np.ndarray, value: np.ndarray, count: int, narrow: type) -> np.
     return index.astype(dtype) * dtype(2) + (value > 0).astype(dtype)
 
 
-@inner
-def _sign(code: Any) -> Any:
-    return np.int32(code & 1) * 2 - 1
-
-
 @kernel
 def _matvec(z: Any, norms: Any, bands: Any, row: Any, column: Any, origin: Any, out: Any) -> None:
-    scaled = np.empty_like(z)
+    values = np.empty(2 * len(z), z.dtype)  # what an entry of a given code adds
     for j in range(len(z)):
-        scaled[j] = z[j] * norms[j]
+        values[2 * j + 1] = z[j] * norms[j]
+        values[2 * j] = -values[2 * j + 1]
     for band in prange(len(bands) - 1):
         part = out[band * _HEIGHT : min((band + 1) * _HEIGHT, len(out))]
         start = origin[band * _HEIGHT : min((band + 1) * _HEIGHT, len(origin))]
-        for i in range(len(part)):
-            part[i] = start[i] if len(origin) else 0
+        if len(origin):
+            for i in range(len(part)):
+                part[i] = start[i]
+        else:
+            for i in range(len(part)):
+                part[i] = 0
         rows, columns = row[bands[band] : bands[band + 1]], column[bands[band] : bands[band + 1]]
         for k in range(len(rows)):
-            part[rows[k]] += scaled[columns[k] >> 1] * _sign(columns[k])
+            part[rows[k]] += values[columns[k]]
 
 
 @kernel
@@ -94,5 +94,5 @@ def _rmatvec(g: Any, norms: Any, start: Any, place: Any, out: Any) -> None:
         for j in range(chunk * len(out) // chunks, (chunk + 1) * len(out) // chunks):
             places, sum_ = place[start[j] : start[j + 1]], g.dtype.type(0)
             for k in range(len(places)):
-                sum_ += g[places[k] >> 1] * _sign(places[k])
+                sum_ += g[places[k] >> 1] * (np.int32(places[k] & 1) * 2 - 1)
             out[j] = sum_ * norms[j]
