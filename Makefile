@@ -31,4 +31,4 @@ lint: setup
 	$(BIN)/mypy
 
 bench: setup
-	$(BIN)/python -m benchmarks.steps
+	$(BIN)/python -m benchmarks

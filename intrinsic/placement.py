@@ -34,7 +34,7 @@ class Placement:
         They are there for the time of the call and, with gradients on, of the backward pass from what it returns, which
         may run parts of the model again: activation checkpointing.
         """
-        if any(map(tracing, tensors.values())):
+        if tracing(next(iter(tensors.values()))):
             slots = {slot: tensor for name, tensor in tensors.items() for slot in self._slots[name]}
             return functional_call(model, slots, tuple(args), kwargs, tie_weights=False)
         self._put(tensors)

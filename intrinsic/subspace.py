@@ -136,10 +136,11 @@ class Subspace(nn.Module):
         }
 
     def _make_flat(self, parameters: list[nn.Parameter]) -> Flat | None:
-        if self._layer_of or tracing(self.z) or len({(p.dtype, p.device) for p in parameters}) > 1:
+        if self._layer_of or tracing(self.z):
             return None
         if self._flat is None or not self._flat.holds(parameters):
-            self._flat = Flat(parameters, self.projection)
+            uniform = len({(p.dtype, p.device) for p in parameters}) == 1
+            self._flat = Flat(parameters, self.projection) if uniform else None
         return self._flat
 
     def _offsets(self) -> list[Tensor]:

@@ -38,14 +38,17 @@ def _transposed(matrix: Any, like: Any) -> Any:
 
 @inner
 def _combine(factors: Any, vectors: Any, out: Any) -> None:
-    """Put the sum over k of factors[k] vectors[k] into out, four at a time."""
-    for i in range(len(out)):
-        out[i] = 0
-    for k in range(0, len(factors), 4):
-        a, b, c, d = factors[k], factors[k + 1], factors[k + 2], factors[k + 3]
+    """Put the sums over k of factors[row, k] vectors[k] into out[row], for two rows, four k at a time."""
+    one, other = out[0], out[1]
+    for i in range(len(one)):
+        one[i] = other[i] = 0
+    for k in range(0, factors.shape[1], 4):
+        a, b, c, d = factors[0, k], factors[0, k + 1], factors[0, k + 2], factors[0, k + 3]
+        e, f, g, h = factors[1, k], factors[1, k + 1], factors[1, k + 2], factors[1, k + 3]
         r0, r1, r2, r3 = vectors[k], vectors[k + 1], vectors[k + 2], vectors[k + 3]
-        for i in range(len(out)):
-            out[i] += (a * r0[i] + b * r1[i]) + (c * r2[i] + d * r3[i])
+        for i in range(len(one)):
+            one[i] += (a * r0[i] + b * r1[i]) + (c * r2[i] + d * r3[i])
+            other[i] += (e * r0[i] + f * r1[i]) + (g * r2[i] + h * r3[i])
 
 
 @inner
@@ -65,23 +68,29 @@ def _products(x: Any, vectors: Any, out: Any) -> None:
 @kernel
 def _matvec(z: Any, left: Any, right: Any, sign: Any, origin: Any, out: Any) -> None:
     rows, (width, depth), scale = len(left), right.shape, z.dtype.type(len(out) ** -0.5)
-    left_columns, vectors = _transposed(left, z), _transposed(right, z)
-    matrix = np.zeros((len(left_columns), len(vectors)), z.dtype)
+    vectors = _transposed(right, z)
+    matrix = np.zeros((-(-left.shape[1] // 4) * 4, len(vectors)), z.dtype)
     for j in range(len(z)):
         matrix[j // depth, j % depth] = z[j] * scale
+    pairs = -(-rows // 2)
     for chunk in prange(CHUNKS):
-        factors, offset = np.empty(len(vectors), z.dtype), np.empty(width, z.dtype)
-        for row in range(chunk * rows // CHUNKS, (chunk + 1) * rows // CHUNKS):
-            low, high = min(row * width, len(out)), min(row * width + width, len(out))
-            _combine(left_columns[:, row], matrix, factors)
-            _combine(factors, vectors, offset)
-            part, signs, start = out[low:high], sign[low:high], origin[low:high]
-            if len(origin):
-                for i in range(len(part)):
-                    part[i] = start[i] + offset[i] * signs[i]
-            else:
-                for i in range(len(part)):
-                    part[i] = offset[i] * signs[i]
+        mixed = np.zeros((2, len(matrix)), z.dtype)
+        factors, offsets = np.empty((2, len(vectors)), z.dtype), np.empty((2, width), z.dtype)
+        for pair in range(chunk * pairs // CHUNKS, (chunk + 1) * pairs // CHUNKS):
+            for k in range(left.shape[1]):
+                mixed[0, k], mixed[1, k] = left[2 * pair, k], left[min(2 * pair + 1, rows - 1), k]
+            _combine(mixed, matrix, factors)
+            _combine(factors, vectors, offsets)
+            for row in range(2):
+                low = min((2 * pair + row) * width, len(out))
+                high = min(low + width, len(out))
+                part, signs, start, offset = out[low:high], sign[low:high], origin[low:high], offsets[row]
+                if len(origin):
+                    for i in range(len(part)):
+                        part[i] = start[i] + offset[i] * signs[i]
+                else:
+                    for i in range(len(part)):
+                        part[i] = offset[i] * signs[i]
 
 
 @kernel

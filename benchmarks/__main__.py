@@ -1,0 +1,71 @@
+"""Measure everything: `python -m benchmarks`, which writes RESULTS.md, results.json and growth.png beside this file."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import peers, products, steps
+from benchmarks.report import draw_growth, report
+from intrinsic.errors import UserError
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    """Measure and write the three files.
+
+    Raises:
+        UserError: if kernels are switched off.
+    """
+    if os.environ.get("INTRINSIC_KERNELS", "auto") != "auto":
+        raise UserError("need INTRINSIC_KERNELS=auto to measure")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    results: dict[str, Any] = {"machine": machine(device)}
+    results["steps"] = told(steps.measure(device))
+    results["products"] = told(products.measure(device))
+    results["huge"] = json.loads(
+        subprocess.run([sys.executable, "-m", "benchmarks.huge"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    )
+    results["peers"] = told(peers.measure()) if peers.install() else []
+    (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    text = report(results)
+    (HERE / "RESULTS.md").write_text(text)
+    draw_growth(results["products"], HERE / "growth.png")
+    print(text)
+
+
+def told(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows, each shown as it comes."""
+    found = []
+    for row in rows:
+        found.append(row)
+        print(
+            "  ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in row.items()), file=sys.stderr
+        )
+    return found
+
+
+def machine(device: torch.device) -> str:
+    """What it ran on."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    versions = ", ".join(f"{package} {version(package)}" for package in ("torch", "numba", "numpy"))
+    return f"{name}, {torch.get_num_threads()} threads, {versions}, Python {platform.python_version()}"
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+if __name__ == "__main__":
+    main()
