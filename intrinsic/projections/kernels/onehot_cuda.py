@@ -1,0 +1,85 @@
+"""One gather, and sums over contiguous groups."""
+
+from typing import TYPE_CHECKING
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from intrinsic.projections.onehot import OneHot
+
+_BLOCK = 1024  # weights of a program
+_PROGRAMS = 4096  # how many the adjoint is cut into: a constant, so that its bits do not depend on the device
+
+
+def matvec(projection: "OneHot", z: Tensor, origin: Tensor, out: Tensor) -> None:
+    """out = origin + P z."""
+    size, larger = divmod(projection.full_dim, projection.dim)
+    with torch.cuda.device_of(out):
+        _matvec[(triton.cdiv(projection.full_dim, _BLOCK),)](
+            z, projection.code, origin, out, projection.full_dim, size, larger,
+            ORIGIN=origin.numel() > 0, BLOCK=_BLOCK,
+        )  # fmt: skip
+
+
+def rmatvec(projection: "OneHot", g: Tensor, out: Tensor) -> None:
+    """out = P^T g: the weights of a group are summed in the order that `order` lists them, without atomics."""
+    size, larger = divmod(projection.full_dim, projection.dim)
+    width = min(_BLOCK, triton.next_power_of_2(size + 1))
+    groups = _BLOCK // width
+    tiles, steps = triton.cdiv(projection.dim, groups), triton.cdiv(size + 1, width)
+    steps = triton.cdiv(steps, max(1, min(_PROGRAMS // tiles, steps // 4)))  # per program
+    splits = triton.cdiv(size + 1, width * steps)
+    partial = g.new_empty(splits, projection.dim)
+    with torch.cuda.device_of(out):
+        _rmatvec[(tiles, splits)](
+            g, projection.order, projection.code, partial, projection.dim, size, larger, steps,
+            GROUPS=groups, WIDTH=width,
+        )  # fmt: skip
+    torch.sum(partial, 0, out=out)
+
+
+@triton.jit
+def _scale(size: tl.tensor, larger: tl.tensor, group: tl.tensor, number: tl.tensor) -> tl.tensor:
+    """number / sqrt(|group|): the first `larger` groups have one weight more than `size`."""
+    small, large = 1 / tl.sqrt(tl.cast(size, number.dtype)), 1 / tl.sqrt(tl.cast(size + 1, number.dtype))
+    return number * tl.where(group < larger, large, small)
+
+
+@triton.jit
+def _matvec(
+    z: tl.tensor, code: tl.tensor, origin: tl.tensor, out: tl.tensor, full_dim: tl.tensor, size: tl.tensor,
+    larger: tl.tensor, ORIGIN: tl.constexpr, BLOCK: tl.constexpr,
+) -> None:  # fmt: skip
+    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    mask = i < full_dim
+    codes = tl.load(code + i, mask=mask, other=0)
+    group = codes >> 1
+    offset = _scale(size, larger, group, tl.load(z + group, mask=mask, other=0))
+    offset = tl.where((codes & 1) != 0, offset, -offset)
+    if ORIGIN:
+        offset += tl.load(origin + i, mask=mask, other=0)
+    tl.store(out + i, offset, mask=mask)
+
+
+@triton.jit
+def _rmatvec(
+    g: tl.tensor, order: tl.tensor, code: tl.tensor, partial: tl.tensor, dim: tl.tensor, size: tl.tensor,
+    larger: tl.tensor, steps: tl.tensor, GROUPS: tl.constexpr, WIDTH: tl.constexpr,
+) -> None:  # fmt: skip
+    group = tl.program_id(0).to(tl.int64) * GROUPS + tl.arange(0, GROUPS)
+    split = tl.program_id(1).to(tl.int64)
+    start = group * size + tl.minimum(group, larger)
+    count = tl.where(group < dim, size + (group < larger).to(tl.int64), 0)
+    total = tl.zeros([GROUPS, WIDTH], g.dtype.element_ty)
+    for step in range(steps):
+        k = ((split * steps + step) * WIDTH + tl.arange(0, WIDTH))[None, :]
+        mask = k < count[:, None]
+        i = tl.load(order + start[:, None] + k, mask=mask, other=0)
+        term = tl.load(g + i, mask=mask, other=0)
+        codes = tl.load(code + i, mask=mask, other=0, eviction_policy="evict_last")  # smaller than g: may stay cached
+        total += tl.where((codes & 1) != 0, term, -term)
+    total = _scale(size, larger, group, tl.sum(total, 1))
+    tl.store(partial + split * dim + group, total, mask=group < dim)

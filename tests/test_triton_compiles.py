@@ -1,0 +1,85 @@
+"""Every Triton kernel compiles for an NVIDIA GPU, also where there is none: the interpreter checks no types."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+# The kernels are launched as ever, on tensors without memory, by a driver that compiles and does no more.
+LAUNCH = """
+import sys
+from importlib import import_module
+from types import SimpleNamespace
+
+import torch, triton
+from triton.backends.compiler import GPUTarget
+from triton.runtime.jit import JITFunction
+
+name, dim, full_dim = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+target = GPUTarget("cuda", 90, 32)
+triton.runtime.driver.set_active(SimpleNamespace(
+    get_current_device=lambda: 0, get_current_stream=lambda device: 0, get_current_target=lambda: target
+))
+run, compiled = JITFunction.run, {}
+
+
+def compile_only(self, *args, grid, warmup, **options):
+    kernel = run(self, *args, grid=grid, warmup=True, **options)
+    compiled[self.__name__, kernel.hash] = kernel.asm["cubin"]
+
+
+JITFunction.run = compile_only
+
+
+def empty(*shape, dtype):
+    return torch.empty(shape, dtype=dtype, device="meta")
+
+
+n = 1 << (dim - 1).bit_length()
+blocks, side, index = -(-full_dim // n), int(full_dim**0.5) + 1, torch.int64 if full_dim >= 2**31 else torch.int32
+buffers = {
+    "dense": {},
+    "sparse": {
+        f"{part}_{name}": empty(count, dtype=dtype)
+        for part, rows in (("rows", full_dim), ("columns", dim))
+        for name, count, dtype in (("start", rows + 1, index), ("index", dim * side, index),
+                                   ("value", dim * side, torch.float32))
+    },
+    "fastfood": {
+        "sign": empty(blocks, n, dtype=torch.int8), "gain": empty(blocks, n, dtype=torch.float32),
+        "source": empty(blocks, n, dtype=torch.int16),
+    },
+    "kronecker": {
+        "left": empty(side, 60, dtype=torch.int8), "right": empty(side, 60, dtype=torch.int8),
+        "sign": empty(full_dim, dtype=torch.int8),
+    },
+    "onehot": {"code": empty(full_dim, dtype=torch.int16), "order": empty(full_dim, dtype=index)},
+}[name]
+projection = SimpleNamespace(dim=dim, full_dim=full_dim, seed=3, get_buffer=buffers.__getitem__, **buffers)
+kernels = import_module(f"intrinsic.projections.kernels.{name}_cuda")
+for dtype in (torch.float32, torch.float64):
+    z, g = empty(dim, dtype=dtype), empty(full_dim, dtype=dtype)
+    kernels.matvec(projection, z, g, g.clone())
+    kernels.matvec(projection, z, z[:0], g.clone())
+    kernels.rmatvec(projection, g, z.clone())
+assert all(compiled.values())
+print(len(compiled))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("triton") is None, reason="needs triton")
+@pytest.mark.parametrize(("dim", "full_dim"), [(1, 1), (100, 4099), (3000, 3 << 30)])  # the last needs 64-bit offsets
+@pytest.mark.parametrize("name", ["dense", "sparse", "fastfood", "kronecker", "onehot"])
+def test_kernels_compile_for_hopper(name, dim, full_dim, tmp_path):
+    environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
+    found = subprocess.run(
+        [sys.executable, "-c", LAUNCH, name, str(dim), str(full_dim)],
+        env=environment | {"TRITON_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stderr
+    assert int(found.stdout) >= 4  # forward and adjoint in both dtypes
