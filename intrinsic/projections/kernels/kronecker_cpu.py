@@ -96,21 +96,30 @@ def _matvec(z: Any, left: Any, right: Any, sign: Any, origin: Any, out: Any) -> 
 @kernel
 def _rmatvec(g: Any, left: Any, right: Any, sign: Any, out: Any) -> None:
     (rows, count), (width, depth), vectors = left.shape, right.shape, _transposed(right, g)
-    totals = np.zeros((CHUNKS, count * len(vectors)), g.dtype)
+    totals, groups = np.zeros((CHUNKS, count * len(vectors)), g.dtype), -(-rows // 4)
     for chunk in prange(CHUNKS):
-        signed, products = np.empty(width, g.dtype), np.empty(len(vectors), g.dtype)
-        for row in range(chunk * rows // CHUNKS, (chunk + 1) * rows // CHUNKS):
-            low, high = min(row * width, len(g)), min(row * width + width, len(g))
-            part, signs = g[low:high], sign[low:high]
-            for i in range(len(part)):
-                signed[i] = part[i] * signs[i]
-            for i in range(len(part), width):
-                signed[i] = 0
-            _products(signed, vectors, products)
+        signed, products = np.empty(width, g.dtype), np.empty((4, len(vectors)), g.dtype)
+        for group in range(chunk * groups // CHUNKS, (chunk + 1) * groups // CHUNKS):
+            for row in range(4):
+                low = min((4 * group + row) * width, len(g))
+                part, signs = g[low : min(low + width, len(g))], sign[low : min(low + width, len(g))]
+                for i in range(len(part)):
+                    signed[i] = part[i] * signs[i]
+                for i in range(len(part), width):
+                    signed[i] = 0
+                _products(signed, vectors, products[row])
+            r0, r1, r2, r3 = products[0], products[1], products[2], products[3]
+            last = rows - 1  # products of rows beyond it are zero
             for j in range(count):
-                factor, into = left[row, j], totals[chunk, j * len(vectors) : (j + 1) * len(vectors)]
+                into = totals[chunk, j * len(vectors) : (j + 1) * len(vectors)]
+                a, b, c, d = (
+                    left[4 * group, j],
+                    left[min(4 * group + 1, last), j],
+                    left[min(4 * group + 2, last), j],
+                    left[min(4 * group + 3, last), j],
+                )
                 for k in range(len(vectors)):
-                    into[k] += factor * products[k]
+                    into[k] += (a * r0[k] + b * r1[k]) + (c * r2[k] + d * r3[k])
     sums = np.empty(count * len(vectors), g.dtype)
     total(totals, g.dtype.type(len(g) ** -0.5), sums)
     for j in range(len(out)):
