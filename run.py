@@ -7,8 +7,8 @@ from experiments.cli import one_line_errors
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
-def main(cfg: DictConfig) -> dict[str, object]:
-    """Run one configuration, unless its record is there already."""
+def main(cfg: DictConfig) -> dict[str, object] | list[dict[str, object]]:
+    """Run one configuration, or a batch of a sweep, unless its record is there already."""
     from experiments.job import run_job
 
     return run_job(cfg)

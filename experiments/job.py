@@ -1,10 +1,12 @@
-"""One configuration: skip it if its record is there, else train it. Imports torch only if it must."""
+"""A configuration, or a batch: skip what has its record, train the rest. Imports torch only if it must."""
 
 import os
 import re
 import sys
-import time
 import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,42 +16,55 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.cli import describe
+from experiments.report import position, summary
 from intrinsic.errors import UserError
 from intrinsic.records import read_record, run_id, write_record
 
 ANSWERS = ("finished", "diverged")  # a run with one of these would end in the same way again
 
 
-def run_job(cfg: DictConfig) -> dict[str, Any]:
-    """Return the run's record, of a failed run what is known of it; prints one line about it.
+@dataclass
+class Run:
+    """One run on its way to a record."""
+
+    config: dict[str, Any] = field(default_factory=dict)
+    folder: Path = Path()
+    record: dict[str, Any] | None = None
+
+
+def run_job(cfg: DictConfig) -> dict[str, Any] | list[dict[str, Any]]:
+    """Return the run's record, for a batch those of its runs; of a failed run what is known of it. Prints a line each.
 
     In a sweep a failure is reported and the next run goes on; alone, it is raised.
     """
-    sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
-    config: dict[str, Any] = {}
-    try:
-        config = _resolve(cfg)
-        folder = _folder(config)
-        record = read_record(folder)
-        skipped = record is not None and record["status"] in ANSWERS
-        if record is None or not skipped:
-            record = _train(config, folder)
-    except UserError as error:
-        print(f"{_position()}error: {error}", file=sys.stderr)
-        if not sweeping:
-            sys.exit(2)
-        return {"status": "error", "error": str(error), "config": config}
-    except Exception as error:
-        if not sweeping:
-            raise
-        traceback.print_exc()
-        return {"status": "failed", "error": f"{type(error).__name__}: {error}", "config": config}
-    print(_position() + summary(record, folder) + (" (skipped: already there)" if skipped else ""))
-    return record
+    runs: list[Run] = []
+    with _reporting(runs, runs):
+        members = _members(cfg)
+        runs += [Run() for _ in members]
+    for run, member in zip(runs, members, strict=True):
+        with _reporting(runs, [run]):
+            run.config = _resolve(cfg, member)
+            run.folder = _folder(run.config)
+            record = read_record(run.folder)
+            if record is not None and record["status"] in ANSWERS:
+                _end(runs, run, record, " (skipped: already there)")
+    _train(runs)
+    records = [run.record or {} for run in runs]
+    return records[0] if cfg["batch"] is None else records
 
 
-def _resolve(cfg: DictConfig) -> dict[str, Any]:
-    """The config as plain values, with the keys that it declares and no others."""
+def _members(cfg: DictConfig) -> list[dict[str, Any]]:
+    """The changes that make each run's config, of a batch; of a single run none."""
+    if cfg["batch"] is None and (cfg["replicas"] == 1 or _sweeping()):
+        return [{}]
+    if not _sweeping():
+        given = f"batch={cfg['batch']}" if cfg["batch"] is not None else f"replicas={cfg['replicas']}"
+        raise UserError(f"replicas are runs of a sweep, got {given} without -m: add -m and values of seed or lr")
+    return list(cfg["batch"])
+
+
+def _resolve(cfg: DictConfig, member: dict[str, Any]) -> dict[str, Any]:
+    """One run's config as plain values, with the keys that it declares and no others: without its batch."""
     given = HydraConfig.get().overrides.task
     overrides: list[str] = OmegaConf.to_container(given, resolve=False)  # type: ignore[assignment]
     for override in overrides:
@@ -58,9 +73,10 @@ def _resolve(cfg: DictConfig) -> dict[str, Any]:
                 f"cannot take {override}: keys can be set, not added or removed; python run.py --help lists them"
             )
     try:
-        return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]
+        config = OmegaConf.to_container(OmegaConf.merge(cfg, member), resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(describe(error)) from None
+    return {key: value for key, value in config.items() if key not in ("replicas", "batch")}  # type: ignore[union-attr,misc]
 
 
 def _folder(config: dict[str, Any]) -> Path:
@@ -75,17 +91,71 @@ def _folder(config: dict[str, Any]) -> Path:
     return folder
 
 
-def _train(config: dict[str, Any], folder: Path) -> dict[str, Any]:
-    from experiments.train import train
+def _train(runs: Sequence[Run]) -> None:
+    """Train the runs that have no record yet, several of them at once."""
+    if len(_waiting(runs)) > 1:
+        from experiments.train import check
 
+        for run in _waiting(runs):
+            with _reporting(runs, [run]):
+                check(run.config)
+    waiting = _waiting(runs)
+    with _reporting(runs, waiting):
+        try:
+            if len(waiting) == 1:
+                from experiments.train import train
+
+                _end(runs, waiting[0], train(waiting[0].config, waiting[0].folder))
+            elif waiting:
+                from experiments.train_replicas import train_replicas
+
+                for index, record in train_replicas([(run.config, run.folder) for run in waiting]):
+                    _end(runs, waiting[index], record)
+        except UserError:
+            raise
+        except Exception as error:
+            line = " ".join(f"{type(error).__name__}: {error}".split())
+            for run in _waiting(waiting):
+                write_record(run.folder, failed_record(run.config, run.folder, line))
+            raise
+
+
+def _waiting(runs: Sequence[Run]) -> list[Run]:
+    return [run for run in runs if run.record is None]
+
+
+def _end(runs: Sequence[Run], run: Run, record: dict[str, Any], note: str = "") -> None:
+    run.record = record
+    print(_position(runs) + summary(record, run.folder) + note)
+
+
+@contextmanager
+def _reporting(runs: Sequence[Run], concerned: Sequence[Run]) -> Iterator[None]:
+    """Report an error in a sweep, as the result of those `concerned` that have none yet; alone, end with it."""
     try:
-        return train(config, folder)
-    except UserError:
-        raise
+        yield
+    except UserError as error:
+        if not _sweeping():
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
+        for run in _waiting(concerned):
+            run.record = {"status": "error", "error": str(error), "config": run.config}
+            print(f"{_position(runs)}error: {error}", file=sys.stderr)
     except Exception as error:
-        line = " ".join(f"{type(error).__name__}: {error}".split())
-        write_record(folder, failed_record(config, folder, line))
-        raise
+        if not _sweeping():
+            raise
+        traceback.print_exc()
+        for run in _waiting(concerned):
+            run.record = {"status": "failed", "error": f"{type(error).__name__}: {error}", "config": run.config}
+
+
+def _sweeping() -> bool:
+    return HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def _position(runs: Sequence[Run]) -> str:
+    """Where the last run that ended stands in the sweep."""
+    return position(HydraConfig.get().job.num, len(runs) - len(_waiting(runs))) if _sweeping() else ""
 
 
 def failed_record(config: dict[str, Any], folder: Path, error: str) -> dict[str, Any]:
@@ -100,34 +170,3 @@ def failed_record(config: dict[str, Any], folder: Path, error: str) -> dict[str,
         "best": None,
         "config": config,
     }
-
-
-def knobs(config: dict[str, Any]) -> str:
-    """What a reader wants to know of a configuration: `lora rank=4 seed=0`."""
-    parts = [config["method"]]
-    projection = config["projection"]["_target_"].rpartition(".")[2]
-    if projection != "Identity":
-        parts.append(projection.lower())
-    parts += [f"{key}={config[key]}" for key in ("rank", "dim", "seed") if key in config]
-    return " ".join(parts)
-
-
-def summary(record: dict[str, Any], folder: Path) -> str:
-    """One line about a run that ended."""
-    metric = record["metric"]
-    if record["status"] == "diverged":
-        result = f"diverged in epoch {record['last']['epoch']}"
-    else:
-        result = f"test {metric} {record['last']['test'][metric]:.4f}"
-    numbers = f"{record['numbers']['trained']:,} numbers"
-    return f"{knobs(record['config']):38} {result}  {numbers:>16}  {record['seconds']:6.1f} s  {folder}"
-
-
-def _position() -> str:
-    """`[3/12, 40 s left] ` inside a sweep, whose sweeper says how many runs there are and when it began."""
-    if "INTRINSIC_SWEEP" not in os.environ or HydraConfig.get().mode != RunMode.MULTIRUN:
-        return ""
-    count, began = os.environ["INTRINSIC_SWEEP"].split()
-    done = HydraConfig.get().job.num + 1
-    left = (time.time() - float(began)) / done * (int(count) - done)
-    return f"[{done:{len(count)}}/{count}, {left:4.0f} s left]  "

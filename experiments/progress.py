@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from intrinsic.training import Epoch
+from intrinsic.course import Epoch
 
 SECONDS_BETWEEN_LINES = 10.0
 

@@ -15,9 +15,9 @@ from intrinsic.checkpoint import (
     trained_state,
     write_tensors,
 )
+from intrinsic.course import Epoch
 from intrinsic.errors import UserError
 from intrinsic.subspace import Subspace
-from intrinsic.training import Epoch
 
 
 class RunState:

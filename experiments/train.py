@@ -11,18 +11,18 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from experiments.build import COMPLAINTS, build
-from experiments.environment import choose_device, environment, peak_memory_bytes, set_threads
+from experiments.environment import choose_device, set_threads
 from experiments.model import make_model
 from experiments.pretrain import pretrained
 from experiments.progress import Progress
+from experiments.result import write_result
 from experiments.state import RunState
 from intrinsic import rng
-from intrinsic.checkpoint import save
+from intrinsic.course import Epoch
 from intrinsic.data.task import Task
 from intrinsic.errors import UserError
-from intrinsic.records import plain_numbers, write_record
 from intrinsic.subspace import Subspace
-from intrinsic.training import Epoch, check_numbers, fit
+from intrinsic.training import check_numbers, fit
 
 
 def train(config: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -30,12 +30,8 @@ def train(config: dict[str, Any], folder: Path) -> dict[str, Any]:
 
     Leaves `folder`/record.json and `folder`/trained.safetensors (what `intrinsic.load` reads).
     """
-    device = choose_device(config["device"])
-    set_threads(config["threads"])
-    check_numbers(**{key: config[key] for key in ("epochs", "batch_size", "l2_weights", "patience")})
-    schedule = make_schedule(config)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+    check(config)
+    device = prepare(config)
     task: Task = build(config["dataset"])
     net = make_net(config, task, device)
     optimizer = build(config["optim"])(net.parameters())
@@ -47,38 +43,38 @@ def train(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         epochs=config["epochs"],
         batch_size=config["batch_size"],
         seed=rng.fan_out(config["seed"], "training"),
-        schedule=schedule,
+        schedule=make_schedule(config),
         l2_weights=config["l2_weights"],
         patience=config["patience"],
         history=state.load(),
     )
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    with _logger(config, folder) as log, Progress(config["epochs"], task.metric) as progress:
+    with open_logger(config, folder) as log, Progress(config["epochs"], task.metric) as progress:
         for epoch in epochs:
             log(epoch)
             progress.show(epoch)
             state.add(epoch)
-    save(net, folder / "trained.safetensors")
-    record = {
-        "run_id": folder.name,
-        "study": config["study"],
-        "status": "diverged" if state.history[-1].diverged else "finished",
-        "method": config["method"],
-        "metric": task.metric,
-        **_scores(state.history),
-        "numbers": {**net.count(), "stored_bytes": (folder / "trained.safetensors").stat().st_size},
-        "seconds": state.seconds(),
-        "peak_memory_bytes": peak_memory_bytes(device),
-        "fingerprint": net.fingerprint(),
-        "error": None,
-        "started_at": started,
-        "environment": environment(device),
-        "config": config,
-    }
-    record = plain_numbers(record)
-    write_record(folder, record)
-    state.path.unlink(missing_ok=True)
-    return record
+    return write_result(config, folder, net, task, state.history, device, started=started, seconds=state.seconds())
+
+
+def check(config: dict[str, Any]) -> None:
+    """Refuse what would only be noticed after long work.
+
+    Raises:
+        UserError: for a number that is out of range, and for what an optimiser or a schedule refuses.
+    """
+    check_numbers(**{key: config[key] for key in ("epochs", "batch_size", "l2_weights", "patience")})
+    rng.fan_out(config["seed"])
+    make_schedule(config)
+
+
+def prepare(config: dict[str, Any]) -> torch.device:
+    """The device to train on, ready to be measured."""
+    device = choose_device(config["device"])
+    set_threads(config["threads"])
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    return device
 
 
 def make_net(config: dict[str, Any], task: Task, device: torch.device) -> Subspace:
@@ -116,18 +112,9 @@ def make_schedule(config: dict[str, Any]) -> Callable[[Optimizer], LRScheduler] 
     return schedule
 
 
-def _scores(history: list[Epoch]) -> dict[str, Any]:
-    """The last epoch, the best one on validation data, and the course of training."""
-    best = [epoch for epoch in history if epoch.best] or history
-    return {
-        "last": history[-1].to_dict(),
-        "best": best[-1].to_dict(),
-        "history": [{"epoch": e.epoch, "train_loss": e.train_loss, "validation": e.validation} for e in history],
-    }
-
-
 @contextlib.contextmanager
-def _logger(config: dict[str, Any], folder: Path) -> Iterator[Any]:
+def open_logger(config: dict[str, Any], folder: Path) -> Iterator[Callable[[Epoch], None]]:
+    """What tells the config's logger of an epoch."""
     if not config["logger"]:
         yield lambda epoch: None
         return

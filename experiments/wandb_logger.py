@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlparse
 
+from intrinsic.course import Epoch
 from intrinsic.errors import UserError
-from intrinsic.training import Epoch
 
 
 class WandbLogger:

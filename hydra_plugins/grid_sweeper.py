@@ -3,32 +3,98 @@
 import os
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+from intrinsic.errors import UserError
+
+TOGETHER = ("seed", "lr")  # what may differ between runs that are trained at once
+
+
+@dataclass
+class Job:
+    """What is launched at once: the overrides, and the numbers of the runs of the grid that they stand for."""
+
+    overrides: list[str]
+    runs: list[int]
 
 
 class GridSweeper(BasicSweeper):
     """Every combination of the swept values, through any launcher; then one row for each run.
 
-    A failing run does not end the sweep; it ends with exit status 1 if any failed.
+    With `replicas`, up to so many runs that are equal but for seed and lr are one job, which trains them at once. A
+    failing run does not end the sweep; it ends with exit status 1 if any failed.
+
+    Raises:
+        UserError: for replicas that are no count, or a batch that is not left to the sweeper.
     """
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the grid and print the table."""
-        os.environ["INTRINSIC_SWEEP"] = f"{self._count(arguments)} {time.time()}"
+        chunks = self._runs(arguments)
+        runs = [run for chunk in chunks for run in chunk]
+        replicas = self._replicas(runs)
+        self._chunks: list[list[Job]] = []
+        jobs: list[Job] = []
+        for chunk in chunks:
+            self._chunks.append(_grouped(chunk, replicas, first=sum(len(job.runs) for job in jobs)))
+            jobs += self._chunks[-1]
+        os.environ["INTRINSIC_SWEEP"] = f"{','.join(str(len(job.runs)) for job in jobs)} {time.time()}"
         returns = super().sweep(arguments)
-        jobs = [job for batch in returns for job in batch]
-        records = [job.return_value for job in jobs]
+        records: list[dict[str, Any]] = [{} for _ in runs]
+        for job, done in zip(jobs, (done for chunk in returns for done in chunk), strict=True):
+            results = done.return_value if len(job.runs) > 1 else [done.return_value]
+            for run, record in zip(job.runs, results, strict=True):
+                records[run] = record
         from experiments.table import print_table
 
-        print_table([dict(override.lstrip("+").split("=", 1) for override in job.overrides) for job in jobs], records)
+        print_table([dict(override.lstrip("+").split("=", 1) for override in run) for run in runs], records)
         if any(record["status"] in ("failed", "error") for record in records):
             sys.exit(1)
         return returns
 
-    def _count(self, arguments: list[str]) -> int:
+    def get_job_batch(self) -> Sequence[Sequence[str]]:
+        """The overrides of the jobs that are launched next."""
+        super().get_job_batch()  # counts
+        return [job.overrides for job in self._chunks[self.batch_index - 1]]
+
+    def _runs(self, arguments: list[str]) -> list[list[list[str]]]:
+        """The overrides of every run, in the chunks that are launched one after another."""
         from hydra.core.override_parser.overrides_parser import OverridesParser
 
-        overrides = OverridesParser.create().parse_overrides(self._parse_config() + arguments)
-        return sum(map(len, self.split_arguments(overrides, None)))
+        assert self.hydra_context is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        overrides = parser.parse_overrides(self._parse_config() + arguments)
+        return self.split_arguments(overrides, self.max_batch_size)
+
+    def _replicas(self, runs: list[list[str]]) -> int:
+        """How many runs may be one job."""
+        assert self.config is not None
+        replicas, batch = self.config.replicas, self.config.batch
+        given = {override for run in runs for override in run}
+        swept = sorted(override for override in given if override.startswith("replicas="))
+        if isinstance(replicas, bool) or not isinstance(replicas, int) or replicas < 1 or len(swept) > 1:
+            raise UserError(f"need replicas to be one integer >= 1, got {' '.join(swept) or f'replicas={replicas}'}")
+        if batch is not None or any(override.startswith("batch=") for override in given):
+            raise UserError(f"a sweep fills in batch by itself, got batch={batch}: give replicas, seed and lr instead")
+        return replicas
+
+
+def _grouped(runs: list[list[str]], replicas: int, first: int) -> list[Job]:
+    """Jobs of up to `replicas` runs that are equal but for seed and lr; runs are numbered from `first`."""
+    if replicas == 1:
+        return [Job(run, [number]) for number, run in enumerate(runs, start=first)]
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for number, run in enumerate(runs):
+        alike.setdefault(tuple(o for o in run if o.partition("=")[0] not in TOGETHER), []).append(number)
+    jobs = []
+    for shared, members in alike.items():
+        for start in range(0, len(members), replicas):
+            some = members[start : start + replicas]
+            own = [",".join(o.replace("=", ":", 1) for o in runs[n] if o not in shared) for n in some]
+            batch = [*shared, "batch=[" + ",".join(f"{{{values}}}" for values in own) + "]"]
+            jobs.append(Job(runs[some[0]] if len(some) == 1 else batch, [first + number for number in some]))
+    return jobs

@@ -11,8 +11,10 @@ from intrinsic.errors import UserError
 
 FORMAT = 1
 NAME = "record.json"
-# top-level knobs that do not change a run's numbers: where things lie, where they run and who is told
-INCIDENTAL = frozenset({"output", "study", "data_dir", "logger", "device", "threads", "checkpoint_seconds"})
+# top-level knobs that do not change a run's numbers: where things lie, where and beside whom they run, and who is told
+INCIDENTAL = frozenset(
+    {"output", "study", "data_dir", "logger", "device", "threads", "checkpoint_seconds", "replicas", "batch"}
+)
 
 
 def run_id(config: Mapping[str, Any]) -> str:

@@ -1,11 +1,8 @@
 """The training loop: one Epoch at a time, no callbacks."""
 
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,42 +10,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from intrinsic import rng
-from intrinsic.data.task import Split, Task
+from intrinsic.course import Course, Epoch
+from intrinsic.data.task import Task
 from intrinsic.errors import UserError
 from intrinsic.subspace import Subspace
-
-EVALUATION_BATCH = 1000  # examples
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one pass over the training split gave.
-
-    Args:
-        epoch: its number, from 1.
-        train_loss: the mean loss of its batches, each before its step; not finite if training diverged.
-        validation: "loss" and the task's metric after the epoch.
-        test: the same on the test split; None where it was not measured: test data is only reported, so it is measured
-            when validation is at its best so far, and at the end.
-        best: whether validation is at its best so far.
-        seconds: for training and measuring.
-    """
-
-    epoch: int
-    train_loss: float
-    validation: dict[str, float]
-    test: dict[str, float] | None
-    best: bool
-    seconds: float
-
-    @property
-    def diverged(self) -> bool:
-        """Whether the loss stopped being finite."""
-        return not math.isfinite(self.train_loss) or not math.isfinite(self.validation["loss"])
-
-    def to_dict(self) -> dict[str, Any]:
-        """For records."""
-        return asdict(self)
 
 
 def fit(
@@ -87,12 +52,12 @@ def fit(
         UserError: for a number that is out of range.
     """
     check_numbers(epochs=epochs, batch_size=batch_size, l2_weights=l2_weights, patience=patience)
-    scheduler = _scheduler(optimizer, schedule, steps=len(history))
+    scheduler = make_scheduler(optimizer, schedule, steps=len(history))
 
     def train(number: int) -> float:
         return _train(net, task, optimizer, batch_size, rng.fan_out(seed, "epoch", number), l2_weights)
 
-    return _epochs(net, task, train, scheduler, epochs, patience, history)
+    return _epochs(net, train, scheduler, Course(task, epochs, patience, history))
 
 
 def check_numbers(*, epochs: int, batch_size: int, l2_weights: float, patience: int | None) -> None:
@@ -109,57 +74,19 @@ def check_numbers(*, epochs: int, batch_size: int, l2_weights: float, patience: 
 
 
 def _epochs(
-    net: Subspace,
-    task: Task,
-    train: Callable[[int], float],
-    scheduler: LRScheduler | None,
-    epochs: int,
-    patience: int | None,
-    history: Sequence[Epoch],
+    net: Subspace, train: Callable[[int], float], scheduler: LRScheduler | None, course: Course
 ) -> Iterator[Epoch]:
-    best = max((epoch.validation[task.metric] for epoch in history), default=-math.inf)
-    since_best = next((i for i, epoch in enumerate(reversed(history)) if epoch.best), 0)
-    for number in range(len(history) + 1, epochs + 1):
-        if patience is not None and since_best >= patience:
-            return
+    while not course.over:
         start = time.perf_counter()
-        train_loss = train(number)
-        validation = evaluate(net, task, task.validation)
-        improved = validation[task.metric] > best
-        best, since_best = (validation[task.metric], 0) if improved else (best, since_best + 1)
-        last = number == epochs or (patience is not None and since_best >= patience)
-        test = evaluate(net, task, task.test) if improved or last else None
-        epoch = Epoch(number, train_loss, validation, test, improved, time.perf_counter() - start)
-        yield epoch
-        if epoch.diverged:
-            return
-        if scheduler is not None:
+        yield course.measure(net, train(course.number), start)
+        if scheduler is not None and not course.over:
             scheduler.step()
-
-
-def evaluate(net: Subspace, task: Task, split: Split) -> dict[str, float]:
-    """Mean loss and score over a split, in evaluation mode: {"loss": ..., task.metric: ...}.
-
-    What a model draws at random there is the same at every call; the global random state is left as it was.
-    """
-    net.eval()
-    loss, score = 0.0, 0.0
-    device = split.inputs.device
-    with torch.no_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(0)
-        weights = net.weights()
-        batches = zip(split.inputs.split(EVALUATION_BATCH), split.targets.split(EVALUATION_BATCH), strict=True)
-        for inputs, targets in batches:
-            outputs = net.call(weights, inputs)
-            loss += task.loss(outputs, targets).item() * len(inputs)
-            score += task.score(outputs, targets).sum().item()
-    return {"loss": loss / len(split), task.metric: score / len(split)}
 
 
 def _train(net: Subspace, task: Task, optimizer: Optimizer, batch_size: int, seed: int, l2_weights: float) -> float:
     """One pass over the training split; returns the mean loss of its batches."""
     inputs, targets = task.train.inputs, task.train.targets
-    order = torch.from_numpy(rng.permutation(rng.fan_out(seed, "order"), len(inputs))).to(inputs.device)
+    order = data_order(seed, len(inputs)).to(inputs.device)
     total = torch.zeros((), device=inputs.device)
     net.train()
     with torch.random.fork_rng(devices=[inputs.device] if inputs.is_cuda else []):
@@ -167,20 +94,27 @@ def _train(net: Subspace, task: Task, optimizer: Optimizer, batch_size: int, see
         for batch in order.split(batch_size):
             weights = net.weights()
             loss = task.loss(net.call(weights, inputs[batch]), targets[batch])
-            objective = loss + l2_weights * _sum_of_squares(weights) if l2_weights else loss
             optimizer.zero_grad(set_to_none=True)
-            objective.backward()
+            regularized(loss, weights, l2_weights).backward()
             optimizer.step()
             total += loss.detach() * len(batch)
     return total.item() / len(inputs)
 
 
-def _sum_of_squares(weights: dict[str, Tensor]) -> Tensor:
-    return sum((w.square().sum() for w in weights.values() if w.ndim > 1), start=torch.zeros(()))
+def data_order(seed: int, count: int) -> Tensor:
+    """The order of the examples in the epoch of this seed: (count,) int64."""
+    return torch.from_numpy(rng.permutation(rng.fan_out(seed, "order"), count))
 
 
-def _scheduler(
-    optimizer: Optimizer, schedule: Callable[[Optimizer], LRScheduler] | None, steps: int
+def regularized(loss: Tensor, weights: Mapping[str, Tensor], l2_weights: float) -> Tensor:
+    """Loss + l2_weights * the sum of squares of the weights with two axes or more."""
+    if not l2_weights:
+        return loss
+    return loss + l2_weights * sum((w.square().sum() for w in weights.values() if w.ndim > 1), start=torch.zeros(()))
+
+
+def make_scheduler(
+    optimizer: Optimizer, schedule: Callable[[Optimizer], LRScheduler] | None, steps: int = 0
 ) -> LRScheduler | None:
     """The scheduler as it is after `steps` epochs; replayed, so that its state need not be stored."""
     if schedule is None:

@@ -80,7 +80,7 @@ COMMANDS = [
     ("rank=1,2", r"Ambiguous value for argument 'rank=1,2'.* add --multirun"),
     ("--foo", "unrecognized arguments: --foo: .* python run.py --help lists all"),
     ("-m rank=interval(1,3)", "BasicSweeper does not support sweep type : INTERVAL_SWEEP"),
-    ("-m rank=1,2 foo=3", "there is no key 'foo' in this configuration: need one of batch_size, "),
+    ("-m rank=1,2 foo=3", "there is no key 'foo' in this configuration: need one of batch, batch_size, "),
     # code named by a config
     ("model._target_=os.system", "_target_=os.system is refused: need a name in intrinsic, experiments, torch.optim"),
     ("model._target_=builtins.eval", "_target_=builtins.eval is refused: need a name in intrinsic"),
@@ -123,6 +123,13 @@ COMMANDS = [
     ("study=fresh logger=wandb logger.mode=xyz", "need logger.mode=online, offline, .*, got logger.mode=xyz"),
     ("study=fresh logger=wandb logger.mode=online", "W&B refuses .*mode=online: No API key configured"),
     ("study=fresh logger=wandb logger.mode=offline logger.project=[1]", r"W&B refuses project=\[1\] .* valid string"),
+    # replicas
+    ("study=fresh replicas=4", "replicas are runs of a sweep, got replicas=4 without -m: add -m"),
+    ("study=fresh 'batch=[{seed:0}]'", "replicas are runs of a sweep, got batch=.* without -m: add -m"),
+    ("-m study=fresh replicas=0", "need replicas to be one integer >= 1, got replicas=0"),
+    ("-m study=fresh replicas=abc", "need replicas to be one integer >= 1, got replicas=abc"),
+    ("-m study=fresh replicas=1,2 seed=0,1", "need replicas to be one integer >= 1, got replicas=1 replicas=2"),
+    ("-m study=fresh 'batch=[{seed:0}]'", "a sweep fills in batch by itself, got batch=.*: give replicas, seed and lr"),
     # folders
     ("study=../x", "need a folder as output and a plain name as study, got .*study=../x"),
     ("study=null", "need a folder as output and a plain name as study, got .*study=None"),

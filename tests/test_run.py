@@ -200,7 +200,7 @@ def test_what_is_stored_is_enough(output):
     import intrinsic
     from experiments.build import build
     from experiments.pretrain import pretrained
-    from intrinsic.training import evaluate
+    from intrinsic.course import evaluate
 
     run(output, "method=unilora", "dim=100", "study=stored", "epochs=3")
     (folder,) = [path.parent for path in (output / "stored").glob("*/record.json")]

@@ -11,8 +11,9 @@ from torch.nn import functional as F
 import intrinsic
 from experiments.state import RunState
 from intrinsic import rng
+from intrinsic.course import evaluate
 from intrinsic.data.task import Split, classification
-from intrinsic.training import evaluate, fit
+from intrinsic.training import fit
 
 WITHOUT_TIME = {"seconds"}
 

@@ -1,0 +1,93 @@
+"""How a net does after each epoch, and when its run is over."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from intrinsic.data.task import Split, Task
+from intrinsic.subspace import Subspace
+
+EVALUATION_BATCH = 1000  # examples
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the training split gave.
+
+    Args:
+        epoch: its number, from 1.
+        train_loss: the mean loss of its batches, each before its step; not finite if training diverged.
+        validation: "loss" and the task's metric after the epoch.
+        test: the same on the test split; None where it was not measured: test data is only reported, so it is measured
+            when validation is at its best so far, and at the end.
+        best: whether validation is at its best so far.
+        seconds: for training and measuring.
+    """
+
+    epoch: int
+    train_loss: float
+    validation: dict[str, float]
+    test: dict[str, float] | None
+    best: bool
+    seconds: float
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss stopped being finite."""
+        return not math.isfinite(self.train_loss) or not math.isfinite(self.validation["loss"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """For records."""
+        return asdict(self)
+
+
+class Course:
+    """Where a run stands: the number of its next epoch, and whether it is over.
+
+    Over after `epochs`, after divergence, or after `patience` epochs without a better validation score.
+    """
+
+    def __init__(self, task: Task, epochs: int, patience: int | None, history: Sequence[Epoch] = ()) -> None:
+        self._task, self._epochs, self._patience = task, epochs, patience
+        self._best = max((epoch.validation[task.metric] for epoch in history), default=-math.inf)
+        self._since_best = next((i for i, epoch in enumerate(reversed(history)) if epoch.best), 0)
+        self.number = len(history) + 1
+        self.over = self._ended()
+
+    def _ended(self) -> bool:
+        return self.number > self._epochs or (self._patience is not None and self._since_best >= self._patience)
+
+    def measure(self, net: Subspace, train_loss: float, start: float) -> Epoch:
+        """Measure `net` after its next epoch, which began at `start` of `time.perf_counter`."""
+        validation = evaluate(net, self._task, self._task.validation)
+        score = validation[self._task.metric]
+        improved = score > self._best
+        self._best, self._since_best = (score, 0) if improved else (self._best, self._since_best + 1)
+        number, self.number = self.number, self.number + 1
+        test = evaluate(net, self._task, self._task.test) if improved or self._ended() else None
+        epoch = Epoch(number, train_loss, validation, test, improved, time.perf_counter() - start)
+        self.over = self._ended() or epoch.diverged
+        return epoch
+
+
+def evaluate(net: Subspace, task: Task, split: Split) -> dict[str, float]:
+    """Mean loss and score over a split, in evaluation mode: {"loss": ..., task.metric: ...}.
+
+    What a model draws at random there is the same at every call; the global random state is left as it was.
+    """
+    net.eval()
+    loss, score = 0.0, 0.0
+    device = split.inputs.device
+    with torch.no_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(0)
+        weights = net.weights()
+        batches = zip(split.inputs.split(EVALUATION_BATCH), split.targets.split(EVALUATION_BATCH), strict=True)
+        for inputs, targets in batches:
+            outputs = net.call(weights, inputs)
+            loss += task.loss(outputs, targets).item() * len(inputs)
+            score += task.score(outputs, targets).sum().item()
+    return {"loss": loss / len(split), task.metric: score / len(split)}
