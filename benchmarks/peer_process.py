@@ -18,7 +18,7 @@ def main() -> None:
     module = importlib.import_module("intrinsic." + wrapper.removesuffix("Wrap").lower())
     layers = (nn.Flatten(), nn.Linear(784, 200), nn.ReLU(), nn.Linear(200, 200), nn.ReLU(), nn.Linear(200, 10))
     net = getattr(module, wrapper)(nn.Sequential(*layers), dim, device="cpu")
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-6)
     inputs, targets = torch.rand(BATCH, 1, 28, 28), torch.randint(10, (BATCH,))
     for line in sys.stdin:
         start = time.perf_counter()

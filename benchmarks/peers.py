@@ -69,7 +69,7 @@ def measure() -> Iterator[dict[str, Any]]:
         seconds(step, 5)
         peer = Peer(wrapper)
         try:
-            pairs = [(peer.seconds(3), seconds(step, 20 if wrapper == "FastfoodWrap" else 5)) for _ in range(TURNS)]
+            pairs = [(peer.seconds(5), seconds(step, 50 if wrapper == "FastfoodWrap" else 25)) for _ in range(TURNS)]
         finally:
             peer.close()
         times = [statistics.median(side) for side in zip(*pairs, strict=True)]

@@ -3,19 +3,27 @@
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 BATCH, SHAPE, CLASSES = 128, (1, 28, 28), 10
+# so small that the net stays what it is at the start: one that has learned its only batch has denormal gradients, which
+# are slow, and is no training
+LR = 1e-6
+
+
+def make_data(device: torch.device) -> tuple[Tensor, Tensor]:
+    """A batch of images and classes."""
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.rand(BATCH, *SHAPE, generator=generator)
+    return inputs.to(device), torch.randint(CLASSES, (BATCH,), generator=generator).to(device)
 
 
 def make_step(net: nn.Module, *, fused: bool = False) -> Callable[[], object]:
     """What trains `net` by one step: forward, cross-entropy, backward, Adam."""
     device = next(net.parameters()).device
-    generator = torch.Generator().manual_seed(0)
-    inputs = torch.rand(BATCH, *SHAPE, generator=generator).to(device)
-    targets = torch.randint(CLASSES, (BATCH,), generator=generator).to(device)
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=fused)
+    inputs, targets = make_data(device)
+    optimizer = torch.optim.Adam(net.parameters(), lr=LR, fused=fused)
 
     def step() -> None:
         loss = F.cross_entropy(net(inputs), targets)

@@ -90,5 +90,5 @@ def _rmatvec(g: Any, packed: Any, seed: Any, out: Any) -> None:
     for j in range(len(out)):
         sum_ = g.dtype.type(0)
         for chunk in range(chunks):
-            sum_ += 2 * totals[chunk, j] - wholes[chunk]
+            sum_ += wholes[chunk] - 2 * totals[chunk, j]
         out[j] = sum_ * scale

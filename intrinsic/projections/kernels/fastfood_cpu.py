@@ -7,6 +7,7 @@ from numba import prange
 from torch import Tensor
 
 from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, launch, total, write
+from intrinsic.projections.kernels.prefetch import prefetch
 
 if TYPE_CHECKING:
     from intrinsic.projections.fastfood import Fastfood
@@ -94,7 +95,13 @@ def _matvec(z: Any, sign: Any, gain: Any, source: Any, origin: Any, out: Any) ->
         parts = min(blocks, CHUNKS)
         x, y = np.empty(n, z.dtype), np.empty(n, z.dtype)
         for b in range(chunk * blocks // parts, (chunk + 1) * blocks // parts):
-            stop = min(b * n + n, len(out))
+            stop, after = min(b * n + n, len(out)), min(b * n + 2 * n, len(out))
+            if b + 1 < blocks:
+                prefetch(sign[b + 1])
+                prefetch(source[b + 1])
+                prefetch(gain[b + 1])
+                prefetch(out[stop:after])
+                prefetch(origin[stop : min(after, len(origin))])
             _forward(z, scale, sign[b], gain[b], source[b], origin[b * n : stop], out[b * n : stop], x, y)
 
 
@@ -107,5 +114,10 @@ def _rmatvec(g: Any, sign: Any, gain: Any, source: Any, out: Any) -> None:
         x, y = np.empty(n, g.dtype), np.empty(n, g.dtype)
         for b in range(chunk * blocks // parts, (chunk + 1) * blocks // parts):
             stop = min(b * n + n, len(g))
+            if b + 1 < blocks:
+                prefetch(sign[b + 1])
+                prefetch(source[b + 1])
+                prefetch(gain[b + 1])
+                prefetch(g[stop : min(stop + n, len(g))])
             _backward(g[b * n : stop], sign[b], gain[b], source[b], totals[chunk], x, y)
     total(totals, g.dtype.type(len(g) ** -0.5), out)

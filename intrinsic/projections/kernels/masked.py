@@ -1,4 +1,4 @@
-"""Sums over the set bits of words, as vector instructions: adding under a mask, which no loop is compiled to.
+"""Sums over the bits of words, as vector instructions: adding under a mask, which no loop is compiled to.
 
 Two functions for kernels, in LLVM's own vectors of 32 lanes, which it maps to what the processor has.
 """
@@ -69,7 +69,7 @@ def _sum_columns(typingctx: Any, words: Any, row: Any, numbers: Any, sums: Any) 
             totals = [ir.Constant(vector, None)] * 2  # two chains of additions, which do not wait for each other
             for r in range(32):
                 bit = builder.and_(word, ir.Constant(bits, [1 << r] * _LANES))
-                mask = builder.icmp_unsigned("!=", bit, ir.Constant(bits, None))
+                mask = builder.icmp_unsigned("==", bit, ir.Constant(bits, None))
                 old = totals[r % 2]
                 totals[r % 2] = builder.select(mask, builder.fadd(old, splats[r]), old)
             target = _pointer(builder, out, column, vector)
@@ -82,5 +82,6 @@ def _sum_columns(typingctx: Any, words: Any, row: Any, numbers: Any, sums: Any) 
 
 sum_row = _sum_rows(1)  # (words, row, z, sums): sums[r] = the sum of z[j] over the words [row, j] with bit r set
 sum_rows = _sum_rows(_TOGETHER)  # the same for rows row ... row + 3: sums (128,)
-# (words, row, numbers, sums): adds to sums[j] the sum of numbers[r] over the set bits r of word [row, j]; numbers (32,)
+# (words, row, numbers, sums): adds to sums[j] the sum of numbers[r] over the clear bits r of word [row, j]; 32 numbers.
+# Clear ones, because LLVM makes of "if set" an "unless clear", which is no longer one masked addition.
 sum_columns: Any = intrinsic(_sum_columns)
