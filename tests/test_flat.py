@@ -186,7 +186,7 @@ def test_an_exception_leaves_theta_0_in_place():
     net = subspace().eval()
     before = origin(net)
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
-        net(torch.ones(2, 3))
+        net(torch.ones(2, 3, dtype=torch.float64))
     assert all(map(torch.equal, net.model.parameters(), before))
     loss = net(inputs()).square().sum()
     net.z.register_hook(lambda gradient: 1 / 0)
