@@ -15,7 +15,8 @@ def choose(frame: pd.DataFrame, split: str) -> tuple[pd.DataFrame, pd.DataFrame]
 
     A setting of which a seed diverged is chosen only where every setting has one: the mean of the seeds that are left
     would flatter it. Failed runs (no memory, no disk) say nothing about a setting and have no part in the choice.
-    Higher scores are better; of equal ones the lower learning rate is taken.
+    Higher scores are better; of equal ones the lower learning rate is taken. Training scores are chosen by themselves:
+    what a run memorised can't be seen in examples that it was not given.
 
     Args:
         frame: runs as from `load`, with the column `x` (NA: a method without an x).
@@ -25,6 +26,7 @@ def choose(frame: pd.DataFrame, split: str) -> tuple[pd.DataFrame, pd.DataFrame]
         The runs, with curve, setting, tried (settings at this x) and chosen; and the points: curve, x, trained,
         finished and runs (of the chosen setting), mean, sd (n-1, NaN for one run), setting, tried.
     """
+    judge = "score" if split == "train" else "validation_score"
     rows = frame.assign(curve=_curve(frame), setting=_setting(frame), split=split)
     rows["order"] = rows["curve"].map(lambda curve: re.sub(r"\d+", lambda digits: digits[0].zfill(12), curve))
     rows = rows.sort_values(["order", "x", "lr", "setting", "seed", "run_id"], kind="stable", ignore_index=True)
@@ -35,7 +37,7 @@ def choose(frame: pd.DataFrame, split: str) -> tuple[pd.DataFrame, pd.DataFrame]
         settings = [runs for _, runs in here.groupby("setting", sort=False) if runs["score"].notna().any()]
         best = max(
             settings,
-            key=lambda runs: (not (runs["status"] == "diverged").any(), runs["validation_score"].mean()),
+            key=lambda runs: (not (runs["status"] == "diverged").any(), runs[judge].mean()),
             default=here,
         )
         rows.loc[best.index, "chosen"] = bool(settings)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.figure import Drawn
+from analysis.records import SPLITS
 from intrinsic.errors import UserError
 
 
@@ -32,7 +33,8 @@ def program(function: Callable[..., Drawn], arguments: Sequence[str] | None = No
 
     parser.add_argument("studies", nargs="+", metavar="outputs/STUDY", help="folders of runs; drawn as one study")
     option("out", "folder of the PNG, PDF and CSV (default: figures/ in the first study)", metavar="FOLDER")
-    option("split", "what is drawn; choices use validation (default: %(default)s)", choices=("test", "validation"))
+    said = "what is drawn; choices use validation, those of train use train (default: %(default)s)"
+    option("split", said, choices=SPLITS)
     option("epoch", "best: each run's best on validation data (default: %(default)s)", choices=("last", "best"))
     said = "only runs whose config has it, e.g. dataset.rotate=90; repeatable; null: also runs without the key"
     option("where", said, metavar="KEY=VALUE", action="extend", nargs=1)

@@ -17,6 +17,7 @@ from intrinsic.records import INCIDENTAL
 
 FORMAT = 1
 STATUSES = ("finished", "diverged", "failed")
+SPLITS = ("test", "validation", "train")
 METHOD = {"rank", "dim", "head", "space", "projection", "subspace"}  # config nodes that say what is trained
 FREE = METHOD | {"method", "seed", "lr", "optim"} | INCIDENTAL  # what may differ between the runs of one task
 AGAIN = "delete its folder and run it again"
@@ -30,7 +31,7 @@ def load(
     Args:
         studies: folders `outputs/<study>`; their runs are put together.
         where: `key=value` filters on the dotted config (`dataset.rotate=90`); `null` also means that the key is absent.
-        split: the split that `score` is of, `test` or `validation`.
+        split: the split that `score` is of: `test`, `validation`, or `train`, which is measured at the last epoch only.
         epoch: `last`, or `best` for each run's best epoch on validation data.
 
     Returns:
@@ -41,9 +42,11 @@ def load(
         UserError: a folder is missing or has no record, a record is corrupt, a filter leaves nothing, or the runs are
             of different tasks, whose scores don't belong on one axis.
     """
-    for name, value, known in (("split", split, ("test", "validation")), ("epoch", epoch, ("last", "best"))):
+    for name, value, known in (("split", split, SPLITS), ("epoch", epoch, ("last", "best"))):
         if value not in known:
             raise UserError(f"need {name} to be {' or '.join(known)}, got {value!r}")
+    if (split, epoch) == ("train", "best"):
+        raise UserError("training data are measured when a run ends, got split='train' with epoch='best': take last")
     if not studies:
         raise UserError("need at least one study, got none; pass a folder such as outputs/demo")
     rows: list[dict[str, Any]] = []
@@ -137,6 +140,8 @@ def _row(file: Path, split: str, epoch: str) -> dict[str, Any]:
         score["trained"] = need("numbers.trained", int, "a count")
     if record["status"] == "finished":
         score["epoch"] = need(f"{epoch}.epoch", int, "a number")
+        if split == "train" and record[epoch].get("train") is None:
+            raise UserError(f"{file} has no training score: it was written before they were; {AGAIN}")
         score["score"] = need(f"{epoch}.{split}.{metric}", float, "a finite number")
         score["validation_score"] = need(f"{epoch}.validation.{metric}", float, "a finite number")
     return {

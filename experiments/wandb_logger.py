@@ -55,6 +55,7 @@ class WandbLogger:
         values = {"train/loss": epoch.train_loss}
         for split, scores in (("validation", epoch.validation), ("test", epoch.test or {})):
             values |= {f"{split}/{name}": score for name, score in scores.items()}
+        values |= {f"train/{name}": score for name, score in (epoch.train or {}).items() if name != "loss"}
         self._run.log(values, step=epoch.epoch)
 
     def __enter__(self) -> "WandbLogger":

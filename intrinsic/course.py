@@ -26,6 +26,8 @@ class Epoch:
             when validation is at its best so far, and at the end.
         best: whether validation is at its best so far.
         seconds: for training and measuring.
+        train: "loss" and the metric on the training split, in evaluation mode like the others; measured when the run
+            ends, None before. None also after divergence, and in a checkpoint from before it was measured.
     """
 
     epoch: int
@@ -34,6 +36,7 @@ class Epoch:
     test: dict[str, float] | None
     best: bool
     seconds: float
+    train: dict[str, float] | None = None
 
     @property
     def diverged(self) -> bool:
@@ -68,9 +71,12 @@ class Course:
         improved = score > self._best
         self._best, self._since_best = (score, 0) if improved else (self._best, self._since_best + 1)
         number, self.number = self.number, self.number + 1
-        test = evaluate(net, self._task, self._task.test) if improved or self._ended() else None
-        epoch = Epoch(number, train_loss, validation, test, improved, time.perf_counter() - start)
-        self.over = self._ended() or epoch.diverged
+        ended = self._ended()
+        test = evaluate(net, self._task, self._task.test) if improved or ended else None
+        diverged = not math.isfinite(train_loss) or not math.isfinite(validation["loss"])
+        train = evaluate(net, self._task, self._task.train) if ended and not diverged else None
+        epoch = Epoch(number, train_loss, validation, test, improved, time.perf_counter() - start, train)
+        self.over = ended or diverged
         return epoch
 
 

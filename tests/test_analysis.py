@@ -189,7 +189,7 @@ def test_inputs_that_cannot_be_drawn(study):
     (study.with_name("new") / "0123456789ab").mkdir(parents=True)
     refused(r"no record in .*new \(unfinished runs: 1\); python run\.py study=new", study.with_name("new"))
     refused("need 0 < fraction <= 1, got fraction=90", study, fraction=90)
-    refused("need split to be test or validation, got 'train'", study, split="train")
+    refused("need split to be test or validation or train, got 'all'", study, split="all")
     refused(r"cannot write to .*json.figures: .*; choose another folder with --out", study, out=run / "figures")
 
 
