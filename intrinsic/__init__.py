@@ -17,6 +17,9 @@ _HOME = {
     "LoRA": "spaces.lora",
     "save": "checkpoint",
     "load": "checkpoint",
+    "estimate_threshold": "threshold",
+    "Threshold": "threshold",
+    "propose": "threshold",
     "UserError": "errors",
 }
 
@@ -37,6 +40,9 @@ if TYPE_CHECKING:
     from intrinsic.spaces.head import Head as Head
     from intrinsic.spaces.lora import LoRA as LoRA
     from intrinsic.subspace import Subspace as Subspace
+    from intrinsic.threshold import Threshold as Threshold
+    from intrinsic.threshold import estimate_threshold as estimate_threshold
+    from intrinsic.threshold import propose as propose
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,6 @@
 """Compiled kernels against plain torch: the same P, forward and adjoint, at awkward sizes and thread counts."""
 
+import os
 import subprocess
 import sys
 
@@ -70,6 +71,23 @@ def test_signs_that_are_not_stored_are_the_same(dim, full_dim, monkeypatch):
     for forward, adjoint in ((drawn.matvec, drawn.rmatvec), (drawn.forward, drawn.adjoint)):
         close(forward(z), stored(z))
         close(adjoint(g), stored.adjoint(g))
+
+
+@pytest.mark.slow
+def test_processors_without_avx512(tmp_path):
+    """Compiled for any processor, in a process of its own: float32 sums under masks and not by lookup."""
+    code = """
+import torch, intrinsic
+from intrinsic.projections.kernels import lookup
+assert not lookup.AVAILABLE
+torch.manual_seed(0)
+for dim, full_dim in ((1, 7), (100, 4099)):
+    projection, z, g = intrinsic.Dense(dim, full_dim, seed=3), torch.randn(dim), torch.randn(full_dim)
+    torch.testing.assert_close(projection(z), projection.matvec(z), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(projection.adjoint(g), projection.rmatvec(g), rtol=1e-5, atol=1e-5)
+"""
+    environment = os.environ | {"NUMBA_CPU_NAME": "generic", "NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
 
 
 @pytest.mark.parametrize("kind", KINDS)

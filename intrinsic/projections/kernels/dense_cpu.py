@@ -6,8 +6,9 @@ import numpy as np
 from numba import prange
 from torch import Tensor
 
+from intrinsic.projections.kernels import lookup
 from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, launch
-from intrinsic.projections.kernels.masked import sum_columns, sum_row, sum_rows
+from intrinsic.projections.kernels.masked import looks_up, sum_columns, sum_row, sum_rows
 from intrinsic.projections.kernels.philox import words
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ _HEIGHT = (
 
 def matvec(projection: "Dense", z: Tensor, origin: Tensor, out: Tensor) -> None:
     """out = origin + P z."""
-    launch(_matvec, z.numpy(), *_matrix(projection), origin.numpy(), out.numpy())
+    numbers = z.numpy()
+    chosen = lookup.tables(numbers) if looks_up(numbers.dtype) else numbers
+    launch(_matvec, numbers, chosen, *_matrix(projection), origin.numpy(), out.numpy())
 
 
 def rmatvec(projection: "Dense", g: Tensor, out: Tensor) -> None:
@@ -45,7 +48,7 @@ def _tile(packed: Any, seed: Any, low: int, high: int, scratch: Any) -> Any:
 
 
 @kernel
-def _matvec(z: Any, packed: Any, seed: Any, origin: Any, out: Any) -> None:
+def _matvec(z: Any, numbers: Any, packed: Any, seed: Any, origin: Any, out: Any) -> None:
     rows, scale, whole = -(-len(out) // 32), z.dtype.type(len(out) ** -0.5), z.dtype.type(0)
     for j in range(len(z)):
         whole += z[j]
@@ -55,9 +58,9 @@ def _matvec(z: Any, packed: Any, seed: Any, origin: Any, out: Any) -> None:
         signs, sums = _tile(packed, seed, low, high, scratch), np.empty(32 * _HEIGHT, z.dtype)
         together = (high - low) // 4 * 4
         for row in range(0, together, 4):
-            sum_rows(signs, row, z, sums[32 * row :])
+            sum_rows(signs, row, numbers, sums[32 * row :])
         for row in range(together, high - low):
-            sum_row(signs, row, z, sums[32 * row :])
+            sum_row(signs, row, numbers, sums[32 * row :])
         stop = min(32 * high, len(out))
         part, start = out[32 * low : stop], origin[32 * low : stop]
         if len(origin):

@@ -1,0 +1,83 @@
+"""From scores at some dims to the dim at which the target is reached."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from intrinsic.errors import UserError
+from intrinsic.threshold.crossings import ESTIMATORS, crossings
+from intrinsic.threshold.measurement import ESTIMANDS, measurement
+from intrinsic.threshold.threshold import Threshold
+
+
+def estimate_threshold(
+    dims: Sequence[int],
+    scores: Sequence[float],
+    baselines: Sequence[float],
+    *,
+    fraction: float = 0.9,
+    chance: float | None = None,
+    estimator: str = "auto",
+    estimand: str = "mean",
+    confidence: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+    lower_is_better: bool = False,
+) -> Threshold:
+    """Estimate the smallest d at which the mean score (or half of the seeds) reaches the target, with an interval.
+
+    Estimators: "auto" averages over curves of many shapes, local to the crossing (`sigmoids`), and its interval holds
+    the middle `confidence` of the posterior; the value is its median. The others fit one curve to the data, "logistic"
+    (four parameters in log d), "isotonic" regression, or "first_crossing" (the smallest tried d whose mean reaches the
+    target, as published; biased), and take their interval from a bootstrap of runs and baselines (`bootstrap`); right
+    only where their shape is. All ends are interpolated in log d and are no whole numbers.
+
+    Args:
+        dims: of the runs; a dim that is repeated has several seeds.
+        scores: of the runs, in any unit.
+        baselines: scores of full training, over seeds. The noise of a single one is taken from the runs' noise.
+        fraction: the target is fraction * mean of the baselines, or chance + fraction * (mean - chance).
+        chance: the score of a guess.
+        estimator: "auto", "logistic", "isotonic" or "first_crossing".
+        estimand: "mean", or "success": where half of the seeds reach the target.
+        confidence: of the interval.
+        resamples: of the bootstrap, or draws from the posterior.
+        seed: of the draws: the same data give the same answer.
+        lower_is_better: for losses; the target is then baseline / fraction, or as above with a chance above it.
+
+    Raises:
+        UserError: as `measurement`; fewer than 3 distinct dims; unknown estimator or estimand; confidence not in
+            (0, 1); fewer than 100 resamples.
+    """
+    data = measurement(dims, scores, baselines, fraction=fraction, chance=chance, lower_is_better=lower_is_better)
+    if len(set(dims)) < 3:
+        raise UserError(f"need at least 3 distinct dims, got {len(set(dims))}: run more of them")
+    if estimator not in ESTIMATORS:
+        raise UserError(f"need estimator={', '.join(ESTIMATORS)}, got {estimator}")
+    if estimand not in ESTIMANDS:
+        raise UserError(f"need estimand={' or '.join(ESTIMANDS)}, got {estimand}")
+    if not 0 < confidence < 1:
+        raise UserError(f"need 0 < confidence < 1, got confidence={confidence}")
+    if resamples < 100:
+        raise UserError(f"need at least 100 resamples for an interval, got resamples={resamples}")
+    value, draws = crossings(data, estimator, estimand, resamples, np.random.default_rng(seed))
+    smallest, largest = float(min(dims)), float(max(dims))
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(draws, (tail, 1 - tail), method="inverted_cdf")
+    ends = {-math.inf: smallest, math.inf: largest}
+    censored = {-math.inf: "below", math.inf: "above"}.get(value)
+    return Threshold(
+        value=ends.get(value, 2.0**value),
+        low=None if low == -math.inf else float(ends.get(low, 2.0**low)),
+        high=None if high == math.inf else float(ends.get(high, 2.0**high)),
+        censored=censored,
+        estimator=estimator,
+        estimand=estimand,
+        target=data.sign * data.target,
+        baseline=float(data.sign * data.baselines.mean()),
+        runs=len(dims),
+        confidence=confidence,
+        fraction=fraction,
+        chance=chance,
+    )

@@ -1,0 +1,92 @@
+"""The scores of a search, checked: what every estimator reads."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from intrinsic.errors import UserError
+
+Array = np.ndarray
+ESTIMANDS = ("mean", "success")
+POOLED = 3.0  # how many degrees of freedom the runs' noise adds to that of the baselines
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Runs and baselines with scores turned so that higher is better, and the target that they set."""
+
+    x: Array  # (n,) log2 of the dims
+    y: Array  # (n,) scores; losses with their sign changed
+    baselines: Array  # (b,) the same
+    target_of: Callable[[Array], Array]  # baseline means -> targets, both turned
+    sign: float  # +1, or -1 for losses
+
+    @property
+    def target(self) -> float:
+        """The target that the baselines' mean sets, turned."""
+        return float(self.target_of(self.baselines.mean(keepdims=True))[0])
+
+    def draw_targets(self, draws: int, noise: float, dof: float, rng: np.random.Generator) -> Array:
+        """Targets by baselines drawn anew: mean + s t / sqrt(b), with Student's t as there are few.
+
+        s^2 pools the baselines' variance (b - 1 degrees of freedom) with that of the runs, `noise`^2, which counts for
+        at most 3: of a single baseline the noise is that of the runs.
+        """
+        count = len(self.baselines)
+        share = min(dof, POOLED)
+        freedom = share + count - 1
+        variance = (share * noise**2 + np.sum((self.baselines - self.baselines.mean()) ** 2)) / freedom
+        means = self.baselines.mean() + math.sqrt(variance / count) * rng.standard_t(freedom, draws)
+        return self.target_of(means)
+
+
+def measurement(
+    dims: Sequence[int],
+    scores: Sequence[float],
+    baselines: Sequence[float],
+    *,
+    fraction: float,
+    chance: float | None,
+    lower_is_better: bool,
+) -> Measurement:
+    """Check the numbers and turn them so that higher is better.
+
+    The target is fraction * baseline, or chance + fraction * (baseline - chance). Of a loss, it is baseline / fraction
+    (the loss may be so much higher), or again chance + fraction * (baseline - chance), where chance is the higher.
+
+    Raises:
+        UserError: lengths differ; dims are not whole numbers from 1 on; scores, baselines or chance are not finite; no
+            baselines; fraction not in (0, 1); a baseline that is not better than chance, or than 0 without one.
+    """
+    if len(dims) != len(scores):
+        raise UserError(f"need one score for each dim, got {len(dims)} dims and {len(scores)} scores")
+    bad = [dim for dim in dims if isinstance(dim, bool) or not math.isfinite(dim) or dim != int(dim) or dim < 1]
+    if bad:
+        raise UserError(f"need whole dims from 1 on, got dim={bad[0]}")
+    if not len(baselines):
+        raise UserError("need at least one baseline, got none: run full training (method=full) with some seeds")
+    for name, values in (("scores", scores), ("baselines", baselines)):
+        wrong = [value for value in values if not math.isfinite(value)]
+        if wrong:
+            raise UserError(f"need finite {name}, got {wrong[0]}; leave out diverged runs or give them the worst score")
+    if not 0 < fraction < 1:
+        raise UserError(f"need 0 < fraction < 1, got fraction={fraction}")
+    mean = math.fsum(baselines) / len(baselines)
+    if chance is not None and not math.isfinite(chance):
+        raise UserError(f"need a finite chance, got chance={chance}")
+    if chance is None and mean <= 0:
+        raise UserError(f"need a baseline above 0, got a mean of {mean:g}; give the score of a guess as chance")
+    if chance is not None and (mean >= chance if lower_is_better else mean <= chance):
+        better = "below" if lower_is_better else "above"
+        raise UserError(f"need a baseline {better} chance, got a mean of {mean:g} and chance={chance:g}")
+    sign = -1.0 if lower_is_better else 1.0
+
+    def target_of(means: Array) -> Array:
+        if chance is not None:
+            return sign * chance + fraction * (means - sign * chance)
+        return means / fraction if lower_is_better else means * fraction
+
+    x = np.log2(np.asarray(dims, dtype=float))
+    return Measurement(x, sign * np.asarray(scores, float), sign * np.asarray(baselines, float), target_of, sign)

@@ -1,0 +1,107 @@
+"""The next dims to run."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from intrinsic.errors import UserError
+from intrinsic.threshold.crossings import ESTIMATORS, crossings
+from intrinsic.threshold.measurement import ESTIMANDS, measurement
+
+SPREAD = 7  # dims of the first look at the range
+DRAWS = 200
+
+
+def propose(
+    dims: Sequence[int],
+    scores: Sequence[float],
+    baselines: Sequence[float],
+    *,
+    low: int,
+    high: int,
+    batch: int,
+    ratio: float = 1.3,
+    fraction: float = 0.9,
+    chance: float | None = None,
+    estimator: str = "auto",
+    estimand: str = "mean",
+    confidence: float = 0.95,
+    lower_is_better: bool = False,
+    seed: int = 0,
+) -> list[int]:
+    """Propose the next `batch` dims in [low, high]; none where the interval's high / low is at most `ratio`.
+
+    First a spread: 7 dims (at least `batch`) evenly in log d over the range, the ends and the middle first. Then pairs
+    around the crossing, at the quantiles (i + 1) / (batch + 1) of its draws: where a curve is steep these halve what is
+    left, and where it is flat they stand on both sides of the crossing, where a score says most about it. Draws beyond
+    the tried dims stand at the end of the range on their side, so that the search goes there if most of them do. A dim
+    that is proposed twice, or was run before, is meant as another seed. The same inputs give the same proposal.
+
+    The interval can't get narrower than the noise of the baselines allows; with few of them, run more of those.
+
+    Args:
+        dims: of the runs so far, as for `estimate_threshold`; none at the start.
+        scores: of the runs so far.
+        baselines: scores of full training.
+        low: the smallest dim that may be proposed.
+        high: the largest.
+        batch: how many.
+        ratio: high / low of the interval at which the search ends; it also ends when both lie between two whole dims.
+        fraction: see `estimate_threshold`, as for all below.
+        chance: see there.
+        estimator: see there.
+        estimand: see there.
+        confidence: see there.
+        lower_is_better: see there.
+        seed: see there.
+
+    Raises:
+        UserError: as `estimate_threshold`, but any number of dims will do; low < 1, low >= high, or not whole; batch < 1;
+            ratio <= 1.
+    """
+    for name, value in (("low", low), ("high", high), ("batch", batch)):
+        if isinstance(value, bool) or value != int(value) or value < 1:
+            raise UserError(f"need a whole {name} from 1 on, got {name}={value}")
+    if low >= high:
+        raise UserError(f"need low < high, got low={low}, high={high}")
+    if not ratio > 1:
+        raise UserError(f"need ratio > 1, got ratio={ratio}")
+    if estimator not in ESTIMATORS:
+        raise UserError(f"need estimator={', '.join(ESTIMATORS)}, got {estimator}")
+    if estimand not in ESTIMANDS:
+        raise UserError(f"need estimand={' or '.join(ESTIMANDS)}, got {estimand}")
+    if not 0 < confidence < 1:
+        raise UserError(f"need 0 < confidence < 1, got confidence={confidence}")
+    data = measurement(dims, scores, baselines, fraction=fraction, chance=chance, lower_is_better=lower_is_better)
+    missing = _missing(dims, low, high, max(SPREAD, batch))
+    if len(missing) >= batch or len(set(dims)) < 3:
+        return (missing or [low, high] * batch)[:batch]
+    _, draws = crossings(data, estimator, estimand, DRAWS, np.random.default_rng(seed))
+    tail = (1 - confidence) / 2
+    ends = np.quantile(draws, (tail, 1 - tail), method="inverted_cdf")
+    if np.isfinite(ends).all():
+        first, last = 2.0**ends
+        if last <= ratio * first or math.ceil(last) - math.floor(first) <= 1:
+            return []
+    elif ends[0] == ends[1]:  # beyond the range, without a doubt
+        edge = high if ends[0] > 0 else low
+        if (max(dims) >= high) if ends[0] > 0 else (min(dims) <= low):
+            return []
+        return missing or [edge] * batch
+    batch -= len(missing)
+    inside = np.sort(np.clip(draws, math.log2(low), math.log2(high)))
+    at = np.quantile(inside, (np.arange(batch) + 1) / (batch + 1))
+    return missing + [int(min(max(round(2.0**place), low), high)) for place in at]
+
+
+def _missing(dims: Sequence[int], low: int, high: int, count: int) -> list[int]:
+    """The dims of the spread that have no run yet near them, the ends first, then always the farthest from those."""
+    places = np.linspace(math.log2(low), math.log2(high), count)
+    near = (places[1] - places[0]) / 2
+    spread = sorted({int(min(max(round(2.0**place), low), high)) for place in places})
+    order = [spread.pop(0), spread.pop()]
+    while spread:
+        gaps = [min(abs(math.log2(dim / other)) for other in order) for dim in spread]
+        order.append(spread.pop(int(np.argmax(np.round(gaps, 6)))))
+    return [dim for dim in order if not any(abs(math.log2(dim / other)) <= near for other in dims)]
