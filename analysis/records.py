@@ -201,3 +201,12 @@ def _check_one_task(frame: pd.DataFrame) -> None:
         shown = " or ".join(f"{value} ({count} of {len(frame)})" for value, count in counts.most_common(4))
         remedy = f"pass one study, or --where {shlex.quote(f'{key}={counts.most_common(1)[0][0]}')}"
         raise UserError(f"the runs are of different tasks: {key} is {shown}{' or …' * (len(counts) > 4)}; {remedy}")
+
+
+def configs(studies: Sequence[str | Path], where: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The flat config of every run, whatever its task: for those who must know which tasks there are to `load`."""
+    rows = [_row(file, "test", "last") for study in map(Path, studies) for file in _files(study)[0]]
+    frame = pd.DataFrame(rows)
+    for condition in where:
+        frame = _filter(frame, condition)
+    return list(frame["config"])

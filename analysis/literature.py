@@ -1,0 +1,136 @@
+"""What was published: numbers to measure against, each with its source. Data only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+LI = "Li et al. 2018, arXiv:1804.08838"
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published curve and its d90: the smallest tried d whose accuracy exceeds `fraction` of the baseline.
+
+    Args:
+        task: its name, that of the experiment file.
+        source: where the numbers stand.
+        match: what a run's config has, by dotted key, if it is of this task.
+        full_dim: D.
+        stated: d90 as the paper states it.
+        individual: d90 in the authors' data against the network's own full training.
+        overall: d90 in the authors' data against `ceiling`, the same for every network.
+        ceiling: the global baseline.
+        full: lowest and highest published accuracy of full training.
+        curve: by d, lowest and highest published accuracy.
+        split: the examples that accuracy is of.
+        fraction: of the baseline.
+    """
+
+    task: str
+    source: str
+    match: Mapping[str, object]
+    full_dim: int
+    stated: int | None = None
+    individual: int | None = None
+    overall: int | None = None
+    ceiling: float = 1.0
+    full: tuple[float, float] | None = None
+    curve: Mapping[int, tuple[float, float]] = field(default_factory=dict)
+    split: str = "test"
+    fraction: float = 0.9
+
+
+def _data(name: str, **changes: object) -> dict[str, object]:
+    plain = {"rotate": 0, "shuffle_pixels": False, "shuffle_labels": False, "fraction": 1.0, **changes}
+    return {f"dataset.{key}": value for key, value in plain.items()} | {
+        "dataset._target_": f"intrinsic.data.{name}.{name}",
+        "init.source": None,
+    }
+
+
+def _fc(depth: int = 2, width: int = 200) -> dict[str, object]:
+    return {"model._target_": "intrinsic.models.mlp.MLP", "model.depth": depth, "model.width": width}
+
+
+def _net(module: str, name: str) -> dict[str, object]:
+    return {"model._target_": f"intrinsic.models.{module}.{name}"}
+
+
+def _points(curve: Mapping[int, float]) -> dict[int, tuple[float, float]]:
+    return {dim: (score, score) for dim, score in curve.items()}
+
+
+FC_CURVE = {
+    100: (0.58, 0.61), 200: (0.755, 0.760), 300: (0.817, 0.819), 500: (0.862, 0.869), 750: (0.891, 0.900),
+    1000: (0.902, 0.916), 1500: (0.923, 0.930),
+}  # fmt: skip
+LENET_CURVE = {
+    50: 0.570, 100: 0.763, 200: 0.864, 290: 0.901, 500: 0.939, 1000: 0.963, 2000: 0.975, 5000: 0.983,
+}  # fmt: skip
+LABELS_CURVE = {10_000: 0.151, 50_000: 0.335, 100_000: 0.544, 150_000: 0.764, 190_000: 0.904}
+# by width, then for depth 1 ... 5: d90 against the global baseline, with sparse P
+GRID = {
+    50: (650, 575, 650, 675, 675),
+    100: (675, 625, 625, 625, 625),
+    200: (650, 625, 650, 650, 625),
+    400: (775, 650, 650, 725, 675),
+}
+
+
+def _memorised(percent: int, stated: int) -> Published:
+    whole = percent == 100
+    return Published(
+        f"mnist_fc_shuffled_labels{'' if whole else f'_{percent}'}",
+        f"{LI}, table 1; thresholded at 0.89 in the authors' code",
+        _data("mnist", shuffle_labels=True, fraction=percent / 100) | _fc(5, 400),
+        959_610,
+        stated,
+        full=(0.994, 0.994) if whole else None,
+        curve=_points(LABELS_CURVE) if whole else {},
+        split="train",
+        fraction=0.89,
+    )
+
+
+TABLE, DATA = f"{LI}, table 1", "the authors' data"
+PUBLISHED = (
+    Published(
+        "mnist_fc", f"{TABLE}; {DATA}", _data("mnist") | _fc(), 199_210, 750, 625, 850, 1.0, (0.980, 0.982), FC_CURVE
+    ),
+    Published(
+        "mnist_lenet", f"{TABLE}; {DATA}", _data("mnist") | _net("lenet", "LeNet"), 44_426, 290, 275, 290, 1.0,
+        (0.991, 0.991), _points(LENET_CURVE),
+    ),
+    Published(
+        "mnist_fc_shuffled_pixels", f"{TABLE}; {DATA}", _data("mnist", shuffle_pixels=True) | _fc(), 199_210,
+        750, 500, 650,
+    ),
+    Published(
+        "mnist_lenet_shuffled_pixels", f"{TABLE}; {DATA}",
+        _data("mnist", shuffle_pixels=True) | _net("lenet", "LeNet"), 44_426, 1400, 750, 1400, 1.0, (0.956, 0.956),
+        _points({300: 0.765, 750: 0.868, 1400: 0.902}),
+    ),
+    _memorised(100, 190_000),
+    _memorised(50, 130_000),
+    _memorised(10, 90_000),
+    Published(
+        "mnist_lenet_untied", f"{LI}; {DATA}", _data("mnist") | _net("untied_lenet", "UntiedLeNet"), 286_334,
+        None, 450, 600,
+    ),
+    Published(
+        "mnist_fc_lenet", f"{LI}; {DATA}", _data("mnist") | _net("fc_lenet", "FCLeNet"), 3_640_574,
+        None, 1400, 2000,
+    ),
+    Published("cifar_fc", f"{TABLE}; {DATA}", _data("cifar10") | _fc(), 656_810, 9000, 8000, 7000, 0.5),
+    Published(
+        "cifar_lenet", f"{TABLE}; {DATA}", _data("cifar10") | _net("lenet", "LeNet"), 62_006, 2900, 2900, 1000, 0.5
+    ),
+    *(
+        Published(
+            f"mnist_fc_{width}x{depth}", f"{LI}; {DATA}: sparse P", _data("mnist") | _fc(depth, width),
+            784 * width + width + (depth - 1) * (width + 1) * width + 10 * (width + 1), overall=overall,
+        )
+        for width, row in GRID.items()
+        for depth, overall in enumerate(row, start=1)
+        if (width, depth) != (200, 2)  # that is mnist_fc
+    ),
+)  # fmt: skip

@@ -1,0 +1,174 @@
+"""Set what was measured beside what was published: d90 with its interval, and the curves with the published points.
+
+python run.py -m experiment=li2018/mnist_fc dim=100,200,300,500,750,1000,1500 seed=0,1,2    makes the runs
+python run.py -m experiment=li2018/mnist_fc method=full seed=0,1,2                          makes the baseline
+python -m analysis.published outputs/mnist_fc                                               compares
+
+The task of a run is told by its config: data, network, start. Runs of several tasks may lie in the given studies.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from analysis.figure import draw, save
+from analysis.literature import PUBLISHED, Published
+from analysis.points import choose
+from analysis.records import configs, load, text
+from intrinsic.errors import UserError
+from intrinsic.threshold import estimate_threshold
+
+EXACT = 1000  # a baseline that is known and not measured is given so often that its mean has no noise
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was measured beside what was published."""
+
+    table: pd.DataFrame  # one row for each task, curve and baseline: measured and published baseline and d90
+    figures: dict[str, Figure]  # by task
+    notes: list[str]
+    paths: tuple[Path, ...]
+
+
+def published(*studies: str | Path, out: str | Path | None = None, where: Sequence[str] = ()) -> Comparison:
+    """Compare every task of the studies that has published numbers; accuracy of the last epoch, as published.
+
+    Writes published_<task>.png, .pdf and .csv for each task into `out`, or `figures` in the first study. Runs of other
+    tasks are counted in a note.
+
+    Args:
+        studies: folders of runs.
+        out: folder of the files.
+        where: `key=value` filters on the config.
+
+    Raises:
+        UserError: as `analysis.records.load`; if no run is of a task with published numbers.
+    """
+    if not studies:
+        raise UserError("need at least one study, got none; pass a folder such as outputs/mnist_fc")
+    runs = [_task(flat) for flat in configs(studies, where)]
+    found = [task for task in PUBLISHED if task in runs]
+    if not found:
+        raise UserError(f"no run in {', '.join(map(str, studies))} is of a published task: see experiment=li2018/...")
+    folder = Path(studies[0]) / "figures" if out is None else Path(out)
+    notes = [f"runs of no published task left out: {runs.count(None)}"] if None in runs else []
+    table: list[dict[str, Any]] = []
+    figures: dict[str, Figure] = {}
+    paths: tuple[Path, ...] = ()
+    for task in found:
+        conditions = [f"{key}={text(value)}" for key, value in task.match.items()]
+        frame, said = load(studies, [*where, *conditions], task.split)
+        full = (frame["method"] == "full") & (frame["projection"] == "Identity")
+        rows, _ = choose(frame[full | frame["dim"].notna()].assign(x=frame["dim"]), task.split)
+        used = rows[rows["chosen"] & rows["score"].notna()]
+        baselines = used[used["x"].isna()]["score"].tolist()
+        notes += [f"{task.task}: {note}" for note in said]
+        if not used["x"].notna().any():
+            notes.append(f"{task.task}: no run with a dim has finished")
+            continue
+        for curve, here in used[used["x"].notna()].groupby("curve", sort=False):
+            table += [_compared(task, str(curve), here, baselines, kind) for kind in ("individual", "global")]
+        figures[task.task] = _figure(task, rows, baselines)
+        paths += save(figures[task.task], rows, f"published_{task.task}", folder)
+    return Comparison(pd.DataFrame(table), figures, notes, paths)
+
+
+def _task(flat: dict[str, Any]) -> Published | None:
+    """The one published task that a config is of."""
+    matching = (
+        task for task in PUBLISHED if all(key in flat and text(flat[key]) == text(v) for key, v in task.match.items())
+    )
+    return next(matching, None)
+
+
+def _compared(task: Published, curve: str, runs: pd.DataFrame, baselines: Sequence[float], kind: str) -> dict[str, Any]:
+    """One row of the table: d90 against the network's own full training, or against the same baseline for all."""
+    own = kind == "individual"
+    levels = baselines if own else [task.ceiling] * EXACT
+    dims, scores = runs["x"].astype(int).tolist(), runs["score"].tolist()
+    if own and not baselines:
+        measured = "no run of full"
+    elif len(set(dims)) < 3:
+        measured = f"{len(set(dims))} of 3 dims"
+    else:
+        measured = str(estimate_threshold(dims, scores, levels, fraction=task.fraction))
+    full = "" if task.full is None else _span(*task.full)
+    mean = f"{sum(baselines) / len(baselines):.3f}" if baselines else ""
+    return {
+        "task": task.task,
+        "curve": curve,
+        "runs": len(dims),
+        "baseline": kind,
+        "full": mean if own else f"{task.ceiling:g}",
+        "published full": full if own else f"{task.ceiling:g}",
+        "measured": measured,
+        "published": task.individual if own else task.overall,
+        "stated": task.stated,
+        "source": task.source,
+    }
+
+
+def _figure(task: Published, rows: pd.DataFrame, baselines: Sequence[float]) -> Figure:
+    """The measured curves, and the published one drawn as one more: its lowest and highest score are two points."""
+    points = [
+        {"curve": "published", "x": dim, "score": score, "status": "finished", "chosen": True}
+        for dim, scores in task.curve.items()
+        for score in sorted(set(scores))
+    ]
+    drawn = pd.concat([rows[rows["x"].notna()], pd.DataFrame(points)]) if points else rows[rows["x"].notna()]
+    levels = []
+    if baselines:
+        levels.append((f"full {sum(baselines) / len(baselines):.3f}", sum(baselines) / len(baselines), "-"))
+    if task.full is not None:
+        levels.append((f"published {_span(*task.full)}", sum(task.full) / 2, ":"))
+    label = f"dimension d (of {task.full_dim:,}), {task.task}"
+    return draw(drawn, xlabel=label, ylabel=f"{task.split} {rows['metric'].max()}", levels=levels)
+
+
+def _span(low: float, high: float) -> str:
+    return f"{low:.3f}" if low == high else f"{low:.3f}–{high:.3f}"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command: a mistake ends in one line and status 2."""
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis.published",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("studies", nargs="+", metavar="outputs/STUDY", help="folders of runs")
+    parser.add_argument("--out", metavar="FOLDER", help="of the files (default: figures/ in the first study)")
+    said = "only runs whose config has it, e.g. projection._target_=...; repeatable"
+    parser.add_argument("--where", metavar="KEY=VALUE", action="append", default=[], help=said)
+    options = parser.parse_args(arguments)
+    try:
+        done = published(*options.studies, out=options.out, where=options.where)
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(2) from None
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    shown = done.table.drop(columns="source", errors="ignore")
+    for heading in shown:
+        table.add_column(str(heading), overflow="fold")
+    for row in shown.itertuples(index=False):
+        table.add_row(
+            *("" if pd.isna(value) else f"{value:,.0f}" if isinstance(value, float) else str(value) for value in row)
+        )
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200)
+    console.print(table)
+    for line in [*(f"note: {note}" for note in done.notes), *map(str, done.paths)]:
+        console.print(line, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()
