@@ -85,7 +85,11 @@ def make_net(config: dict[str, Any], task: Task, device: torch.device) -> Subspa
     if "granularity" in config and "granularity" not in config["subspace"]:
         raise UserError("granularity does nothing with projection=identity: take another projection")
     wrap = build({**config["subspace"], "_target_": "intrinsic.subspace.Subspace", "_partial_": True})
-    if config["init"]["source"] is not None:
+    if config["init"]["source"] == "zero":
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.zero_()
+    elif config["init"]["source"] is not None:
         model.load_state_dict(pretrained(config, task))
     net: Subspace = wrap(model.to(device), space=space, projection=projection, head=config["head"], seed=seed)
     return net

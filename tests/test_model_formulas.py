@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from intrinsic.models.fc_lenet import FCLeNet
 from intrinsic.models.lenet import LeNet
 from intrinsic.models.mlp import MLP
 from intrinsic.models.resnet20 import ResNet20
 from intrinsic.models.sums import Sums
+from intrinsic.models.untied_lenet import UntiedLeNet
 from intrinsic.models.vit import ViT
 
 
@@ -17,7 +19,10 @@ def images(shape, count=4, dtype=torch.float32):
     return torch.rand(count, *shape, dtype=dtype, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("construct", [partial(MLP, depth=2, width=50, dropout=0.0), LeNet, ResNet20])
+PLAIN = [partial(MLP, depth=2, width=50, dropout=0.0), LeNet, UntiedLeNet, FCLeNet, ResNet20]
+
+
+@pytest.mark.parametrize("construct", PLAIN)
 def test_weights_are_kaiming_normal_and_biases_zero(construct):
     torch.manual_seed(0)
     for key, parameter in construct((1, 28, 28), 10).named_parameters():
@@ -102,3 +107,37 @@ def test_sums_are_of_consecutive_parameters():
     model = Sums((1,), 3, full_dim=6)
     model.load_state_dict({"weight": torch.tensor([1.0, 2, 4, 8, 16, 32])})
     assert model(torch.zeros(2, 1)).tolist() == [[3, 12, 48]] * 2
+
+
+def test_untied_lenet_has_a_kernel_for_each_pixel():
+    layer, x = UntiedLeNet((2, 18, 17), 10).double().conv1, images((2, 18, 17), dtype=torch.float64)
+    nn.init.normal_(layer.bias)
+    outputs = layer(x)
+    assert outputs.shape == (4, 6, 14, 13)
+    kernels, biases = layer.weight.view(14, 13, 6, 2, 5, 5), layer.bias.view(14, 13, 6)
+    for row, column in ((0, 0), (3, 7), (13, 12)):
+        patch = x[:, :, row : row + 5, column : column + 5]
+        naive = (patch[:, None] * kernels[row, column]).sum((2, 3, 4)) + biases[row, column]
+        torch.testing.assert_close(outputs[:, :, row, column], naive)
+
+
+@pytest.mark.parametrize("construct", [UntiedLeNet, FCLeNet])
+def test_lenets_controls_can_be_lenet(construct):
+    """With the weights of a convolution in their places they are LeNet."""
+    shape = (2, 20, 16)
+    lenet, control, x = LeNet(shape, 10).double(), construct(shape, 10).double(), images(shape, dtype=torch.float64)
+    state = control.state_dict()
+    for name, sides in (("conv1", (20, 16)), ("conv2", (8, 6))):
+        conv = getattr(lenet, name)
+        nn.init.normal_(conv.bias)
+        pixels = (sides[0] - 4) * (sides[1] - 4)
+        if construct is UntiedLeNet:
+            state[f"{name}.weight"] = conv.weight.flatten(1).repeat(pixels, 1)
+            state[f"{name}.bias"] = conv.bias.repeat(pixels)
+        else:
+            basis = torch.eye(conv.in_channels * sides[0] * sides[1]).double().unflatten(1, (conv.in_channels, *sides))
+            state[f"{name}.weight"] = torch.conv2d(basis, conv.weight).flatten(1).T
+            state[f"{name}.bias"] = conv.bias.repeat_interleave(pixels)
+    rest = {name: tensor for name, tensor in lenet.state_dict().items() if not name.startswith("conv")}
+    control.load_state_dict(state | rest)
+    torch.testing.assert_close(control(x), lenet(x))

@@ -11,10 +11,12 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from intrinsic.errors import UserError
+from intrinsic.models.fc_lenet import FCLeNet
 from intrinsic.models.lenet import LeNet
 from intrinsic.models.mlp import MLP
 from intrinsic.models.resnet20 import ResNet20
 from intrinsic.models.sums import Sums
+from intrinsic.models.untied_lenet import UntiedLeNet
 from intrinsic.models.vit import ViT
 
 CONFIGS = sorted((Path(__file__).resolve().parent.parent / "conf" / "model").glob("*.yaml"))
@@ -126,6 +128,8 @@ def test_number_of_outputs_is_checked(path):
         (partial(MLP, (1, 28, 28), depth=5, width=400, dropout=0.0), 959_610),
         (partial(LeNet, (1, 28, 28)), 44_426),
         (partial(LeNet, (3, 32, 32)), 62_006),
+        (partial(UntiedLeNet, (1, 28, 28)), 286_334),
+        (partial(FCLeNet, (1, 28, 28)), 3_640_574),
         (partial(ResNet20, (3, 32, 32)), 269_722),
         (partial(Sums, (1,), full_dim=1000), 1000),
     ],
@@ -167,6 +171,8 @@ FC = {"depth": 1, "width": 8, "dropout": 0.0}
         (lambda: MLP((4,), 10, **{**FC, "dropout": 1.0}), r"MLP: need 0 <= dropout < 1, got dropout=1\.0"),
         (lambda: MLP((4,), 10, **{**FC, "dropout": "no"}), "MLP: need 0 <= dropout < 1, got dropout='no'"),
         (lambda: LeNet((1, 28, 15), 10), r"LeNet: need images .* at least 16 x 16 pixels, got \(1, 28, 15\)"),
+        (lambda: UntiedLeNet((1, 28, 15), 10), r"UntiedLeNet: need images .* got \(1, 28, 15\)"),
+        (lambda: FCLeNet((1, 28, 28), 0), "FCLeNet: need integers >= 1 .* got 0"),
         (lambda: LeNet((784,), 10), r"LeNet: need images .* got \(784,\)"),
         (lambda: LeNet((1, 28, -28), 10), "LeNet: need integers >= 1 .* got -28"),
         (lambda: ResNet20((1, 7, 8), 10), r"ResNet20: need images .* at least 8 x 8 pixels, got \(1, 7, 8\)"),
