@@ -46,6 +46,7 @@ class Drawn:
     notes: list[str]  # what the figure lacks or leaves out, and the command that mends it
     paths: tuple[Path, ...]  # PNG, PDF, CSV
     figure: Figure
+    results: tuple[str, ...] = ()  # what was measured, a line each
 
 
 def draw(

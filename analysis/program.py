@@ -16,6 +16,16 @@ from analysis.figure import Drawn
 from analysis.records import SPLITS
 from intrinsic.errors import UserError
 
+# what some figures can be asked for beyond what all can
+OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "fraction": ("the fraction of the baseline that counts", {"type": float}),
+    "axis": ("the size: an integer knob of the runs, such as dim or rank, or trained: the count of numbers", {}),
+    "chance": ("the score of guessing, above which the fraction is taken", {"type": float}),
+    "estimator": ("how the crossing is found", {"choices": ("auto", "isotonic", "logistic", "first_crossing")}),
+    "estimand": ("where the mean crosses, or where half of the seeds succeed", {"choices": ("mean", "success")}),
+    "confidence": ("of the interval", {"type": float}),
+}
+
 
 def program(function: Callable[..., Drawn], arguments: Sequence[str] | None = None) -> None:
     """Run a figure's function as a command: arguments from its signature, a `UserError` as one line and status 2."""
@@ -38,18 +48,19 @@ def program(function: Callable[..., Drawn], arguments: Sequence[str] | None = No
     option("epoch", "best: each run's best on validation data (default: %(default)s)", choices=("last", "best"))
     said = "only runs whose config has it, e.g. dataset.rotate=90; repeatable; null: also runs without the key"
     option("where", said, metavar="KEY=VALUE", action="extend", nargs=1)
-    if "fraction" in default:
-        option("fraction", "draw the line at this fraction of the baseline (default: %(default)s)", type=float)
+    for name, (said, kinds) in OPTIONS.items():
+        if name in default:
+            option(name, f"{said} (default: %(default)s)", **kinds)
     options = vars(parser.parse_args(arguments))
     try:
-        _report(function(*options.pop("studies"), **options))
+        report(function(*options.pop("studies"), **options))
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(2) from None
 
 
-def _report(drawn: Drawn) -> None:
-    """Print the points, the runs without a score, the notes and the paths."""
+def report(drawn: Drawn) -> None:
+    """Print the points, what was measured, the runs without a score, the notes and the paths."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for heading in dict.fromkeys(("curve", drawn.x, "trained", "runs", "mean", "sd", "setting")):
         table.add_column(heading, justify="left" if heading in {"curve", "setting"} else "right", overflow="fold")
@@ -64,7 +75,7 @@ def _report(drawn: Drawn) -> None:
             "setting": point.setting + (f" (best of {point.tried})" if point.tried > 1 else ""),
         }
         table.add_row(*cells.values())
-    lines = []
+    lines = list(drawn.results)
     for run in drawn.rows[drawn.rows["status"] != "finished"].itertuples():
         swept = " ".join(f"{name}={getattr(run, name)}" for name in ("rank", "dim") if pd.notna(getattr(run, name)))
         lines.append(f"{run.status} {run.run_id}: {run.curve} {swept} {run.setting} seed={run.seed}: {run.error}")

@@ -24,7 +24,11 @@ AGAIN = "delete its folder and run it again"
 
 
 def load(
-    studies: Sequence[str | Path], where: Sequence[str] = (), split: str = "test", epoch: str = "last"
+    studies: Sequence[str | Path],
+    where: Sequence[str] = (),
+    split: str = "test",
+    epoch: str = "last",
+    runs: Sequence[str] | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Read every run of the studies' folders; a failed or diverged run is a row without a score.
 
@@ -33,6 +37,7 @@ def load(
         where: `key=value` filters on the dotted config (`dataset.rotate=90`); `null` also means that the key is absent.
         split: the split that `score` is of: `test`, `validation`, or `train`, which is measured at the last epoch only.
         epoch: `last`, or `best` for each run's best epoch on validation data.
+        runs: only runs with these ids; None: all.
 
     Returns:
         One row a run: study, run_id, status, error, method, projection (a class name), metric, seed, lr, rank, dim,
@@ -62,6 +67,8 @@ def load(
     if repeated:
         notes.append(f"{repeated} of the runs are in several studies and count once")
         frame = frame.drop_duplicates("run_id")
+    if runs is not None:
+        frame, notes = frame[frame["run_id"].isin(runs)], []
     for condition in where:
         frame = _filter(frame, condition)
     _check_one_task(frame)

@@ -5,7 +5,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from experiments.cli import describe
 from experiments.report import position, summary
 from intrinsic.errors import UserError
+from intrinsic.lock import locked
 from intrinsic.records import read_record, run_id, write_record
 
 ANSWERS = ("finished", "diverged")  # a run with one of these would end in the same way again
@@ -45,11 +46,21 @@ def run_job(cfg: DictConfig) -> dict[str, Any] | list[dict[str, Any]]:
         with _reporting(runs, [run]):
             run.config = _resolve(cfg, member)
             run.folder = _folder(run.config)
-            record = read_record(run.folder)
-            if record is not None and record["status"] in ANSWERS:
-                _end(runs, run, record, " (skipped: already there)")
+            _skip(runs, [run])
     _train(runs)
     records = [run.record or {} for run in runs]
+    return records[0] if cfg["batch"] is None else records
+
+
+def lost(error: str, cfg: DictConfig) -> dict[str, Any] | list[dict[str, Any]]:
+    """What `run_job` would return, had its process not died: the answers that are there, `error` for the other runs."""
+    records = []
+    for member in _members(cfg):
+        config = _resolve(cfg, member)
+        record = read_record(_folder(config))
+        if record is None or record["status"] not in ANSWERS:
+            record = {"status": "failed", "error": error, "config": config}
+        records.append(record)
     return records[0] if cfg["batch"] is None else records
 
 
@@ -100,7 +111,13 @@ def _train(runs: Sequence[Run]) -> None:
             with _reporting(runs, [run]):
                 check(run.config)
     waiting = _waiting(runs)
-    with _reporting(runs, waiting):
+    with _reporting(runs, waiting), ExitStack() as locks:
+        for folder in sorted({run.folder for run in waiting}):  # sorted, so that no two await one another
+            locks.enter_context(
+                locked(folder.parent / f".{folder.name}.lock", purpose=f"trains {folder}", setting="output")
+            )
+        _skip(runs, waiting)  # what another process has finished meanwhile
+        waiting = _waiting(runs)
         try:
             if len(waiting) == 1:
                 from experiments.train import train
@@ -118,6 +135,14 @@ def _train(runs: Sequence[Run]) -> None:
             for run in _waiting(waiting):
                 write_record(run.folder, failed_record(run.config, run.folder, line))
             raise
+
+
+def _skip(runs: Sequence[Run], some: Sequence[Run]) -> None:
+    """End those of `some` runs that have their answer."""
+    for run in some:
+        record = read_record(run.folder)
+        if record is not None and record["status"] in ANSWERS:
+            _end(runs, run, record, " (skipped: already there)")
 
 
 def _waiting(runs: Sequence[Run]) -> list[Run]:

@@ -14,6 +14,7 @@ from intrinsic import rng
 from intrinsic.checkpoint import read_tensors, write_tensors
 from intrinsic.data.task import Task
 from intrinsic.errors import UserError
+from intrinsic.lock import locked
 from intrinsic.records import run_id
 from intrinsic.subspace import Subspace
 from intrinsic.training import fit
@@ -42,7 +43,9 @@ def pretrained(config: dict[str, Any], task: Task) -> dict[str, Tensor]:
     recipe = {**source, "dataset": {**config["dataset"], **source["dataset"]}, "model": config["model"]}
     path = Path(config["output"]) / ".pretrained" / f"{run_id(recipe)}.safetensors"
     if not path.is_file():
-        _pretrain(recipe, task, path, config)
+        with locked(path.with_suffix(".lock"), purpose="pretrains the same model", setting="output"):
+            if not path.is_file():
+                _pretrain(recipe, task, path, config)
     try:
         return read_tensors(path)[0]
     except UserError as error:

@@ -1,5 +1,6 @@
 """Progress and time left: a bar on a terminal, a line now and then elsewhere."""
 
+import os
 import sys
 import time
 from types import TracebackType
@@ -14,7 +15,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 class Progress:
-    """Show epochs as they end, on standard error.
+    """Show epochs as they end, on standard error; in a worker among others, show nothing.
 
     Args:
         epochs: how many there will be at most.
@@ -24,7 +25,8 @@ class Progress:
     def __init__(self, epochs: int, metric: str) -> None:
         self._epochs, self._metric = epochs, metric
         self._bar: Bar | None = None
-        if sys.stderr.isatty():
+        self._quiet = "INTRINSIC_WORKER" in os.environ
+        if sys.stderr.isatty() and not self._quiet:
             columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
             self._bar = Bar(*columns, console=Console(stderr=True), transient=True)
             self._task = self._bar.add_task("epoch", total=epochs)
@@ -49,7 +51,7 @@ class Progress:
             return
         self._seconds, self._seen = self._seconds + epoch.seconds, self._seen + 1
         now = time.monotonic()
-        if now - self._said > SECONDS_BETWEEN_LINES and epoch.epoch < self._epochs:
+        if not self._quiet and now - self._said > SECONDS_BETWEEN_LINES and epoch.epoch < self._epochs:
             self._said = now
             left = self._seconds / self._seen * (self._epochs - epoch.epoch)
             line = f"epoch {epoch.epoch}/{self._epochs}  train loss {epoch.train_loss:.4f}  {score}  {left:.0f} s left"

@@ -5,6 +5,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+PLACE = "\0"  # of a run that ends in a worker, where nobody knows what has ended elsewhere: its launcher fills it in
+
 
 def knobs(config: dict[str, Any]) -> str:
     """What a reader wants to know of a configuration: `lora rank=4 seed=0`."""
@@ -30,8 +32,10 @@ def summary(record: dict[str, Any], folder: Path) -> str:
 def position(job: int, ended: int) -> str:
     """`[3/12, 40 s left] ` for the run that ended as the job's `ended`-th.
 
-    The sweeper says how many runs each job has and when it began.
+    The sweeper says how many runs each job has and when it began. `PLACE` in a worker.
     """
+    if "INTRINSIC_WORKER" in os.environ:
+        return PLACE
     if "INTRINSIC_SWEEP" not in os.environ:
         return ""
     sizes, began = os.environ["INTRINSIC_SWEEP"].split()

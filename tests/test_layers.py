@@ -10,7 +10,8 @@ import intrinsic
 
 ROOT = CONF.parent
 # top to bottom: a module may import what stands before it
-ORDER = ["errors", "rng", "hadamard", "inject", "low_rank", "projections", "spaces", "placement", "flat", "scales"]
+ORDER = ["errors", "lock"]
+ORDER += ["rng", "hadamard", "inject", "low_rank", "projections", "spaces", "placement", "flat", "scales"]
 ORDER += ["subspace", "replicas", "models", "data", "course", "training", "fit_replicas", "records", "checkpoint"]
 ORDER += ["threshold"]
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "intrinsic").rglob("*.py") if path.name != "__init__.py")

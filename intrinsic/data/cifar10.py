@@ -12,6 +12,7 @@ from intrinsic.data.files import data_folder, download, write
 from intrinsic.data.task import Split, Task, classification
 from intrinsic.data.transforms import Transforms
 from intrinsic.errors import UserError
+from intrinsic.lock import locked
 
 _URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 _MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # of the archive
@@ -48,7 +49,9 @@ def cifar10(
         rotate=rotate, shuffle_pixels=shuffle_pixels, shuffle_labels=shuffle_labels, fraction=fraction, seed=seed
     )
     folder = data_folder(data_dir, _FOLDER)
-    _fetch_absent(folder)
+    if _absent(folder):
+        with locked(folder.parent / f".{folder.name}.lock", purpose="downloads the same data", setting="data_dir"):
+            _fetch(folder, _absent(folder))
     whole, test = _read(folder, _TRAIN), _read(folder, _TEST)
     held = len(whole) // 10
     if not held:
@@ -60,8 +63,11 @@ def cifar10(
     return classification(*transforms(train, validation, test), num_outputs=_CLASSES)
 
 
-def _fetch_absent(folder: Path) -> None:
-    absent = [name for name in (*_TRAIN, *_TEST) if not (folder / name).exists()]
+def _absent(folder: Path) -> list[str]:
+    return [name for name in (*_TRAIN, *_TEST) if not (folder / name).exists()]
+
+
+def _fetch(folder: Path, absent: Sequence[str]) -> None:
     if not absent:
         return
     content = download([_URL], md5=_MD5, place=f"{', '.join((*_TRAIN, *_TEST))} into {folder}")

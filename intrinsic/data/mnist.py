@@ -15,6 +15,7 @@ from intrinsic.data.files import data_folder, download, write
 from intrinsic.data.task import Split, Task, classification
 from intrinsic.data.transforms import Transforms
 from intrinsic.errors import UserError
+from intrinsic.lock import locked
 
 _MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
 _MD5 = {  # of the unpacked files
@@ -92,9 +93,11 @@ def _locate(folder: Path, name: str) -> Path:
     if plain.exists():
         return plain
     if not packed.exists():
-        place = f"{', '.join(f'{each}.gz' for each in _MD5)} into {folder}"
-        urls = [f"{mirror}{name}.gz" for mirror in _MIRRORS]
-        write(packed, download(urls, md5=_MD5[name], unpack=gzip.decompress, place=place))
+        with locked(folder.parent / f".{folder.name}.lock", purpose="downloads the same data", setting="data_dir"):
+            if not packed.exists():
+                place = f"{', '.join(f'{each}.gz' for each in _MD5)} into {folder}"
+                urls = [f"{mirror}{name}.gz" for mirror in _MIRRORS]
+                write(packed, download(urls, md5=_MD5[name], unpack=gzip.decompress, place=place))
     return packed
 
 

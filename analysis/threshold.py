@@ -1,0 +1,124 @@
+"""Measure d90, the smallest size that reaches 90 % of full training, with its interval, from the records of a study.
+
+python run.py -m method=subspace dim=10,30,100,300,1000 seed=0,1,2 study=dims     makes the runs of a plain grid
+python run.py -m method=full seed=0,1,2 study=dims                                makes the baseline
+python -m analysis.threshold outputs/dims                                         measures and draws
+
+`hydra/sweeper=threshold` searches where to run, and ends with the same file and figure.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.estimates import Estimate, estimates, incomplete
+from analysis.figure import COLOURS, Drawn, draw, save
+from analysis.records import load
+from intrinsic.errors import UserError
+from intrinsic.records import write_atomically
+
+FORMAT = 1
+
+
+def threshold(
+    *studies: str | Path,
+    out: str | Path | None = None,
+    split: str = "test",
+    epoch: str = "last",
+    where: Sequence[str] = (),
+    axis: str = "dim",
+    fraction: float = 0.9,
+    chance: float | None = None,
+    estimator: str = "auto",
+    estimand: str = "mean",
+    confidence: float = 0.95,
+    runs: Sequence[str] | None = None,
+    name: str = "threshold",
+    setting: Sequence[str] = (),
+) -> Drawn:
+    """Estimate the threshold of each curve, and draw the curves with target and intervals.
+
+    At each size the learning rate with the best mean validation score counts. Writes threshold.json into the first
+    study, or into `out`, and threshold.png, .pdf and .csv into its folder `figures`, or into `out`.
+
+    Args:
+        studies: folders of runs, of one task, the baseline among them (method full, several seeds).
+        out: folder of all files.
+        split: the split that is reported, `test`, `validation` or `train`.
+        epoch: `last`, or `best` for each run's best epoch on validation data.
+        where: `key=value` filters on the config.
+        axis: the size: an integer knob of the runs, or `trained` for the count of trained numbers.
+        fraction: of the baseline, in (0, 1).
+        chance: the score of guessing; if given, the target is chance + fraction * (baseline - chance).
+        estimator: see `intrinsic.estimate_threshold`, as for estimand and confidence.
+        estimand: `mean` or `success`.
+        confidence: of the interval.
+        runs: only runs with these ids.
+        name: of the files.
+        setting: what the runs have in common beside their task, for the file.
+
+    Raises:
+        UserError: as `load` and `estimate_threshold`; if there are fewer than three sizes, or no baseline.
+    """
+    frame, notes = load(studies, where, split, epoch, runs)
+    options = {"fraction": fraction, "chance": chance, "estimator": estimator, "estimand": estimand}
+    rows, points, found = estimates(frame, axis=axis, split=split, confidence=confidence, **options)
+    problem = incomplete(found, axis)
+    if problem is not None:
+        raise UserError(f"{', '.join(map(str, studies))}: {problem}")
+    figure = _figure(rows, found, axis, f"{split} {rows['metric'].max()}{' at the best epoch' * (epoch == 'best')}")
+    home = Path(studies[0])
+    paths = save(figure, rows, name, home / "figures" if out is None else Path(out))
+    target = (home if out is None else Path(out)) / f"{name}.json"
+    content = {"format": FORMAT, "axis": axis, "split": split, "epoch": epoch, "metric": rows["metric"].max()}
+    content |= {"setting": list(setting)} if setting else {}
+    content["curves"] = [each.to_dict() | {"points": _table(points, each.curve)} for each in found]
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    write_atomically(target, lambda path: path.write_text(text))
+    results = tuple(f"{each.curve}: {each.threshold}" for each in found)
+    return Drawn(axis, rows, points, notes, (target, *paths), figure, results)
+
+
+def _figure(rows: pd.DataFrame, found: Sequence[Estimate], axis: str, ylabel: str) -> Any:
+    first = found[0].threshold
+    assert first is not None
+    percent = f"{100 * first.fraction:g} %{' above chance' * (first.chance is not None)}"
+    levels = [
+        (f"full {first.baseline:.3f}", first.baseline, "-"),
+        (f"{percent} {first.target:.3f}", first.target, "--"),
+    ]
+    label = {"dim": "subspace dimension d", "rank": "LoRA rank r", "trained": "trained numbers"}.get(axis, axis)
+    shown = {each.curve: f"{each.curve}: {str(each.threshold).partition(' (')[0]}" for each in found}
+    curves = rows[rows["x"].notna()].assign(curve=lambda frame: frame["curve"].map(shown))
+    figure = draw(curves, xlabel=label, ylabel=ylabel, levels=levels)
+    axes = figure.axes[0]
+    left, right = axes.get_xlim()
+    for number, each in enumerate(found):
+        if each.threshold is not None:
+            low, high = each.threshold.low or left, each.threshold.high or right
+            colour = COLOURS[number % len(COLOURS)]
+            axes.axvspan(low, high, color=colour, alpha=0.15, lw=0, zorder=0)
+            if each.threshold.censored is None:
+                axes.axvline(each.threshold.value, color=colour, lw=1.0, zorder=1)
+    axes.set_xlim(left, right)
+    return figure
+
+
+def _table(points: pd.DataFrame, curve: str) -> list[dict[str, Any]]:
+    """The points of a curve: size, runs, mean score, sd, setting, settings tried."""
+    kept = points[(points["curve"] == curve) & points["mean"].notna()][
+        ["x", "finished", "mean", "sd", "setting", "tried"]
+    ]
+    return [
+        {key: None if pd.isna(value) else value for key, value in row.items()}
+        for row in kept.astype({"x": int}).to_dict("records")
+    ]
+
+
+if __name__ == "__main__":
+    from analysis.program import program
+
+    program(threshold)

@@ -1,0 +1,148 @@
+"""What launchers that run several jobs of a sweep at once have in common."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from hydra_plugins._task import Ended, Task
+
+PATIENCE = 1.0  # seconds to wait for a job to end, before looking whether there is something to say
+SILENCE = 60.0  # seconds without a line after which there is
+
+Handle = Any  # what a launcher knows a job by that is under way
+
+
+class DeadError(Exception):
+    """The process of a job died without an answer; the message says how."""
+
+
+class ParallelLauncher(Launcher):
+    """Keeps up to `room` jobs under way, prints what they printed as they end, and returns Hydra's results in order.
+
+    A job whose process dies has a result too: of each of its runs the record, where there is one, else a failure. The
+    sweep goes on. A signal that ends the sweep ends its jobs; what they have written stays.
+    """
+
+    threads: int  # of the CPU, for jobs whose config leaves them to torch
+    ours = True  # jobs are processes of this machine, which end with this one
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """How many jobs run at once."""
+
+    @property
+    def room(self) -> int:
+        """How many jobs may be under way; more than `width` wait elsewhere."""
+        return self.width
+
+    @abstractmethod
+    def check(self) -> None:
+        """Refuse what cannot work, before anything is started; raise UserError."""
+
+    @abstractmethod
+    def submit(self, task: Task, jobs: Sequence[tuple[Sequence[str], int]]) -> Sequence[Handle]:
+        """Let `task(overrides, number)` begin for each of the `jobs`."""
+
+    @abstractmethod
+    def wait(self, handles: Collection[Handle], seconds: float) -> Collection[Handle]:
+        """Those that have ended, as soon as there is one or the time is over."""
+
+    @abstractmethod
+    def result(self, handle: Handle) -> Ended:
+        """The answer of a job that has ended; raise DeadError if it left none."""
+
+    @abstractmethod
+    def stop(self, handles: Collection[Handle]) -> None:
+        """End the jobs that are under way."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Note what Hydra runs jobs with."""
+        self.config, self.hydra_context, self.task_function = config, hydra_context, task_function
+        self.check()
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run all jobs, which are numbered from `initial_job_idx`; return their results in the order of the jobs."""
+        setup_globals()
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
+        parent = os.getpid() if self.ours else None
+        task = Task(self.hydra_context, self.task_function, self.config, self.threads, parent)
+        jobs = [(list(overrides), number) for number, overrides in enumerate(job_overrides, start=initial_job_idx)]
+        waiting = deque(jobs)
+        running: dict[Handle, tuple[list[str], int]] = {}
+        results: dict[int, JobReturn] = {}
+        report = _Report(initial_job_idx)
+        with _terminable():
+            try:
+                while waiting or running:
+                    some = [waiting.popleft() for _ in range(min(len(waiting), self.room - len(running)))]
+                    running.update(zip(self.submit(task, some), some, strict=True))
+                    for handle in self.wait(running, PATIENCE):
+                        job = running.pop(handle)
+                        try:
+                            ended = self.result(handle)
+                        except DeadError as death:
+                            ended = task.lost(*job, str(death))
+                        results[job[1]] = ended.done
+                        report.tell(ended)
+                    report.remind(len(results), len(jobs), len(running))
+            except BaseException:
+                self.stop(running)
+                raise
+        return [results[number] for _, number in jobs]
+
+
+class _Report:
+    """Prints what jobs printed, with each run's place in the order in which runs end."""
+
+    def __init__(self, first: int) -> None:
+        self._first, self._ended, self._said = first, 0, time.monotonic()
+
+    def tell(self, ended: Ended) -> None:
+        from experiments.report import PLACE, position
+
+        value = ended.done.return_value if ended.done.status is JobStatus.COMPLETED else None
+        count = self._ended
+        for text, stream in ((ended.out, sys.stdout), (ended.err, sys.stderr)):
+            while PLACE in text:
+                count += 1
+                text = text.replace(PLACE, position(self._first, count), 1)
+            print(text, end="", file=stream, flush=True)
+        self._ended += len(value) if isinstance(value, list) else 1
+        self._said = time.monotonic()
+
+    def remind(self, ended: int, jobs: int, running: int) -> None:
+        if time.monotonic() - self._said > SILENCE:
+            print(f"{ended} of {jobs} jobs ended, {running} under way", file=sys.stderr, flush=True)
+            self._said = time.monotonic()
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end this process as an exception does, so that jobs are ended too."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+
+    def end(number: int, frame: Any) -> None:
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
