@@ -16,7 +16,7 @@ def bootstrap(data: Measurement, resamples: int, rng: np.random.Generator) -> tu
     all: those of the repeated dims, else those from the isotonic fit, scaled by sqrt(n / (n - levels)).
     Targets are drawn as `Measurement.draw_targets` says, with the noise of that pool.
     """
-    dims, place, counts = np.unique(data.x, return_inverse=True, return_counts=True)
+    _, place, counts = np.unique(data.x, return_inverse=True, return_counts=True)
     means = np.bincount(place, data.y) / counts
     inflated = np.sqrt(counts / np.maximum(counts - 1, 1))
     rest = (data.y - means[place]) * inflated[place]

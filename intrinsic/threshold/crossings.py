@@ -7,7 +7,7 @@ from intrinsic.threshold.first_crossing import first_crossings
 from intrinsic.threshold.isotonic import isotonic_crossings
 from intrinsic.threshold.logistic import logistic_crossings
 from intrinsic.threshold.measurement import Measurement
-from intrinsic.threshold.sigmoids import sigmoid_crossings, sigmoid_noise
+from intrinsic.threshold.sigmoids import locate, sigmoid_crossings
 
 FITS = {"logistic": logistic_crossings, "isotonic": isotonic_crossings, "first_crossing": first_crossings}
 ESTIMATORS = ("auto", *FITS)
@@ -31,14 +31,17 @@ def crossings(
             y, targets = (y >= targets[:, None]).astype(float), np.full(resamples, 0.5)
             point = (data.y >= data.target).astype(float)[None], np.array([0.5])
         return float(fit(data.x, *point)[0]), fit(data.x, y, targets)
-    noise, dof = sigmoid_noise(data.x, data.y, data.target, rng)
+    near = locate(data.x, data.y, data.target, rng)
+    targets = data.draw_targets(resamples, near.noise, near.dof, rng)
     if estimand == "mean":
-        draws = sigmoid_crossings(data.x, data.y, data.draw_targets(resamples, noise, dof, rng), rng)
+        draws = sigmoid_crossings(data.x, data.y, targets, near, rng)
     else:
-        targets = np.sort(data.draw_targets(resamples, noise, dof, rng))
-        parts = [
-            sigmoid_crossings(data.x, (data.y >= np.median(some)).astype(float), np.full(len(some), 0.5), rng)
-            for some in np.array_split(targets, TARGETS)
-        ]
-        draws = np.concatenate(parts)
+        draws = np.concatenate([_successes(data, some, rng) for some in np.array_split(np.sort(targets), TARGETS)])
     return float(np.quantile(draws, 0.5, method="inverted_cdf")), draws
+
+
+def _successes(data: Measurement, targets: Array, rng: np.random.Generator) -> Array:
+    """Draws of where half of the seeds reach the median of some targets."""
+    reached = (data.y >= np.median(targets)).astype(float)
+    near = locate(data.x, reached, 0.5, rng)
+    return sigmoid_crossings(data.x, reached, np.full(len(targets), 0.5), near, rng)

@@ -57,8 +57,8 @@ def propose(
         seed: see there.
 
     Raises:
-        UserError: as `estimate_threshold`, but any number of dims will do; low < 1, low >= high, or not whole; batch < 1;
-            ratio <= 1.
+        UserError: as `estimate_threshold`, but any number of dims will do; low < 1, low >= high, or not
+            whole; batch < 1; ratio <= 1.
     """
     for name, value in (("low", low), ("high", high), ("batch", batch)):
         if isinstance(value, bool) or value != int(value) or value < 1:

@@ -5,157 +5,165 @@ from dataclasses import dataclass
 import numpy as np
 
 from intrinsic.threshold.isotonic import first_reached, isotonic_crossings
+from intrinsic.threshold.sigmoid_grid import SigmoidGrid, sigmoid_grid
 
 Array = np.ndarray
 PARTS = (0.05, 0.60, 0.35)  # prior weight of curves with 0, 1 and 2 sigmoids
-DRIFT = 0.02  # of the scores' range an octave: how far the truth may be from the sum of sigmoids away from x*
-STEP = 0.6  # prior weight of a step among the widths
-PRIOR_RUNS = 3.0  # how many runs the first guess of the noise counts for
+DRIFT = float(__import__("os").environ.get("DRIFT", "0.01"))
+PRIOR_RUNS = 1.5  # how many runs the first guess of the noise counts for
 FLOOR = 0.004  # least noise, as a share of the scores' range: what sums of sigmoids of the grid miss of other curves
+NEGLIGIBLE = 25.0  # in log evidence: pairs so much worse than the best get no weight
 
 
 @dataclass(frozen=True)
-class _Grid:
-    """The sigmoids that may be summed, and the points at which sums are looked at."""
+class Near:
+    """The stretch that is sure to hold the crossing of a level, and the noise of the scores around it."""
 
-    centres: Array  # (B,) log2 d
-    widths: Array  # (B,) octaves; 0 is a step
-    prior: Array  # (B,) log prior weight
-    at: Array  # (E,) log2 d, ascending, from the smallest to the largest tried
+    left: float  # log2 d
+    right: float
+    noise: float  # sd of a score
+    dof: float  # degrees of freedom of that noise
+    scale: float  # range of the scores and the level; 0: nothing varies
 
 
-def sigmoid_crossings(x: Array, y: Array, targets: Array, rng: np.random.Generator) -> Array:
-    """Draw the crossing of each target, in log2 d, by a curve drawn from the posterior given the runs."""
-    level = float(np.median(targets))
+def locate(x: Array, y: Array, level: float, rng: np.random.Generator) -> Near:
+    """Narrow the range down to the stretch that holds the crossing, by few draws on a coarse grid.
+
+    Args:
+        x: (n,) log2 of the dims.
+        y: (n,) scores, higher is better.
+        level: the target.
+        rng: of the draws.
+    """
     scale = float(np.ptp(np.append(y, level)))
     if np.ptp(x) == 0 or scale == 0:
-        return np.where(y.mean() >= targets, -np.inf, np.inf)
-    pilot, spread, fine, _, _ = _pilot(x, y, level, scale, rng)
-    return _draw(x, y, targets, pilot, spread, fine, 1.3, scale, rng)[0]
-
-
-def sigmoid_noise(x: Array, y: Array, level: float, rng: np.random.Generator) -> tuple[float, float]:
-    """The noise's sd near the crossing of the level, and its degrees of freedom."""
-    scale = float(np.ptp(np.append(y, level)))
-    if np.ptp(x) == 0 or scale == 0:
-        return 0.0, 1.0
-    return _pilot(x, y, level, scale, rng)[3:]
-
-
-def _pilot(x, y, level, scale, rng):
+        return Near(float(x.min()), float(x.max()), 0.0, 1.0, 0.0)
     pilot = float(np.clip(isotonic_crossings(x, y[None], np.array([level]))[0], x.min(), x.max()))
-    some = np.full(100, level)
-    fine, spread = 0.1, float(np.ptp(x)) / 10
-    for _ in range(4):
-        first, noise, dof = _draw(x, y, some, pilot, spread, fine, 1.6, scale, rng)
-        first = np.clip(first, x.min(), x.max())
-        pilot, spread = float(np.median(first)), float(np.subtract(*np.quantile(first, (0.9, 0.1))))
-        enough, fine = spread > 6 * fine, float(np.clip(spread / 12, 1e-4, 0.15))
-        if enough or fine == 1e-4:
+    width = 0.24 * float(np.ptp(x))
+    near = Near(pilot - width / 2, pilot + width / 2, 0.0, 1.0, scale)
+    for _ in range(5):
+        crossings, noise, dof = _draw(
+            x, y, np.full(100, level), near, sigmoid_grid(x, near.left, near.right, fine=False), rng
+        )
+        low, high = np.quantile(np.clip(crossings, x.min(), x.max()), (0.03, 0.97))
+        room = max(0.3 * (high - low), 2e-4, (near.right - near.left) / 24)
+        width, near = near.right - near.left, Near(float(low - room), float(high + room), noise, dof, scale)
+        if near.right - near.left > width / 4:
             break
-    return pilot, spread, fine, noise, dof
+    return near
 
 
-def _grid(x: Array, pilot: float, fine: float, growth: float) -> _Grid:
-    """Centres and points that lie `fine` octaves apart at the pilot, and farther apart away from it."""
-    low, high = x.min(), x.max()
-    reach = high - low
-    steps = fine * growth ** np.arange(200)
-    away = np.cumsum(steps)
-    pad = reach / 2
-    right = pilot + away[away < high + pad - pilot]
-    left = pilot - away[away < pilot - low + pad]
-    centres = np.concatenate([left[::-1], [pilot], right])
-    cell = np.gradient(centres)
-    widths = np.append(np.geomspace(reach / 3, min(0.08, reach / 30), 7), 0.0)
-    prior = np.log(cell / cell.sum())[:, None] + np.log(
-        np.append(np.full(len(widths) - 1, (1 - STEP) / (len(widths) - 1)), STEP)
-    )
-    every = np.broadcast_to(centres[:, None], prior.shape)
-    knots = np.unique(np.concatenate([centres[(centres > low) & (centres < high)], [low, high]]))
-    at = np.unique(np.concatenate([knots[:-1, None] + np.diff(knots)[:, None] * np.arange(5) / 5]).ravel())
-    at = np.unique(np.concatenate([at, [high], x]))
-    return _Grid(every.ravel(), np.broadcast_to(widths, prior.shape).ravel(), prior.ravel(), at)
+def sigmoid_crossings(x: Array, y: Array, targets: Array, near: Near, rng: np.random.Generator) -> Array:
+    """Draw the crossing of each target, in log2 d, by a curve drawn from the posterior given the runs.
+
+    The curve is m(x) = c_0 + sum_j c_j s((x - a_j) / b_j), s(u) = 1 / (1 + exp(-u)), with at most two sigmoids from
+    `sigmoid_grid`: a logistic, the end of a power law, a step and two phases are among these. At dim k, with n_k seeds,
+    the mean of the scores ~ N(m(x_k), sigma^2 / n_k + delta_k^2) with delta_k = DRIFT * range * octaves from the
+    crossing: what lies far from it counts less, so that a bump there does not matter. c_0 is flat, c_j normal with the
+    scores' range as sd, sigma^2 inverse gamma; c and sigma are integrated out, and every pair of the grid gets its
+    weight. A curve above its target at the smallest x gives -inf, one below it throughout +inf; of several crossings,
+    the first.
+
+    Args:
+        x: (n,) log2 of the dims.
+        y: (n,) scores, higher is better.
+        targets: (m,) one for each draw: their spread is the baselines' noise.
+        near: from `locate`.
+        rng: of the draws.
+
+    Cost: O(B^2 + m E) with B = 400 sigmoids and E = 200 points, more where many dims were tried: 20 ms for m = 1000.
+    """
+    if near.scale == 0:
+        return np.where(y.mean() >= targets, -np.inf, np.inf)
+    return _draw(x, y, targets, near, sigmoid_grid(x, near.left, near.right, fine=True), rng)[0]
 
 
-def _values(grid: _Grid, x: Array) -> Array:
-    """Each sigmoid at each x: (len(x), B)."""
-    away = x[:, None] - grid.centres
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        smooth = 0.5 * (1 + np.tanh(0.5 * away / grid.widths))
-    return np.where(grid.widths == 0, (away >= 0).astype(float), smooth)
-
-
-def _draw(x, y, targets, pilot, spread, fine, growth, scale, rng):
-    grid = _grid(x, pilot, fine, growth)
+def _draw(
+    x: Array, y: Array, targets: Array, near: Near, grid: SigmoidGrid, rng: np.random.Generator
+) -> tuple[Array, float, float]:
+    """Crossings (m,) of the targets, the median of sigma, and its degrees of freedom."""
     dims, place, counts = np.unique(x, return_inverse=True, return_counts=True)
-    mean = np.bincount(place, y) / counts / scale
-    within = ((y / scale - mean[place]) ** 2).sum()
-    guess = max(_noise(x, y / scale), FLOOR)
-    off = DRIFT * np.maximum(np.abs(dims - pilot) - spread / 2, 0)
-    share = 1 / (1 + counts * (off / guess) ** 2)
+    mean = np.bincount(place, y) / counts / near.scale
+    within = np.sum((y / near.scale - mean[place]) ** 2)
+    guess = max(_noise(x, y / near.scale), FLOOR)
+    drift = DRIFT * np.maximum(np.maximum(near.left - dims, dims - near.right), 0)
+    share = 1 / (1 + counts * (drift / guess) ** 2)
     weight = counts * share
-    total = weight.sum()
-    centre = weight @ mean / total
-    table = _values(grid, dims)
-    means = weight @ table / total
-    rest, parts = mean - centre, table - means
+    centre = weight @ mean / weight.sum()
+    table = grid.values(dims)
+    table_mean = weight @ table / weight.sum()
+    # posterior of c given sigmoids i and j: precision A / sigma^2, A = G + ridge 1, mean A^-1 b
     ridge = guess**2
-    gram = parts.T @ (parts * weight[:, None])
-    moment = parts.T @ (rest * weight)
-    whole = weight @ rest**2
+    parts = table - table_mean
+    weighted = parts * weight[:, None]
+    size = np.sqrt(np.sum(weighted * parts, 0) + ridge)
+    b = (mean - centre) @ weighted / size
+    overlap = (parts / size).T @ (weighted / size)  # A_ij / sqrt(A_ii A_jj) off the diagonal
+    np.fill_diagonal(overlap, 0.0)
     free = len(y) - len(dims)
-    known = free if free >= 3 else 0
     prior_runs = PRIOR_RUNS if free < 3 else 0.5
     dof = prior_runs + free + share.sum() - 1
-    shape = 0.5 * dof
-    start = 0.5 * (prior_runs * guess**2 + within)
-    diagonal = np.diag(gram) + ridge
-    # the loss explained by one sigmoid, and by two: b' (G + ridge)^-1 b
-    one = moment**2 / diagonal
-    determinant = diagonal[:, None] * diagonal - gram**2
-    np.fill_diagonal(determinant, np.inf)
-    determinant = np.maximum(determinant, ridge**2)
-    a, b = moment[:, None], moment[None, :]
-    two = (a**2 * diagonal[None, :] - 2 * a * b * gram + b**2 * diagonal[:, None]) / determinant
-
-    def evidence(explained):
-        return -shape * np.log(np.maximum(start + 0.5 * (whole - explained), start))
-
-    B = len(grid.centres)
-    log_two = evidence(two) + np.log(ridge) - 0.5 * np.log(determinant) + grid.prior[:, None] + grid.prior
-    np.fill_diagonal(log_two, -np.inf)
-    log_one = evidence(one) + 0.5 * np.log(ridge / diagonal) + grid.prior
-    every = np.concatenate(
-        [[evidence(0.0) + np.log(PARTS[0])], log_one + np.log(PARTS[1]), log_two.ravel() + np.log(PARTS[2])]
-    )
-    chance = np.exp(every - every.max())
-    sums = np.cumsum(chance)
+    rest = prior_runs * ridge + within + weight @ (mean - centre) ** 2
+    least = prior_runs * ridge + within
+    first, second, log_weight = _models(grid, b, size, overlap, rest, least, ridge, dof)
+    # draw models, then sigma, then c
     m = len(targets)
-    spots = (np.arange(m) + rng.random(m)) / m  # stratified
-    picked = np.searchsorted(sums, rng.permutation(spots) * sums[-1])
-    pair = picked - 1 - B
-    i = np.where(pair >= 0, pair // B, np.maximum(picked - 1, 0))
-    j = np.where(pair >= 0, pair % B, 0)
-    has_i, has_j = picked > 0, pair >= 0
-    # posterior of c given the pair: N(A^-1 b, sigma^2 A^-1), A = [[p, q], [q, r]]
-    p, r = np.where(has_i, diagonal[i], np.inf), np.where(has_j, diagonal[j], np.inf)
-    q = np.where(has_j, gram[i, j], 0.0)
-    bi, bj = moment[i], moment[j]
-    with np.errstate(invalid="ignore"):
-        tail = np.where(has_j, r - q**2 / p, np.inf)
-    tail = np.maximum(tail, ridge * 1e-6)
-    cj = np.where(has_j, (bj - q * bi / p) / tail, 0.0)
-    explained = np.where(has_i, bi**2 / p, 0.0) + np.where(has_j, cj * (bj - q * bi / p), 0.0)
-    sigma = np.sqrt(np.maximum(start + 0.5 * (whole - explained), start) / rng.gamma(shape, size=m))
-    z = rng.standard_normal((3, m))
-    cj = np.where(has_j, cj + sigma * z[0] / np.sqrt(tail), 0.0)
-    ci = np.where(has_i, (bi - q * cj) / p + sigma * z[1] / np.sqrt(p), 0.0)
-    c0 = sigma * z[2] / np.sqrt(total)
-    looked = (_values(grid, grid.at) - means).T  # (B, E)
-    curve = c0[:, None] + ci[:, None] * looked[i] + cj[:, None] * looked[j]
-    crossings = first_reached(grid.at, curve, (targets - centre * scale) / scale)
-    return crossings, float(np.median(sigma)) * scale, dof
+    sums = np.cumsum(np.exp(log_weight - log_weight.max()))
+    spots = rng.permutation((np.arange(m) + rng.random(m)) / m)  # stratified
+    picked = np.searchsorted(sums, spots * sums[-1])
+    i, j = first[picked], second[picked]
+    has_i, has_j = i >= 0, j >= 0
+    r = np.where(has_j, overlap[i, j], 0.0)
+    bi, bj = np.where(has_i, b[i], 0.0), np.where(has_j, b[j], 0.0)
+    tail = np.maximum(1 - r**2, 1e-9)
+    cj = (bj - r * bi) / tail
+    lost = np.maximum(rest - bi**2 - cj * (bj - r * bi), least)
+    sigma = np.sqrt(0.5 * lost / rng.gamma(0.5 * dof, size=m))
+    z = rng.standard_normal((3, m)) * sigma
+    cj = np.where(has_j, cj + z[0] / np.sqrt(tail), 0.0)
+    ci = np.where(has_i, bi - r * cj + z[1], 0.0)
+    looked = ((grid.values(grid.at) - table_mean) / size).T  # (B, E)
+    curves = (z[2] / np.sqrt(weight.sum()))[:, None] + ci[:, None] * looked[i] + cj[:, None] * looked[j]
+    crossings = first_reached(grid.at, curves, targets / near.scale - centre)
+    return crossings, float(np.median(sigma)) * near.scale, float(dof)
+
+
+def _models(
+    grid: SigmoidGrid, b: Array, size: Array, overlap: Array, rest: float, least: float, ridge: float, dof: float
+) -> tuple[Array, Array, Array]:
+    """The curves that matter: first sigmoid or -1, second or -1, log evidence with prior.
+
+    Evidence: prod_j sqrt(ridge) / sqrt(det A) * (rest - b' A^-1 b)^(-dof / 2), with A scaled to a unit diagonal.
+    """
+    count = len(b)
+    loss_two = np.multiply.outer(-2 * b, b)
+    loss_two *= overlap
+    loss_two += (b**2)[:, None]
+    loss_two += b**2
+    determinant = 1 - overlap**2
+    loss_two /= -np.maximum(determinant, 1e-9)
+    loss_two += rest
+    np.maximum(loss_two, least, out=loss_two)
+    loss_one = np.maximum(rest - b**2, least)
+    bound = min(loss_two.min(), loss_one.min()) * np.exp(2 * NEGLIGIBLE / dof)
+    i, j = np.nonzero(loss_two <= bound)
+    kept = i < j
+    i, j = i[kept], j[kept]
+    single = grid.prior + np.log(np.sqrt(ridge) / size)
+    none = np.array([-1])
+    log_two = (
+        single[i] + single[j] - 0.5 * np.log(np.maximum(determinant[i, j], 1e-9)) - 0.5 * dof * np.log(loss_two[i, j])
+    )
+    log_weight = np.concatenate(
+        [
+            [np.log(PARTS[0]) - 0.5 * dof * np.log(rest)],
+            np.log(PARTS[1]) + single - 0.5 * dof * np.log(loss_one),
+            np.log(2 * PARTS[2]) + log_two,
+        ]
+    )
+    first = np.concatenate([none, np.arange(count), i])
+    second = np.concatenate([none, np.full(count, -1), j])
+    return first, second, log_weight
 
 
 def _noise(x: Array, y: Array) -> float:
@@ -166,4 +174,4 @@ def _noise(x: Array, y: Array) -> float:
     if same.sum() >= 3:
         return float(np.sqrt(np.mean(np.diff(y)[same] ** 2) / 2))
     bend = y[1:-1] - (y[:-2] + y[2:]) / 2  # sd sqrt(1.5) of the noise
-    return float(np.median(np.abs(bend)) / 0.6745 / np.sqrt(1.5)) if len(bend) else 0.0
+    return float(np.quantile(np.abs(bend), 0.3) / 0.3853 / np.sqrt(1.5))  # 30 %: most bends may be the curve's
