@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_store import ConfigStore
 
 from intrinsic.errors import UserError
 
@@ -28,9 +29,17 @@ class GridSweeper(BasicSweeper):
     With `replicas`, up to so many runs that are equal but for seed and lr are one job, which trains them at once. A
     failing run does not end the sweep; it ends with exit status 1 if any failed.
 
+    Args:
+        max_batch_size: jobs that are launched at once; None: all.
+        params: values that are always swept.
+        search: settings of a search that an experiment asks for; a grid has no use for them.
+
     Raises:
         UserError: for replicas that are no count, or a batch that is not left to the sweeper.
     """
+
+    def __init__(self, max_batch_size: int | None, params: dict[str, str] | None, **search: Any) -> None:
+        super().__init__(max_batch_size, params)
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the grid and print the table."""
@@ -98,3 +107,8 @@ def _grouped(runs: list[list[str]], replicas: int, first: int) -> list[Job]:
             batch = [*shared, "batch=[" + ",".join(f"{{{values}}}" for values in own) + "]"]
             jobs.append(Job(runs[some[0]] if len(some) == 1 else batch, [first + number for number in some]))
     return jobs
+
+
+# In place of Hydra's own, under its name: what config.yaml would override, no experiment could override again.
+_NODE = {"_target_": f"{__name__}.GridSweeper", "max_batch_size": None, "params": None}
+ConfigStore.instance().store(group="hydra/sweeper", name="basic", node=_NODE, provider="intrinsic")

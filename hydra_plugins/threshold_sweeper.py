@@ -80,7 +80,7 @@ class ThresholdSweeper(Sweeper):
         overrides = OverridesParser.create(config_loader=self._loader).parse_overrides(arguments)
         given = {override.get_key_element().lstrip("+~") for override in overrides}
         for name in given & {*OWN, self.settings.axis}:
-            remedy = "take hydra.sweeper.lrs=[...]" if name == "lr" else "take hydra/sweeper=grid for a grid"
+            remedy = "take hydra.sweeper.lrs=[...]" if name == "lr" else "take hydra/sweeper=basic for a grid"
             raise UserError(f"the search sets {name} by itself: leave it out, or {remedy}")
         (settings,) = BasicSweeper.split_arguments(overrides, None)
         return settings

@@ -125,7 +125,7 @@ BAD = {
     "hydra.sweeper.axis=rank": "rank is no knob of method=subspace",
     "hydra.sweeper.baseline=full": "need hydra.sweeper.baseline to be a list",
     "hydra.sweeper.nothing=1": "nothing",
-    "dim=10,20": "the search sets dim by itself: leave it out, or take hydra/sweeper=grid",
+    "dim=10,20": "the search sets dim by itself: leave it out, or take hydra/sweeper=basic",
     "seed=1": "the search sets seed by itself",
     "lr=0.1": r"take hydra.sweeper.lrs=\[...\]",
     "replicas=2": "take replicas=1",
