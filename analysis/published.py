@@ -132,7 +132,11 @@ def _figure(task: Published, rows: pd.DataFrame, baselines: Sequence[float]) -> 
     if task.full is not None:
         levels.append((f"published {_span(*task.full)}", sum(task.full) / 2, ":"))
     label = f"dimension d (of {task.full_dim:,}), {task.task}"
-    return draw(drawn, xlabel=label, ylabel=f"{task.split} {rows['metric'].max()}", levels=levels)
+    figure = draw(drawn, xlabel=label, ylabel=f"{task.split} {rows['metric'].max()}", levels=levels)
+    for line in (*figure.axes[0].lines, *figure.legends[0].get_lines()):
+        if line.get_label() == "published":  # rings, through which the measured points show
+            line.set(mfc="none", mec=line.get_color(), ms=10, mew=1.3, ls="none")
+    return figure
 
 
 def _span(low: float, high: float) -> str:
