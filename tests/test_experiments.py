@@ -5,10 +5,14 @@ import re
 import pytest
 import torch
 from conftest import CONF, composed
+from hydra import compose as compose_config
+from hydra import initialize_config_dir
+from omegaconf import OmegaConf
 
 from experiments.build import build
 from experiments.model import make_model
 from experiments.train import check, make_net
+from hydra_plugins._search import Settings
 from intrinsic.data.task import Split, classification
 
 FOLDER = CONF / "experiment"
@@ -39,13 +43,25 @@ def test_it_asks_a_question_and_says_how_to_answer_it(name):
     assert lines[0] == "# @package _global_"
     assert "?" in lines[1]
     comment = " ".join(line.removeprefix("# ") for line in lines if line.startswith("#"))
-    (command,) = re.findall(r"`python run\.py -m ([^`]*)`", comment)
-    words = command.split()
+    (command,) = re.findall(r"`python run\.py ([^`]*)`", comment)
+    words = command.removeprefix("-m ").split()
     assert words[0] == f"experiment={name}"
     for values in words[1:]:  # the first and the last value of each knob
         key, _, listed = values.partition("=")
         for value in {listed.split(",")[0], listed.split(",")[-1]}:
             check(compose(name, f"{key}={value}"))
+
+
+@every_experiment
+def test_its_search_can_begin(name):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose_config("config", [f"experiment={name}"], return_hydra_config=True)
+    node = OmegaConf.to_container(config.hydra.sweeper)
+    target = node.pop("_target_").rpartition(".")[2]
+    assert target == ("GridSweeper" if name.endswith(("toy", "small_networks")) else "ThresholdSweeper")
+    if target == "ThresholdSweeper":
+        assert Settings(**node).axis in config
+        assert str(config.hydra.mode) == "RunMode.MULTIRUN"
 
 
 @every_experiment
