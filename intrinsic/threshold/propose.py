@@ -11,6 +11,7 @@ from intrinsic.threshold.measurement import ESTIMANDS, measurement
 
 SPREAD = 7  # dims of the first look at the range
 DRAWS = 200
+OUTWARDS = 2.4  # a pair at the quantiles 1/3 and 2/3 is followed by one at 0.1 and 0.9
 
 
 def propose(
@@ -33,8 +34,8 @@ def propose(
     """Propose the next `batch` dims in [low, high]; none where the interval's high / low is at most `ratio`.
 
     First a spread: 7 dims (at least `batch`) evenly in log d over the range, the ends and the middle first. Then pairs
-    around the crossing, at the quantiles (i + 1) / (batch + 1) of its draws: where a curve is steep these halve what is
-    left, and where it is flat they stand on both sides of the crossing, where a score says most about it. Draws beyond
+    around the crossing, at the quantiles (i + 1) / (batch + 1) of its draws, and every other time farther out: the inner
+    ones cut short what is left of a step's place, the outer ones say how steep the curve is. Draws beyond
     the tried dims stand at the end of the range on their side, so that the search goes there if most of them do. A dim
     that is proposed twice, or was run before, is meant as another seed. The same inputs give the same proposal.
 
@@ -91,7 +92,10 @@ def propose(
         return missing or [edge] * batch
     batch -= len(missing)
     inside = np.sort(np.clip(draws, math.log2(low), math.log2(high)))
-    at = np.quantile(inside, (np.arange(batch) + 1) / (batch + 1))
+    shares = (np.arange(batch) + 1) / (batch + 1)
+    if len(dims) // 2 % 2:  # every other pair stands farther out
+        shares = 0.5 + OUTWARDS * (shares - 0.5)
+    at = np.quantile(inside, shares)
     return missing + [int(min(max(round(2.0**place), low), high)) for place in at]
 
 
