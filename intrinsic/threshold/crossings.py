@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from intrinsic.errors import UserError
 from intrinsic.threshold.bootstrap import bootstrap
 from intrinsic.threshold.first_crossing import first_crossings
 from intrinsic.threshold.isotonic import isotonic_crossings
 from intrinsic.threshold.logistic import logistic_crossings
-from intrinsic.threshold.measurement import Measurement
+from intrinsic.threshold.measurement import ESTIMANDS, Measurement
 from intrinsic.threshold.sigmoids import locate, sigmoid_curves
 
 FITS = {"logistic": logistic_crossings, "isotonic": isotonic_crossings, "first_crossing": first_crossings}
@@ -38,6 +39,20 @@ def crossings(
     else:
         draws = np.concatenate([_successes(data, some, rng) for some in np.array_split(np.sort(targets), TARGETS)])
     return float(np.quantile(draws, 0.5, method="inverted_cdf")), draws
+
+
+def check(estimator: str, estimand: str, confidence: float) -> None:
+    """Check the choices.
+
+    Raises:
+        UserError: unknown estimator or estimand; confidence not in (0, 1).
+    """
+    if estimator not in ESTIMATORS:
+        raise UserError(f"need estimator={', '.join(ESTIMATORS)}, got {estimator}")
+    if estimand not in ESTIMANDS:
+        raise UserError(f"need estimand={' or '.join(ESTIMANDS)}, got {estimand}")
+    if not 0 < confidence < 1:
+        raise UserError(f"need 0 < confidence < 1, got confidence={confidence}")
 
 
 def _successes(data: Measurement, targets: Array, rng: np.random.Generator) -> Array:
