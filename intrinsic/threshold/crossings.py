@@ -2,12 +2,13 @@
 
 import numpy as np
 
+from intrinsic.errors import UserError
 from intrinsic.threshold.bootstrap import bootstrap
 from intrinsic.threshold.first_crossing import first_crossings
 from intrinsic.threshold.isotonic import isotonic_crossings
 from intrinsic.threshold.logistic import logistic_crossings
-from intrinsic.threshold.measurement import Measurement
-from intrinsic.threshold.sigmoids import locate, sigmoid_crossings
+from intrinsic.threshold.measurement import ESTIMANDS, Measurement
+from intrinsic.threshold.sigmoids import locate, sigmoid_curves
 
 FITS = {"logistic": logistic_crossings, "isotonic": isotonic_crossings, "first_crossing": first_crossings}
 ESTIMATORS = ("auto", *FITS)
@@ -31,17 +32,31 @@ def crossings(
             y, targets = (y >= targets[:, None]).astype(float), np.full(resamples, 0.5)
             point = (data.y >= data.target).astype(float)[None], np.array([0.5])
         return float(fit(data.x, *point)[0]), fit(data.x, y, targets)
-    near = locate(data.x, data.y, data.target, rng)
-    targets = data.draw_targets(resamples, near.noise, near.dof, rng)
+    curves = sigmoid_curves(data.x, data.y, locate(data.x, data.y, data.target, rng), resamples, rng)
+    targets = data.draw_targets(resamples, curves.noise, curves.dof, rng)
     if estimand == "mean":
-        draws = sigmoid_crossings(data.x, data.y, targets, near, rng)
+        draws = curves.crossings(targets)
     else:
         draws = np.concatenate([_successes(data, some, rng) for some in np.array_split(np.sort(targets), TARGETS)])
     return float(np.quantile(draws, 0.5, method="inverted_cdf")), draws
 
 
+def check(estimator: str, estimand: str, confidence: float) -> None:
+    """Check the choices.
+
+    Raises:
+        UserError: unknown estimator or estimand; confidence not in (0, 1).
+    """
+    if estimator not in ESTIMATORS:
+        raise UserError(f"need estimator={', '.join(ESTIMATORS)}, got {estimator}")
+    if estimand not in ESTIMANDS:
+        raise UserError(f"need estimand={' or '.join(ESTIMANDS)}, got {estimand}")
+    if not 0 < confidence < 1:
+        raise UserError(f"need 0 < confidence < 1, got confidence={confidence}")
+
+
 def _successes(data: Measurement, targets: Array, rng: np.random.Generator) -> Array:
     """Draws of where half of the seeds reach the median of some targets."""
     reached = (data.y >= np.median(targets)).astype(float)
-    near = locate(data.x, reached, 0.5, rng)
-    return sigmoid_crossings(data.x, reached, np.full(len(targets), 0.5), near, rng)
+    half = np.full(len(targets), 0.5)
+    return sigmoid_curves(data.x, reached, locate(data.x, reached, 0.5, rng), len(targets), rng).crossings(half)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from intrinsic.errors import UserError
-from intrinsic.threshold.crossings import ESTIMATORS, crossings
-from intrinsic.threshold.measurement import ESTIMANDS, measurement
+from intrinsic.threshold.crossings import check, crossings
+from intrinsic.threshold.measurement import measurement
 from intrinsic.threshold.threshold import Threshold
 
 
@@ -31,7 +31,12 @@ def estimate_threshold(
     the middle `confidence` of the posterior; the value is its median. The others fit one curve to the data, "logistic"
     (four parameters in log d), "isotonic" regression, or "first_crossing" (the smallest tried d whose mean reaches the
     target, as published; biased), and take their interval from a bootstrap of runs and baselines (`bootstrap`); right
-    only where their shape is. All ends are interpolated in log d and are no whole numbers.
+    only where their shape is. All ends are interpolated in log d and are no whole numbers. Where a mean crosses the
+    target more than once, the first crossing counts.
+
+    By simulation (docs/figures/threshold_coverage.png) the default's 95 % intervals hold the truth in 92 to 98 % of
+    searches. With a single seed at few dims, a steep curve and a noisy one look alike: the interval is then wide, or
+    open, until some dims have repeats.
 
     Args:
         dims: of the runs; a dim that is repeated has several seeds.
@@ -53,12 +58,7 @@ def estimate_threshold(
     data = measurement(dims, scores, baselines, fraction=fraction, chance=chance, lower_is_better=lower_is_better)
     if len(set(dims)) < 3:
         raise UserError(f"need at least 3 distinct dims, got {len(set(dims))}: run more of them")
-    if estimator not in ESTIMATORS:
-        raise UserError(f"need estimator={', '.join(ESTIMATORS)}, got {estimator}")
-    if estimand not in ESTIMANDS:
-        raise UserError(f"need estimand={' or '.join(ESTIMANDS)}, got {estimand}")
-    if not 0 < confidence < 1:
-        raise UserError(f"need 0 < confidence < 1, got confidence={confidence}")
+    check(estimator, estimand, confidence)
     if resamples < 100:
         raise UserError(f"need at least 100 resamples for an interval, got resamples={resamples}")
     value, draws = crossings(data, estimator, estimand, resamples, np.random.default_rng(seed))
@@ -68,9 +68,9 @@ def estimate_threshold(
     ends = {-math.inf: smallest, math.inf: largest}
     censored = {-math.inf: "below", math.inf: "above"}.get(value)
     return Threshold(
-        value=ends.get(value, 2.0**value),
-        low=None if low == -math.inf else float(ends.get(low, 2.0**low)),
-        high=None if high == math.inf else float(ends.get(high, 2.0**high)),
+        value=ends.get(value, _dim(value)),
+        low=None if low == -math.inf else ends.get(float(low), _dim(low)),
+        high=None if high == math.inf else ends.get(float(high), _dim(high)),
         censored=censored,
         estimator=estimator,
         estimand=estimand,
@@ -81,3 +81,8 @@ def estimate_threshold(
         fraction=fraction,
         chance=chance,
     )
+
+
+def _dim(place: float) -> float:
+    """2^place without the last digits, which are rounding."""
+    return float(f"{2.0**place:.10g}")

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from intrinsic.errors import UserError
-from intrinsic.threshold.crossings import ESTIMATORS, crossings
-from intrinsic.threshold.measurement import ESTIMANDS, measurement
+from intrinsic.threshold.crossings import check, crossings
+from intrinsic.threshold.measurement import measurement
 
 SPREAD = 7  # dims of the first look at the range
 DRAWS = 200
+OUTER = (0.1, 0.9)  # quantiles of the crossing at which every other batch ends
 
 
 def propose(
@@ -33,10 +34,10 @@ def propose(
     """Propose the next `batch` dims in [low, high]; none where the interval's high / low is at most `ratio`.
 
     First a spread: 7 dims (at least `batch`) evenly in log d over the range, the ends and the middle first. Then pairs
-    around the crossing, at the quantiles (i + 1) / (batch + 1) of its draws: where a curve is steep these halve what is
-    left, and where it is flat they stand on both sides of the crossing, where a score says most about it. Draws beyond
-    the tried dims stand at the end of the range on their side, so that the search goes there if most of them do. A dim
-    that is proposed twice, or was run before, is meant as another seed. The same inputs give the same proposal.
+    around the crossing, at the quantiles (i + 1) / (batch + 1) of its draws, and every other time from 0.1 to 0.9: the
+    inner ones cut short what is left of a step's place, the outer ones say how steep the curve is. Draws beyond the
+    tried dims stand at the end of the range on their side, so that the search goes there if most of them do. A dim that
+    is proposed twice, or was run before, is meant as another seed. The same inputs give the same proposal.
 
     The interval can't get narrower than the noise of the baselines allows; with few of them, run more of those.
 
@@ -67,12 +68,7 @@ def propose(
         raise UserError(f"need low < high, got low={low}, high={high}")
     if not ratio > 1:
         raise UserError(f"need ratio > 1, got ratio={ratio}")
-    if estimator not in ESTIMATORS:
-        raise UserError(f"need estimator={', '.join(ESTIMATORS)}, got {estimator}")
-    if estimand not in ESTIMANDS:
-        raise UserError(f"need estimand={' or '.join(ESTIMANDS)}, got {estimand}")
-    if not 0 < confidence < 1:
-        raise UserError(f"need 0 < confidence < 1, got confidence={confidence}")
+    check(estimator, estimand, confidence)
     data = measurement(dims, scores, baselines, fraction=fraction, chance=chance, lower_is_better=lower_is_better)
     missing = _missing(dims, low, high, max(SPREAD, batch))
     if len(missing) >= batch or len(set(dims)) < 3:
@@ -88,10 +84,16 @@ def propose(
         edge = high if ends[0] > 0 else low
         if (max(dims) >= high) if ends[0] > 0 else (min(dims) <= low):
             return []
-        return missing or [edge] * batch
-    batch -= len(missing)
+        return (missing + [edge] * batch)[:batch]
     inside = np.sort(np.clip(draws, math.log2(low), math.log2(high)))
-    at = np.quantile(inside, (np.arange(batch) + 1) / (batch + 1))
+    left = batch - len(missing)
+    if batch == 1:
+        shares = np.array([(1 / 3, 2 / 3, *OUTER)[len(dims) % 4]])
+    elif len(dims) // batch % 2 and left > 1:
+        shares = np.linspace(*OUTER, left)
+    else:
+        shares = (np.arange(left) + 1) / (left + 1)
+    at = np.quantile(inside, shares)
     return missing + [int(min(max(round(2.0**place), low), high)) for place in at]
 
 

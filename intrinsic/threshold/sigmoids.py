@@ -9,7 +9,7 @@ from intrinsic.threshold.sigmoid_grid import SigmoidGrid, sigmoid_grid
 
 Array = np.ndarray
 PARTS = (0.05, 0.60, 0.35)  # prior weight of curves with 0, 1 and 2 sigmoids
-DRIFT = float(__import__("os").environ.get("DRIFT", "0.01"))
+DRIFT = 0.01  # of the range, an octave: how far sums of sigmoids may be from the truth, away from the crossing
 PRIOR_RUNS = 1.5  # how many runs the first guess of the noise counts for
 FLOOR = 0.004  # least noise, as a share of the scores' range: what sums of sigmoids of the grid miss of other curves
 NEGLIGIBLE = 25.0  # in log evidence: pairs so much worse than the best get no weight
@@ -17,13 +17,25 @@ NEGLIGIBLE = 25.0  # in log evidence: pairs so much worse than the best get no w
 
 @dataclass(frozen=True)
 class Near:
-    """The stretch that is sure to hold the crossing of a level, and the noise of the scores around it."""
+    """The stretch that is sure to hold the crossing of a level."""
 
     left: float  # log2 d
     right: float
-    noise: float  # sd of a score
-    dof: float  # degrees of freedom of that noise
     scale: float  # range of the scores and the level; 0: nothing varies
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Curves drawn from the posterior given the runs, in the unit of the scores."""
+
+    at: Array  # (E,) log2 d, ascending, from the smallest to the largest tried
+    values: Array  # (m, E)
+    noise: float  # median sd of a score around its curve
+    dof: float  # degrees of freedom of that noise
+
+    def crossings(self, targets: Array) -> Array:
+        """Where each curve first reaches its target (m,), in log2 d; -inf at the smallest dim, +inf nowhere."""
+        return first_reached(self.at, self.values, targets)
 
 
 def locate(x: Array, y: Array, level: float, rng: np.random.Generator) -> Near:
@@ -36,52 +48,48 @@ def locate(x: Array, y: Array, level: float, rng: np.random.Generator) -> Near:
         rng: of the draws.
     """
     scale = float(np.ptp(np.append(y, level)))
-    if np.ptp(x) == 0 or scale == 0:
-        return Near(float(x.min()), float(x.max()), 0.0, 1.0, 0.0)
+    if scale == 0:
+        return Near(float(x.min()), float(x.max()), 0.0)
     pilot = float(np.clip(isotonic_crossings(x, y[None], np.array([level]))[0], x.min(), x.max()))
     width = 0.24 * float(np.ptp(x))
-    near = Near(pilot - width / 2, pilot + width / 2, 0.0, 1.0, scale)
+    near = Near(pilot - width / 2, pilot + width / 2, scale)
     for _ in range(5):
-        crossings, noise, dof = _draw(
-            x, y, np.full(100, level), near, sigmoid_grid(x, near.left, near.right, fine=False), rng
-        )
-        low, high = np.quantile(np.clip(crossings, x.min(), x.max()), (0.03, 0.97))
-        room = max(0.3 * (high - low), 2e-4, (near.right - near.left) / 24)
-        width, near = near.right - near.left, Near(float(low - room), float(high + room), noise, dof, scale)
+        curves = sigmoid_curves(x, y, near, 100, rng, fine=False)
+        crossings = np.clip(curves.crossings(np.full(100, level)), x.min(), x.max())
+        low, high = np.quantile(crossings, (0.03, 0.97))
+        width = near.right - near.left
+        room = max(0.3 * (high - low), 2e-4, width / 24)
+        near = Near(float(low - room), float(high + room), scale)
         if near.right - near.left > width / 4:
             break
     return near
 
 
-def sigmoid_crossings(x: Array, y: Array, targets: Array, near: Near, rng: np.random.Generator) -> Array:
-    """Draw the crossing of each target, in log2 d, by a curve drawn from the posterior given the runs.
+def sigmoid_curves(
+    x: Array, y: Array, near: Near, draws: int, rng: np.random.Generator, *, fine: bool = True
+) -> Curves:
+    """Draw curves from the posterior given the runs, by an average over sums of sigmoids.
 
     The curve is m(x) = c_0 + sum_j c_j s((x - a_j) / b_j), s(u) = 1 / (1 + exp(-u)), with at most two sigmoids from
     `sigmoid_grid`: a logistic, the end of a power law, a step and two phases are among these. At dim k, with n_k seeds,
-    the mean of the scores ~ N(m(x_k), sigma^2 / n_k + delta_k^2) with delta_k = DRIFT * range * octaves from the
-    crossing: what lies far from it counts less, so that a bump there does not matter. c_0 is flat, c_j normal with the
+    the mean of the scores ~ N(m(x_k), sigma^2 / n_k + delta_k^2) with delta_k = DRIFT * range * octaves from `near`:
+    what lies far from the crossing counts less, so that a bump there does not matter. c_0 is flat, c_j normal with the
     scores' range as sd, sigma^2 inverse gamma; c and sigma are integrated out, and every pair of the grid gets its
-    weight. A curve above its target at the smallest x gives -inf, one below it throughout +inf; of several crossings,
-    the first.
+    weight.
 
     Args:
         x: (n,) log2 of the dims.
         y: (n,) scores, higher is better.
-        targets: (m,) one for each draw: their spread is the baselines' noise.
         near: from `locate`.
+        draws: how many curves.
         rng: of the draws.
+        fine: on the fine grid.
 
-    Cost: O(B^2 + m E) with B = 400 sigmoids and E = 200 points, more where many dims were tried: 20 ms for m = 1000.
+    Cost: O(B^2 + m E) with B = 400 sigmoids and E = 200 points, more where many dims were tried: 10 ms for m = 1000.
     """
     if near.scale == 0:
-        return np.where(y.mean() >= targets, -np.inf, np.inf)
-    return _draw(x, y, targets, near, sigmoid_grid(x, near.left, near.right, fine=True), rng)[0]
-
-
-def _draw(
-    x: Array, y: Array, targets: Array, near: Near, grid: SigmoidGrid, rng: np.random.Generator
-) -> tuple[Array, float, float]:
-    """Crossings (m,) of the targets, the median of sigma, and its degrees of freedom."""
+        return Curves(np.array([x.min(), x.max()]), np.full((draws, 2), y[0]), 0.0, 1.0)
+    grid = sigmoid_grid(x, near.left, near.right, fine=fine)
     dims, place, counts = np.unique(x, return_inverse=True, return_counts=True)
     mean = np.bincount(place, y) / counts / near.scale
     within = np.sum((y / near.scale - mean[place]) ** 2)
@@ -107,9 +115,8 @@ def _draw(
     least = prior_runs * ridge + within
     first, second, log_weight = _models(grid, b, size, overlap, rest, least, ridge, dof)
     # draw models, then sigma, then c
-    m = len(targets)
     sums = np.cumsum(np.exp(log_weight - log_weight.max()))
-    spots = rng.permutation((np.arange(m) + rng.random(m)) / m)  # stratified
+    spots = rng.permutation((np.arange(draws) + rng.random(draws)) / draws)  # stratified
     picked = np.searchsorted(sums, spots * sums[-1])
     i, j = first[picked], second[picked]
     has_i, has_j = i >= 0, j >= 0
@@ -118,14 +125,14 @@ def _draw(
     tail = np.maximum(1 - r**2, 1e-9)
     cj = (bj - r * bi) / tail
     lost = np.maximum(rest - bi**2 - cj * (bj - r * bi), least)
-    sigma = np.sqrt(0.5 * lost / rng.gamma(0.5 * dof, size=m))
-    z = rng.standard_normal((3, m)) * sigma
+    sigma = np.sqrt(0.5 * lost / rng.gamma(0.5 * dof, size=draws))
+    z = rng.standard_normal((3, draws)) * sigma
     cj = np.where(has_j, cj + z[0] / np.sqrt(tail), 0.0)
     ci = np.where(has_i, bi - r * cj + z[1], 0.0)
     looked = ((grid.values(grid.at) - table_mean) / size).T  # (B, E)
     curves = (z[2] / np.sqrt(weight.sum()))[:, None] + ci[:, None] * looked[i] + cj[:, None] * looked[j]
-    crossings = first_reached(grid.at, curves, targets / near.scale - centre)
-    return crossings, float(np.median(sigma)) * near.scale, float(dof)
+    values = (curves + centre) * near.scale
+    return Curves(grid.at, values, float(np.median(sigma)) * near.scale, float(dof))
 
 
 def _models(
@@ -173,5 +180,7 @@ def _noise(x: Array, y: Array) -> float:
     same = np.diff(x) == 0
     if same.sum() >= 3:
         return float(np.sqrt(np.mean(np.diff(y)[same] ** 2) / 2))
-    bend = y[1:-1] - (y[:-2] + y[2:]) / 2  # sd sqrt(1.5) of the noise
-    return float(np.quantile(np.abs(bend), 0.3) / 0.3853 / np.sqrt(1.5))  # 30 %: most bends may be the curve's
+    share = (x[1:-1] - x[:-2]) / np.maximum(x[2:] - x[:-2], 1e-12)  # 1/2 where three are evenly spaced
+    bend = y[1:-1] - (1 - share) * y[:-2] - share * y[2:]
+    bend /= np.sqrt(1 + share**2 + (1 - share) ** 2)  # as wide as the noise
+    return float(np.quantile(np.abs(bend), 0.3) / 0.3853)  # and not the median: most bends may be the curve's
