@@ -12,7 +12,7 @@ from intrinsic.threshold.sigmoids import locate, sigmoid_curves
 
 FITS = {"logistic": logistic_crossings, "isotonic": isotonic_crossings, "first_crossing": first_crossings}
 ESTIMATORS = ("auto", *FITS)
-TARGETS = 20  # for "success" each needs a fit of its own, as it changes which seeds succeed
+FITS_OF_SUCCESS = 12  # at most: a target changes which runs succeed
 
 Array = np.ndarray
 
@@ -34,10 +34,7 @@ def crossings(
         return float(fit(data.x, *point)[0]), fit(data.x, y, targets)
     curves = sigmoid_curves(data.x, data.y, locate(data.x, data.y, data.target, rng), resamples, rng)
     targets = data.draw_targets(resamples, curves.noise, curves.dof, rng)
-    if estimand == "mean":
-        draws = curves.crossings(targets)
-    else:
-        draws = np.concatenate([_successes(data, some, rng) for some in np.array_split(np.sort(targets), TARGETS)])
+    draws = curves.crossings(targets) if estimand == "mean" else _successes(data, targets, rng)
     return float(np.quantile(draws, 0.5, method="inverted_cdf")), draws
 
 
@@ -56,7 +53,14 @@ def check(estimator: str, estimand: str, confidence: float) -> None:
 
 
 def _successes(data: Measurement, targets: Array, rng: np.random.Generator) -> Array:
-    """Draws of where half of the seeds reach the median of some targets."""
-    reached = (data.y >= np.median(targets)).astype(float)
-    half = np.full(len(targets), 0.5)
-    return sigmoid_curves(data.x, reached, locate(data.x, reached, 0.5, rng), len(targets), rng).crossings(half)
+    """Draws of where half of the seeds reach the targets (m,); those that the same runs reach share a fit."""
+    ranks = np.sort(np.searchsorted(np.sort(data.y), targets))  # how many runs fail
+    if len(np.unique(ranks)) > FITS_OF_SUCCESS:
+        ranks = np.concatenate([np.full(len(some), np.median(some)) for some in np.array_split(ranks, FITS_OF_SUCCESS)])
+    place = np.argsort(np.argsort(data.y))
+    draws = []
+    for rank, count in zip(*np.unique(ranks, return_counts=True), strict=True):
+        reached = (place >= rank).astype(float)
+        curves = sigmoid_curves(data.x, reached, locate(data.x, reached, 0.5, rng), int(count), rng)
+        draws.append(curves.crossings(np.full(count, 0.5)))
+    return np.concatenate(draws)

@@ -3,7 +3,7 @@
 import numpy as np
 
 Array = np.ndarray
-STEPS = 25
+STEPS = 15
 STEEPEST = 40.0  # per octave: beyond it the fit is a step between two dims
 
 
@@ -17,7 +17,7 @@ def fit_logistic(x: Array, y: Array) -> Array:
     """The least-squares parameters (m, 4) of each row of y (m, n).
 
     Levenberg-Marquardt on all rows at once, from the best point of a grid over middle and slope, on which the other
-    two are linear. Cost: O(m n) for each of 25 steps.
+    two are linear. Cost: O(m n) for each of 15 steps.
     """
     now = _start(x, y)
     damping = np.full(len(y), 1e-2)
