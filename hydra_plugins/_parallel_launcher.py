@@ -9,6 +9,7 @@ from abc import abstractmethod
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,34 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from hydra_plugins._task import Ended, Task
+from intrinsic.errors import UserError
 
 PATIENCE = 1.0  # seconds to wait for a job to end, before looking whether there is something to say
 SILENCE = 60.0  # seconds without a line after which there is
 
 Handle = Any  # what a launcher knows a job by that is under way
+
+
+def check_count(name: str, value: Any, *, or_cores: bool = False) -> int:
+    """The value of a knob that counts; with `or_cores`, -1 is the number of cores.
+
+    Raises:
+        UserError: if it is no such number.
+    """
+    if or_cores and type(value) is int and value == -1:
+        from joblib import cpu_count
+
+        return int(cpu_count())
+    if type(value) is not int or value < 1:
+        rule = "an integer >= 1" + (", or -1 for all cores" if or_cores else "")
+        raise UserError(f"need hydra.launcher.{name} to be {rule}, got {name}={value}")
+    return value
+
+
+def need(package: str, *, extra: str) -> None:
+    """Refuse to go on without an optional package; raise UserError."""
+    if find_spec(package) is None:
+        raise UserError(f"this launcher needs {package}, which is not installed: pip install 'intrinsic[{extra}]'")
 
 
 class DeadError(Exception):
@@ -36,13 +60,9 @@ class ParallelLauncher(Launcher):
     sweep goes on. A signal that ends the sweep ends its jobs; what they have written stays.
     """
 
+    width: int  # how many jobs run at once
     threads: int  # of the CPU, for jobs whose config leaves them to torch
     ours = True  # jobs are processes of this machine, which end with this one
-
-    @property
-    @abstractmethod
-    def width(self) -> int:
-        """How many jobs run at once."""
 
     @property
     def room(self) -> int:

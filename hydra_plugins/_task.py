@@ -20,7 +20,8 @@ SHARED = ("INTRINSIC_", "WANDB_")  # how the names of environment variables begi
 
 
 def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name.startswith(SHARED)}
+    """Without keys: submitit keeps what it sends in files."""
+    return {name: value for name, value in os.environ.items() if name.startswith(SHARED) and "KEY" not in name}
 
 
 @dataclass(frozen=True)

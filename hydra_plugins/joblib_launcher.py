@@ -5,9 +5,8 @@ import signal
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from hydra_plugins._parallel_launcher import DeadError, Handle, ParallelLauncher
+from hydra_plugins._parallel_launcher import DeadError, Handle, ParallelLauncher, check_count
 from hydra_plugins._task import Ended, Task
-from intrinsic.errors import UserError
 
 
 class JoblibLauncher(ParallelLauncher):
@@ -28,17 +27,8 @@ class JoblibLauncher(ParallelLauncher):
 
     def check(self) -> None:
         """Refuse what is no count."""
-        for name, value, all_cores in (("n_jobs", self.n_jobs, [-1]), ("threads", self.threads, [])):
-            if type(value) is not int or not (value >= 1 or value in all_cores):
-                rule = "an integer >= 1" + (", or -1 for all cores" if all_cores else "")
-                raise UserError(f"need hydra.launcher.{name} to be {rule}, got {name}={value}")
-
-    @property
-    def width(self) -> int:
-        """How many jobs run at once."""
-        from joblib import cpu_count
-
-        return self.n_jobs if self.n_jobs >= 1 else int(cpu_count())
+        self.width = check_count("n_jobs", self.n_jobs, or_cores=True)
+        check_count("threads", self.threads)
 
     def submit(self, task: Task, jobs: Sequence[tuple[Sequence[str], int]]) -> list[Handle]:
         """Give each job to an idle process, or to a new one."""
