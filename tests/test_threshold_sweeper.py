@@ -151,8 +151,9 @@ def test_killed_ten_times_it_finds_the_same(tmp_path):
         str(RUN),
         *SUBSPACE.split(),
         "study=s",
-        "hydra.sweeper.max_runs=40",
+        "hydra.sweeper.max_runs=26",
         "hydra.sweeper.ratio=1.01",
+        "hydra.sweeper.batch=4",
         "threads=1",
     ]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
