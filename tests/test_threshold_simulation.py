@@ -76,6 +76,8 @@ def test_error_of_an_adaptive_search(shape):
 
 @every_shape
 def test_error_of_the_first_crossing_of_a_grid(shape):
+    """Half an octave between dims, rounded up: 0.5 / sqrt(3) = 0.29 without noise, as for the step; with noise more."""
     few = simulate(shape, 0.03, SEVEN, range(200), ["first_crossing"])
     many = simulate(shape, 0.03, GRID, range(200), ["first_crossing"])
-    assert rmse(few) > rmse(many) >= 0.25
+    assert rmse(few) > 0.9
+    assert rmse(many) >= (0.27 if shape == "step" else 0.3)
