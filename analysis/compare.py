@@ -20,6 +20,7 @@ def compare(
     split: str = "test",
     epoch: str = "last",
     where: Sequence[str] = (),
+    across: Sequence[str] = (),
 ) -> Drawn:
     """Draw one curve for each method and projection; a method of one size is a single marker.
 
@@ -38,6 +39,7 @@ def compare(
         split=split,
         epoch=epoch,
         where=where,
+        across=across,
     )
 
 

@@ -18,6 +18,7 @@ DASHES = {"full": "-", "head": ":"}
 def curves(
     name: str, studies: Sequence[str | Path], *, x: str, xlabel: str, make: str, levels: Sequence[str] = (),
     fraction: float | None = None, out: str | Path | None, split: str, epoch: str, where: Sequence[str],
+    across: Sequence[str] = (),
 ) -> Drawn:  # fmt: skip
     """Load the studies, choose, draw the score against the column `x`, and save the figure as `name`.
 
@@ -33,13 +34,14 @@ def curves(
         split: see `load`, as for epoch and where.
         epoch: see `load`.
         where: see `load`.
+        across: see `load`; curves are named by these keys where they differ at one x, and otherwise run through them.
 
     Raises:
         UserError: as `load`; the fraction is not in (0, 1]; no run with an x has finished; several baselines.
     """
     if fraction is not None and not 0 < fraction <= 1:
         raise UserError(f"need 0 < fraction <= 1, got fraction={fraction}")
-    frame, notes = load(studies, where, split, epoch)
+    frame, notes = load(studies, where, split, epoch, across=across)
     home = Path(studies[0])
     task = [condition for condition in where if re.split(r"[.=]", condition)[0] not in FREE]
     overrides = [condition for condition in task if not condition.endswith("=null") and "_target_=" not in condition]
@@ -58,7 +60,7 @@ def curves(
     if not used.all():
         others = ", ".join(sorted(set(frame[~used]["method"])))
         notes.append(f"runs left out, without a {x}: {(~used).sum()} ({others}); analysis.compare draws them")
-    rows, points = choose(frame[used].assign(x=frame[x].mask(flat)), split)
+    rows, points = choose(frame[used].assign(x=frame[x].mask(flat)), split, across)
     lines = _levels(points, levels, fraction)
     if "full" in levels and not any(line[0].startswith("full") for line in lines):
         notes.append(f"no baseline: no run of full has finished; `python run.py method=full {ending}` makes one")

@@ -19,6 +19,7 @@ def dim_curve(
     split: str = "test",
     epoch: str = "last",
     where: Sequence[str] = (),
+    across: Sequence[str] = (),
     fraction: float | None = 0.9,
 ) -> Drawn:
     """Draw one curve for each method and projection with dimensions; the baseline and its fraction are lines.
@@ -40,6 +41,7 @@ def dim_curve(
         split=split,
         epoch=epoch,
         where=where,
+        across=across,
     )
 
 

@@ -1,6 +1,7 @@
 """From runs to points: name the curves, and choose the learning rate of each point on validation data."""
 
 import re
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -10,7 +11,7 @@ COLUMNS = ["curve", "x", "rank", "dim", "seed", "lr", "setting", "tried", "chose
            "epoch", "score", "validation_score", "status", "run_id", "study", "error"]  # fmt: skip
 
 
-def choose(frame: pd.DataFrame, split: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def choose(frame: pd.DataFrame, split: str, across: Sequence[str] = ()) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Choose at each (curve, x) the setting, the learning rate and the rest of `optim`, by mean validation score.
 
     A setting of which a seed diverged is chosen only where every setting has one: the mean of the seeds that are left
@@ -21,13 +22,14 @@ def choose(frame: pd.DataFrame, split: str) -> tuple[pd.DataFrame, pd.DataFrame]
     Args:
         frame: runs as from `load`, with the column `x` (NA: a method without an x).
         split: what `score` is of; goes into the rows.
+        across: keys of the task that may differ between runs, and then name curves as those of the method do.
 
     Returns:
         The runs, with curve, setting, tried (settings at this x) and chosen; and the points: curve, x, trained,
         finished and runs (of the chosen setting), mean, sd (n-1, NaN for one run), setting, tried.
     """
     judge = "score" if split == "train" else "validation_score"
-    rows = frame.assign(curve=_curve(frame), setting=_setting(frame), split=split)
+    rows = frame.assign(curve=_curve(frame, across), setting=_setting(frame), split=split)
     rows["order"] = rows["curve"].map(lambda curve: re.sub(r"\d+", lambda digits: digits[0].zfill(12), curve))
     rows = rows.sort_values(["order", "x", "lr", "setting", "seed", "run_id"], kind="stable", ignore_index=True)
     rows["tried"] = rows.groupby(["curve", "x"], dropna=False)["setting"].transform("nunique")
@@ -49,8 +51,8 @@ def choose(frame: pd.DataFrame, split: str) -> tuple[pd.DataFrame, pd.DataFrame]
     return rows[COLUMNS], pd.DataFrame(points)
 
 
-def _curve(frame: pd.DataFrame) -> pd.Series:
-    """Name each run's curve: method and projection, and what else of the two differs between runs at one x.
+def _curve(frame: pd.DataFrame, across: Sequence[str]) -> pd.Series:
+    """Name each run's curve: method and projection, and what else of the two (or `across`) differs at one x.
 
     LoRA with alpha=8 and with alpha=16 at one rank are two curves, `lora, alpha=8` and `lora, alpha=16`; an alpha that
     follows the rank isn't named.
@@ -61,7 +63,9 @@ def _curve(frame: pd.DataFrame) -> pd.Series:
         keys = {
             key
             for _, here in group.groupby("x", dropna=False)
-            for key in varying(here, lambda key: key.partition(".")[0] in METHOD, copied=("rank", "dim", "seed"))
+            for key in varying(
+                here, lambda key: key.partition(".")[0] in METHOD or key in across, copied=("rank", "dim", "seed")
+            )
         }
         for index, flat in group["config"].items():
             names[index] = ", ".join(dict.fromkeys([str(name), *(_shown(key, flat) for key in sorted(keys))]))

@@ -16,6 +16,7 @@ from analysis.figure import Drawn
 from analysis.records import SPLITS
 from intrinsic.errors import UserError
 
+REPEATABLE: dict[str, Any] = {"metavar": "KEY", "action": "extend", "nargs": 1}
 # what some figures can be asked for beyond what all can
 OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "fraction": ("the fraction of the baseline that counts", {"type": float}),
@@ -24,6 +25,7 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "estimator": ("how the crossing is found", {"choices": ("auto", "isotonic", "logistic", "first_crossing")}),
     "estimand": ("where the mean crosses, or where half of the seeds succeed", {"choices": ("mean", "success")}),
     "confidence": ("of the interval", {"type": float}),
+    "across": ("draw tasks that differ in this key of their config, e.g. model.width; repeatable", REPEATABLE),
 }
 
 
@@ -38,7 +40,7 @@ def program(function: Callable[..., Drawn], arguments: Sequence[str] | None = No
     )
 
     def option(name: str, said: str, **kinds: Any) -> None:
-        start = list(default[name]) if name == "where" else default[name]
+        start = list(default[name]) if isinstance(default[name], tuple) else default[name]
         parser.add_argument(f"--{name}", default=start, help=said, **kinds)
 
     parser.add_argument("studies", nargs="+", metavar="outputs/STUDY", help="folders of runs; drawn as one study")
@@ -50,7 +52,7 @@ def program(function: Callable[..., Drawn], arguments: Sequence[str] | None = No
     option("where", said, metavar="KEY=VALUE", action="extend", nargs=1)
     for name, (said, kinds) in OPTIONS.items():
         if name in default:
-            option(name, f"{said} (default: %(default)s)", **kinds)
+            option(name, said if kinds is REPEATABLE else f"{said} (default: %(default)s)", **kinds)
     options = vars(parser.parse_args(arguments))
     try:
         report(function(*options.pop("studies"), **options))

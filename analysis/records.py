@@ -29,6 +29,7 @@ def load(
     split: str = "test",
     epoch: str = "last",
     runs: Sequence[str] | None = None,
+    across: Sequence[str] = (),
 ) -> tuple[pd.DataFrame, list[str]]:
     """Read every run of the studies' folders; a failed or diverged run is a row without a score.
 
@@ -38,6 +39,7 @@ def load(
         split: the split that `score` is of: `test`, `validation`, or `train`, which is measured at the last epoch only.
         epoch: `last`, or `best` for each run's best epoch on validation data.
         runs: only runs with these ids; None: all.
+        across: dotted config keys in which the tasks of the runs may differ all the same.
 
     Returns:
         One row a run: study, run_id, status, error, method, projection (a class name), metric, seed, lr, rank, dim,
@@ -71,7 +73,9 @@ def load(
         frame, notes = frame[frame["run_id"].isin(runs)], []
     for condition in where:
         frame = _filter(frame, condition)
-    _check_one_task(frame)
+    for key in across:
+        _need_key(frame, key, "--across KEY", key)
+    _check_one_task(frame, across)
     return frame.reset_index(drop=True), notes
 
 
@@ -177,12 +181,7 @@ def _flatten(node: Any, prefix: str = "") -> dict[str, Any]:
 def _filter(frame: pd.DataFrame, condition: str) -> pd.DataFrame:
     """Keep the runs whose config meets `key=value`."""
     key, equals, wanted = condition.partition("=")
-    known = sorted({name for flat in frame["config"] for name in flat})
-    if not equals or key not in known:
-        near = get_close_matches(key, known, n=1, cutoff=0)[0]
-        raise UserError(
-            f"need --where KEY=VALUE with a key of the runs' config, got {condition}; the nearest is {near}"
-        )
+    _need_key(frame, key if equals else "", "--where KEY=VALUE", condition)
     try:
         same = {wanted, text(json.loads(wanted))}  # 1e-2 and 0.01 are one value
     except ValueError:
@@ -193,13 +192,21 @@ def _filter(frame: pd.DataFrame, condition: str) -> pd.DataFrame:
     return frame[values.isin(same)]
 
 
-def _check_one_task(frame: pd.DataFrame) -> None:
-    """Refuse runs whose configs differ in anything that is not FREE."""
+def _need_key(frame: pd.DataFrame, key: str, form: str, given: str) -> None:
+    known = sorted({name for flat in frame["config"] for name in flat})
+    if key not in known:
+        near = get_close_matches(key or given, known, n=1, cutoff=0)[0]
+        raise UserError(f"need {form} with a key of the runs' config, got {given}; the nearest is {near}")
+
+
+def _check_one_task(frame: pd.DataFrame, across: Sequence[str]) -> None:
+    """Refuse runs whose configs differ in anything that is neither FREE nor `across`."""
     metrics = sorted(set(frame["metric"]) - {""})  # a run may fail before its task names the metric
     if len(metrics) > 1:
         raise UserError(f"the runs are of different tasks, with the metrics {' and '.join(metrics)}; pass one study")
     knobs = {key.rpartition(".")[2] for flat in frame["config"] for key in flat if key.partition(".")[0] in METHOD}
     free = FREE | knobs  # a method's knob stands at the top, too: bottleneck, for space.bottleneck
+    free |= set(across)
     keys = varying(frame, lambda key: free.isdisjoint([key, key.partition(".")[0]]), copied=("seed",))
     keys = [key for key in keys if INCIDENTAL.isdisjoint(key.split("."))]  # dataset.data_dir, too
     if keys:
@@ -207,6 +214,7 @@ def _check_one_task(frame: pd.DataFrame) -> None:
         counts = Counter(sorted(text(flat.get(key)) for flat in frame["config"]))
         shown = " or ".join(f"{value} ({count} of {len(frame)})" for value, count in counts.most_common(4))
         remedy = f"pass one study, or --where {shlex.quote(f'{key}={counts.most_common(1)[0][0]}')}"
+        remedy += f"; analysis.compare --across {key} draws them all"
         raise UserError(f"the runs are of different tasks: {key} is {shown}{' or …' * (len(counts) > 4)}; {remedy}")
 
 

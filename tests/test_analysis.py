@@ -149,7 +149,9 @@ def test_runs_without_a_score_are_listed(study):
 def test_mixed_tasks_need_a_filter_and_studies_are_put_together(study, tmp_path):
     add(study, rank=1, test=0.5, dataset={"_target_": "data.Digits", "rotate": 0})
     add(study, rank=1, test=0.9, dataset={"_target_": "data.Digits", "rotate": 90})
-    refused(r"tasks: dataset\.rotate is 0 .* or 90 .*pass one study, or --where dataset\.rotate=0$", study)
+    refused(
+        r"tasks: dataset\.rotate is 0 .* or 90 .*one study, or --where dataset\.rotate=0; .*--across dataset", study
+    )
     refused(r"no run has dataset\.rotate=45; dataset\.rotate is 0, 90", study, where=["dataset.rotate=45"])
     refused(r"got dataset\.rotat=0; the nearest is dataset\.rotate", study, where=["dataset.rotat=0"])
     where = ["dataset.rotate=90", "rank=1"]
@@ -158,6 +160,26 @@ def test_mixed_tasks_need_a_filter_and_studies_are_put_together(study, tmp_path)
     drawn = rank_curve(study, study.with_name("more"), study, where=where, out=tmp_path / "here")
     assert point(drawn, "lora", 1)["mean"] == pytest.approx(0.85)  # 0.9 and 0.8: a run that is named twice counts once
     assert {path.parent for path in drawn.paths} == {tmp_path / "here"}
+
+
+def test_tasks_may_be_drawn_across_a_key(study):
+    """Small networks make one curve over their sizes; starts, which differ at one size, a curve each."""
+    for width in (1, 2):
+        path = add(study, "full", 0.4 * width, model={"width": width})
+        path.write_text(path.read_text().replace("101770", f"{100 * width}"))
+    compared = compare(study, across=["model.width"])
+    assert list(compared.points["x"]) == [100, 200]
+    assert list(compared.points["curve"]) == ["full", "full"]
+    for start in ("zero", None):
+        add(study, "subspace", 0.8, projection="Fastfood", dim=100, start=start, model={"width": 1})
+    refused("tasks: start is null .* or zero", study, figure=compare, across=["model.width"])
+    drawn = dim_curve(study, across=["model.width", "start"], fraction=None)
+    assert {name for name in drawn.points["curve"] if "subspace" in name} == {
+        "subspace (fastfood), start=zero",
+        "subspace (fastfood), start=null",
+    }
+    refused(r"need --across KEY with a key .*, got model\.widht; the nearest is model\.width", study,
+            figure=compare, across=["model.widht"])  # fmt: skip
 
 
 def test_corrupt_record(study):
