@@ -80,7 +80,7 @@ class LoRA(Space):
         for module in {id(module): module for module in places.values()}.values():
             name = names[id(module)]
             targets = [target for target, owner in places.items() if owner is module]
-            settings = {target: (*self.scale(target), rng.fan_out(seed, target)) for target in targets}
+            settings = {target: (*self._scale(target), rng.fan_out(seed, target)) for target in targets}
             try:
                 if targets == [name]:
                     rank, scaling, own_seed = settings[name]
@@ -99,10 +99,12 @@ class LoRA(Space):
         factors = [getattr(pieces[target], factor) for target in places for factor in ("lora_A", "lora_B")]
         return {full[id(factor)]: factor for factor in factors}
 
-    def scale(self, target: str) -> tuple[int, float]:
-        """Rank and s of a target, by its full name."""
-        rank = _look_up(self.rank_pattern, target, self.rank)
-        alpha = _look_up(self.alpha_pattern, target, self.alpha)
+    def settings(self, target: str) -> tuple[int, float]:
+        """Rank and alpha of a target, by its full name."""
+        return _look_up(self.rank_pattern, target, self.rank), _look_up(self.alpha_pattern, target, self.alpha)
+
+    def _scale(self, target: str) -> tuple[int, float]:
+        rank, alpha = self.settings(target)
         return rank, float(alpha / (rank**0.5 if self.rslora else rank))
 
     def unwire(self, model: nn.Module) -> None:
