@@ -17,6 +17,8 @@ _HOME = {
     "LoRA": "spaces.lora",
     "save": "checkpoint",
     "load": "checkpoint",
+    "export_peft": "peft.export_peft",
+    "load_peft": "peft.load_peft",
     "estimate_threshold": "threshold",
     "Threshold": "threshold",
     "propose": "threshold",
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from intrinsic.checkpoint import load as load
     from intrinsic.checkpoint import save as save
     from intrinsic.errors import UserError as UserError
+    from intrinsic.peft.export_peft import export_peft as export_peft
+    from intrinsic.peft.load_peft import load_peft as load_peft
     from intrinsic.projections.dense import Dense as Dense
     from intrinsic.projections.fastfood import Fastfood as Fastfood
     from intrinsic.projections.identity import Identity as Identity

@@ -13,7 +13,7 @@ ROOT = CONF.parent
 ORDER = ["errors", "lock"]
 ORDER += ["rng", "hadamard", "inject", "low_rank", "projections", "spaces", "placement", "flat", "scales"]
 ORDER += ["subspace", "replicas", "models", "data", "course", "training", "fit_replicas", "records", "checkpoint"]
-ORDER += ["threshold"]
+ORDER += ["peft", "threshold"]
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "intrinsic").rglob("*.py") if path.name != "__init__.py")
 PROGRAMS = [path.relative_to(ROOT) for part in ("experiments", "analysis") for path in (ROOT / part).glob("*.py")]
 

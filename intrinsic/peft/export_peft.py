@@ -1,0 +1,155 @@
+"""Write LoRA as PEFT writes it."""
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from intrinsic.errors import UserError
+from intrinsic.inject import find_head, parameter_slots, under
+from intrinsic.low_rank import LowRank
+from intrinsic.low_rank.attention import AttentionParts
+from intrinsic.low_rank.conv1d import LowRankConv1D
+from intrinsic.low_rank.embedding import LowRankEmbedding
+from intrinsic.peft.layout import CONFIG, OUT_PROJ, WEIGHTS, check_unshared, exact_pattern, exact_targets, factor_keys
+from intrinsic.records import write_atomically
+from intrinsic.spaces.lora import LoRA
+from intrinsic.subspace import Subspace
+
+
+class _Update(NamedTuple):
+    A: Tensor
+    B: Tensor
+    scaling: float
+    embedding: bool = False
+
+
+def export_peft(net: Subspace, folder: str | Path) -> None:
+    """Write adapter_config.json and adapter_model.safetensors, for PEFT's `PeftModel.from_pretrained(model, folder)`.
+
+    Factors that come from a projection are written as they are at z. A head that was trained is in `modules_to_save`.
+    PEFT has no updates of parts of a matrix: those of q, k and v become one update of the whole, of the rank of all
+    parts together and with a block-diagonal B, which is the same function (and, trained further, another experiment).
+    PEFT wraps nn.MultiheadAttention with its output projection, whose update is written as zero.
+    Buffers, such as BatchNorm's statistics, have no place in the format.
+
+    Raises:
+        UserError: if the space is not LoRA, the head shares weights or has updates, attention's output projection has
+            one (PEFT computes another function from it), or the folder cannot be written.
+    """
+    space, folder = net.space, Path(folder)
+    if not isinstance(space, LoRA):
+        raise UserError(
+            f"PEFT's format holds space=lora, got space={type(space).__name__}: write it with intrinsic.save, or the "
+            "whole model after merge()"
+        )
+    check_unshared(net.model)
+    head = _trained_head(net)
+    with _at_z(net):
+        updates = _updates(net.model)
+        tensors = dict(_factors(updates))
+        if head is not None:
+            state = net.model.get_submodule(head).state_dict()
+            tensors |= {f"base_model.model.{head}.{name}": tensor.clone() for name, tensor in state.items()}
+    layers = [module for module in net.model.modules() if isinstance(module, LowRank)]
+    config = _config(space, updates, net.model, head)
+    config["fan_in_fan_out"] = any(isinstance(layer, LowRankConv1D) for layer in layers)
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+    def write(path: Path) -> None:
+        try:
+            save_file(contiguous, path, {"format": "pt"})
+        except SafetensorError as error:  # safetensors' OSError: a full disk
+            raise OSError(str(error)) from None
+
+    write_atomically(folder / WEIGHTS, write)
+    write_atomically(folder / CONFIG, lambda path: path.write_text(json.dumps(config, indent=2) + "\n"))
+
+
+@contextmanager
+def _at_z(net: Subspace) -> Iterator[None]:
+    """The weights theta_0 + P z in the model's places."""
+    with torch.no_grad():
+        net._placement._put(net.weights())
+        try:
+            yield
+        finally:
+            net._placement.restore()
+
+
+def _trained_head(net: Subspace) -> str | None:
+    if net.head not in ("project", "train"):
+        return None
+    head = find_head(net.model)
+    for name, module in net.model.named_modules():
+        if isinstance(module, LowRank) and (under(name, head) or under(head, name)):
+            raise UserError(f"PEFT cannot train the head {head} and update it with LoRA: leave it out of targets")
+    inside = {id(parameter) for parameter in net.model.get_submodule(head).parameters()}
+    slots = [slot for key, held in parameter_slots(net.model).items() if key in inside for slot in held]
+    others = [slot for slot in slots if not under(slot, head)]
+    if others:
+        raise UserError(f"PEFT would untie the head {head} from {others[0]}: untie it first, or use intrinsic.save")
+    return head
+
+
+def _updates(model: nn.Module) -> dict[str, _Update]:
+    """The updates by PEFT's name for the module."""
+    found: dict[str, _Update] = {}
+    attentions = set()
+    for name, module in model.named_modules():
+        if isinstance(module, nn.MultiheadAttention | AttentionParts):
+            attentions.add(name.removesuffix(".base"))
+        if not isinstance(module, LowRank):
+            continue
+        owner = name.rpartition(".")[0]
+        if name.endswith(".out_proj") and owner.removesuffix(".base") in attentions:
+            name = owner.removesuffix(".base") + OUT_PROJ
+        A = module.factor() if isinstance(module, LowRankEmbedding) else module.lora_A
+        found[name] = _Update(A, module.lora_B, module.scaling, isinstance(module, LowRankEmbedding))
+    for name in attentions:
+        if name + OUT_PROJ in found:
+            raise UserError(
+                f"PEFT adds an update of {name}.out_proj twice, as seen in 0.21: leave it out of targets, or write it "
+                "with intrinsic.save"
+            )
+        if name in found:
+            A = found[name].A
+            found[name + OUT_PROJ] = _Update(torch.zeros_like(A), A.new_zeros(A.shape[1], len(A)), found[name].scaling)
+    return found
+
+
+def _factors(updates: dict[str, _Update]) -> Iterator[tuple[str, Tensor]]:
+    for name, update in updates.items():
+        yield from zip(factor_keys(name, embedding=update.embedding), (update.A, update.B), strict=True)
+
+
+def _config(space: LoRA, updates: dict[str, _Update], model: nn.Module, head: str | None) -> dict[str, Any]:
+    """adapter_config.json, with what it takes to make the same layers; PEFT has defaults for the rest."""
+    targets = {name: update for name, update in updates.items() if not name.endswith(OUT_PROJ)}
+    ranks = {name: len(update.A) for name, update in targets.items()}
+    alphas = {}
+    for name, update in targets.items():
+        alpha = update.scaling * (math.sqrt(ranks[name]) if space.rslora else ranks[name])
+        alphas[name] = space.alpha if math.isclose(alpha, space.alpha, rel_tol=1e-12) else alpha
+    return {
+        "peft_type": "LORA",
+        "task_type": None,
+        "base_model_name_or_path": getattr(getattr(model, "config", None), "_name_or_path", None) or None,
+        "r": space.rank,
+        "lora_alpha": space.alpha,
+        "target_modules": exact_targets(list(targets), [name for name, _ in model.named_modules()]),
+        "rank_pattern": exact_pattern(ranks, space.rank),
+        "alpha_pattern": exact_pattern(alphas, space.alpha),
+        "use_rslora": space.rslora,
+        "lora_dropout": space.dropout,
+        "modules_to_save": None if head is None else [head],
+        "bias": "none",
+        "inference_mode": True,
+    }

@@ -1,0 +1,46 @@
+"""What PEFT calls things in its files, and what its patterns can say exactly."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from intrinsic.errors import UserError
+from intrinsic.low_rank import LowRank
+
+CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
+PREFIX = "base_model.model."
+OUT_PROJ = ".base_layer.out_proj"  # of a wrapped nn.MultiheadAttention, which PEFT updates with the input projection
+
+
+def factor_keys(module: str, *, embedding: bool) -> tuple[str, str]:
+    """The keys of A and B of a module."""
+    kind, end = ("lora_embedding_", "") if embedding else ("lora_", ".weight")
+    return f"{PREFIX}{module}.{kind}A{end}", f"{PREFIX}{module}.{kind}B{end}"
+
+
+def exact_targets(names: Sequence[str], others: Sequence[str]) -> list[str] | str:
+    """Targets that mean these names and none of `others`: a list, or a regular expression if one is a suffix."""
+    if any(other.endswith("." + name) for other in others for name in names):
+        return "|".join(re.escape(name) for name in names)
+    return list(names)
+
+
+def exact_pattern(values: Mapping[str, Any], default: Any) -> dict[str, Any]:
+    """A rank or alpha pattern that gives these values by name, where they are not the default."""
+    return {"^" + re.escape(name): value for name, value in values.items() if value != default}
+
+
+def check_unshared(model: nn.Module) -> None:
+    """Check that each layer with an update has one name.
+
+    Raises:
+        UserError: if one has two, of which PEFT would update the first alone.
+    """
+    names: dict[int, str] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        if isinstance(module, LowRank):
+            other = names.setdefault(id(module), name)
+            if other != name:
+                raise UserError(f"PEFT updates {other} but not its other name {name}: use intrinsic.save and load")

@@ -1,0 +1,69 @@
+"""Read the two files of a LoRA adapter, and nothing that LoRA here has not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from intrinsic.errors import UserError
+from intrinsic.peft.layout import CONFIG, PICKLE, WEIGHTS
+
+# what we read, and what says nothing about the weights: which layers have updates, and how they start, is in the file
+READ = {"peft_type", "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "lora_dropout"}
+READ |= {"modules_to_save"}
+SILENT = {"target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "task_type", "auto_mapping"}
+SILENT |= {"base_model_name_or_path", "revision", "peft_version", "inference_mode", "fan_in_fan_out"}
+DEFAULTS = {"bias": "none", "megatron_core": "megatron.core", "qalora_group_size": 16}
+STARTS = (True, False, None, "gaussian", "orthogonal", "eva")  # that leave the base's weights as they are
+
+
+def read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The configuration and the tensors of an adapter's folder.
+
+    Raises:
+        UserError: if a file is missing, pickled or damaged, or the adapter is of another method.
+    """
+    made = "need a folder that PEFT's save_pretrained or intrinsic.export_peft wrote"
+    if not (folder / CONFIG).is_file():
+        raise UserError(f"there is no {folder / CONFIG}: {made}")
+    try:
+        config = json.loads((folder / CONFIG).read_text())
+    except (ValueError, OSError, RecursionError) as error:
+        raise UserError(f"{folder / CONFIG} is damaged ({error}): {made}") from None
+    if not isinstance(config, dict):
+        raise UserError(f"{folder / CONFIG} is damaged (it holds no object): {made}")
+    if not (folder / WEIGHTS).is_file():
+        if (folder / PICKLE).is_file():
+            raise UserError(
+                f"{folder / PICKLE} is a pickle, which can run any code and is never read: save the adapter with "
+                f"PEFT's save_pretrained(..., safe_serialization=True), which writes {WEIGHTS}"
+            )
+        raise UserError(f"there is no {folder / WEIGHTS}: {made}")
+    _check_config(config, folder)
+    try:
+        return config, load_file(folder / WEIGHTS)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{folder / WEIGHTS} is damaged or no safetensors file: {error}") from None
+
+
+def _check_config(config: dict[str, Any], folder: str | Path) -> None:
+    kind = config.get("peft_type")
+    if kind != "LORA":
+        raise UserError(
+            f"{folder} holds an adapter of peft_type={kind}, need LORA: load it with PEFT, and merge it there"
+        )
+    if "r" not in config or "lora_alpha" not in config:
+        raise UserError(f"{folder} has no r or no lora_alpha in its {CONFIG}: write it with PEFT's save_pretrained")
+    start = config.get("init_lora_weights")
+    if start not in STARTS:
+        raise UserError(
+            f"{folder} has init_lora_weights={start!r}, which changes the base's weights: convert it with PEFT's "
+            "save_pretrained(..., path_initial_model_for_weight_conversion=...)"
+        )
+    silent = READ | SILENT | {"init_lora_weights", "corda_config", "eva_config", "loftq_config", "lora_ga_config"}
+    for key, value in config.items():
+        if key not in silent and value and value != DEFAULTS.get(key):
+            raise UserError(f"{folder} needs {key}={value!r}, which LoRA here has not: load it with PEFT, and merge it")
