@@ -16,6 +16,7 @@ COMPLAINTS = (TypeError, ValueError, IndexError, ZeroDivisionError)  # how torch
 def build(node: Mapping[str, Any]) -> Any:
     """Call what `_target_` names with the other keys, or bind them if `_partial_` is true.
 
+    An argument may hold such nodes itself, in lists and mappings: a space made of spaces. Only our own code there.
     Hydra's own `instantiate` would import and call anything; a config may come from a stranger.
 
     Raises:
@@ -24,7 +25,7 @@ def build(node: Mapping[str, Any]) -> Any:
     if not isinstance(node, Mapping) or "_target_" not in node:
         raise UserError(f"need keys with a _target_ among them, got {node}")
     function = _find(str(node["_target_"]))
-    arguments = {key: value for key, value in node.items() if key not in ("_target_", "_partial_")}
+    arguments = {key: _within(value) for key, value in node.items() if key not in ("_target_", "_partial_")}
     signature = inspect.signature(function)
     for name in arguments:
         if name not in signature.parameters:
@@ -40,6 +41,17 @@ def build(node: Mapping[str, Any]) -> Any:
             raise UserError(f"{node['_target_']} cannot be called yet ({error}): need _partial_=true") from None
         return bound()
     return partial(_translated, bound) if function.__module__.startswith("torch.") else bound
+
+
+def _within(value: Any) -> Any:
+    """An argument with what its nodes name in their place."""
+    if isinstance(value, Mapping) and "_target_" in value:
+        if not str(value["_target_"]).startswith("intrinsic."):
+            raise UserError(f"_target_={value['_target_']} is refused inside an argument: need a name in intrinsic")
+        return build(value)
+    if isinstance(value, Mapping):
+        return {key: _within(item) for key, item in value.items()}
+    return [_within(item) for item in value] if isinstance(value, list) else value
 
 
 def _translated(bound: partial[Any], *args: Any) -> Any:

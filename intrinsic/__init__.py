@@ -15,6 +15,9 @@ _HOME = {
     "Head": "spaces.head",
     "BitFit": "spaces.bitfit",
     "LoRA": "spaces.lora",
+    "Adapter": "spaces.adapter",
+    "Prefix": "spaces.prefix",
+    "Union": "spaces.union",
     "save": "checkpoint",
     "load": "checkpoint",
     "export_peft": "peft.export_peft",
@@ -39,10 +42,13 @@ if TYPE_CHECKING:
     from intrinsic.projections.kronecker import Kronecker as Kronecker
     from intrinsic.projections.onehot import OneHot as OneHot
     from intrinsic.projections.sparse import Sparse as Sparse
+    from intrinsic.spaces.adapter import Adapter as Adapter
     from intrinsic.spaces.bitfit import BitFit as BitFit
     from intrinsic.spaces.full import Full as Full
     from intrinsic.spaces.head import Head as Head
     from intrinsic.spaces.lora import LoRA as LoRA
+    from intrinsic.spaces.prefix import Prefix as Prefix
+    from intrinsic.spaces.union import Union as Union
     from intrinsic.subspace import Subspace as Subspace
     from intrinsic.threshold import Threshold as Threshold
     from intrinsic.threshold import estimate_threshold as estimate_threshold

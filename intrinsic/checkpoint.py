@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,20 @@ from torch.optim import Optimizer
 
 from intrinsic.errors import UserError
 from intrinsic.records import write_atomically
+from intrinsic.settled import settled
+from intrinsic.spaces.base import Space
 from intrinsic.subspace import Subspace
 
 
 def save(net: Subspace, path: str | Path) -> None:
     """Write the trained numbers, the model's buffers, and in the metadata what draws P again: a few kB.
 
+    What only helped to train them, such as a prefix's network, is left out where it can be (see `settled`).
+
     Raises:
         UserError: if the file cannot be written.
     """
+    net = settled(net)
     write_tensors(Path(path), trained_state(net), {"recipe": _recipe(net), "fingerprint": net.fingerprint()})
 
 
@@ -150,8 +156,7 @@ def _recipe(net: Subspace) -> dict[str, Any]:
     make = net._make
     options = dict(make.keywords) if isinstance(make, partial) else {}
     return {
-        "space": type(net.space).__name__,
-        "space_options": dataclasses.asdict(net.space) if dataclasses.is_dataclass(net.space) else {},
+        **_describe(net.space),
         "projection": getattr(make, "func", make).__name__,
         "projection_options": options,
         "dim": net.dim,
@@ -162,22 +167,39 @@ def _recipe(net: Subspace) -> dict[str, Any]:
     }
 
 
+def _describe(value: Any) -> Any:
+    """A space as its name and options, which may hold spaces in lists and mappings; any other value as it is."""
+    if isinstance(value, Space):
+        fields: Sequence[Any] = dataclasses.fields(value) if dataclasses.is_dataclass(value) else ()
+        options = {field.name: _describe(getattr(value, field.name)) for field in fields}
+        return {"space": type(value).__name__, "space_options": options}
+    if isinstance(value, Mapping):
+        return {key: _describe(item) for key, item in value.items()}
+    return [_describe(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def _rebuild(model: nn.Module, recipe: dict[str, Any]) -> Subspace:
     """A fresh subspace from a recipe, whose names are looked up among the library's public ones only."""
     import intrinsic
     from intrinsic.projections.base import Projection
-    from intrinsic.spaces.base import Space
 
-    def public(key: str, base: type) -> Any:
-        name = recipe[key]
+    def public(name: Any, key: str, base: type) -> Any:
         found = getattr(intrinsic, name) if name in intrinsic.__all__ else None
         if not (isinstance(found, type) and issubclass(found, base)):
             raise UserError(f"{name} is no {key} of this library: make the Subspace yourself and load into it")
         return found
 
+    def read(value: Any) -> Any:
+        if isinstance(value, dict) and value.keys() == {"space", "space_options"}:
+            options = {name: read(option) for name, option in value["space_options"].items()}
+            return public(value["space"], "space", Space)(**options)
+        if isinstance(value, dict):
+            return {name: read(item) for name, item in value.items()}
+        return [read(item) for item in value] if isinstance(value, list) else value
+
     return Subspace(
         model,
-        space=public("space", Space)(**recipe["space_options"]),
-        projection=partial(public("projection", Projection), **recipe["projection_options"]),
+        space=read({key: recipe[key] for key in ("space", "space_options")}),
+        projection=partial(public(recipe["projection"], "projection", Projection), **recipe["projection_options"]),
         **{key: recipe[key] for key in ("dim", "granularity", "scales", "head", "seed")},
     )

@@ -156,7 +156,10 @@ class Subspace(nn.Module):
         return self._cache[1]
 
     def merge(self) -> nn.Module:
-        """A copy of the model in its original architecture, with ordinary weights; the subspace stays as it is."""
+        """A copy of the model in its original architecture, with ordinary weights; the subspace stays as it is.
+
+        What no weight can hold, adapters and prefixes, is still in it: modules with ordinary weights of their own.
+        """
         with torch.no_grad():
             weights = self.weights()
             plain = copy.deepcopy(self.model)

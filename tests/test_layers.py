@@ -11,9 +11,10 @@ import intrinsic
 ROOT = CONF.parent
 # top to bottom: a module may import what stands before it
 ORDER = ["errors", "lock"]
-ORDER += ["rng", "hadamard", "inject", "low_rank", "projections", "spaces", "placement", "flat", "scales"]
-ORDER += ["subspace", "replicas", "models", "data", "course", "training", "fit_replicas", "records", "checkpoint"]
-ORDER += ["peft", "threshold"]
+ORDER += ["rng", "hadamard", "attention", "gated_prefix", "reparametrised_prefix", "attention_sites"]
+ORDER += ["inject", "low_rank", "adapted", "adapter_places", "projections", "spaces", "placement", "flat", "scales"]
+ORDER += ["subspace", "replicas", "models", "data", "course", "training", "fit_replicas", "records"]
+ORDER += ["settled", "checkpoint", "peft", "threshold"]
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "intrinsic").rglob("*.py") if path.name != "__init__.py")
 PROGRAMS = [path.relative_to(ROOT) for part in ("experiments", "analysis") for path in (ROOT / part).glob("*.py")]
 

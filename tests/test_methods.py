@@ -1,6 +1,7 @@
 """The contract of a method, one case for every file in conf/method: a space and a projection around a model."""
 
 import copy
+from functools import cache
 
 import pytest
 import torch
@@ -10,6 +11,9 @@ from torch.nn import functional as F
 
 import intrinsic
 from experiments.build import build
+from intrinsic.adapted import Adapted
+from intrinsic.gated_prefix import GatedPrefix
+from intrinsic.models.vit import ViT
 
 DIM = 60  # at least one coordinate for each tensor of the small model
 every_method = pytest.mark.parametrize("method", names("method"))
@@ -34,9 +38,27 @@ class Small(nn.Module):
         return self.head(F.dropout(self.decoder(hidden), 0.2, self.training))
 
 
-def small(seed=0):
+class Attentive(Small):
+    """With a transformer in it, for the spaces that need one."""
+
+    def __init__(self):
+        super().__init__()
+        self.transformer = ViT((1, 5, 5), 4, patch=1, width=4, depth=1, heads=2, dropout=0.0)
+        self.inner = nn.Linear(4 * 9 + 5 + 4, 5)
+
+    def forward(self, image, token):
+        features = F.relu(self.norm(self.convolution(image))).flatten(1)
+        hidden = torch.tanh(self.inner(torch.cat([features, self.embedding(token), self.transformer(image)], 1)))
+        return self.head(F.dropout(self.decoder(hidden), 0.2, self.training))
+
+
+config_of = cache(composed)
+
+
+def small(method, seed=0):
+    space = str(config_of(f"method={method}")["space"])
     torch.manual_seed(seed)
-    model = Small().double()
+    model = (Attentive() if "Adapter" in space or "Prefix" in space else Small()).double()
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)  # also biases and scales, which start at 0 and 1
     return model
@@ -49,8 +71,8 @@ def data():
 
 def wrap(method, model, seed=0):
     """The method of a config file around a model."""
-    dim = [f"dim={DIM}"] if "dim" in composed(f"method={method}") else []
-    config = composed(f"method={method}", *dim)
+    dim = [f"dim={DIM}"] if "dim" in config_of(f"method={method}") else []
+    config = config_of(f"method={method}", *dim)
     space, projection = build(config["space"]), build(config["projection"])
     return intrinsic.Subspace(
         model, space=space, projection=projection, head=config["head"], seed=seed, **config["subspace"]
@@ -67,7 +89,7 @@ def step(net, optimizer):
 
 
 def trained(method, seed=0):
-    net = wrap(method, small(), seed)
+    net = wrap(method, small(method), seed)
     optimizer = torch.optim.Adam(net.parameters(), lr=0.05)
     for _ in range(5):
         step(net, optimizer)
@@ -82,14 +104,14 @@ def output(net):
 
 @every_method
 def test_nothing_changes_at_the_start(method):
-    model = small()
+    model = small(method)
     before = output(copy.deepcopy(model))
     torch.testing.assert_close(output(wrap(method, model)), before, atol=1e-12, rtol=0)
 
 
 @every_method
 def test_only_the_trained_numbers_are_parameters_and_only_they_move(method):
-    net = wrap(method, small())
+    net = wrap(method, small(method))
     before = copy.deepcopy(net.state_dict())
     counts = net.count()
     assert sum(parameter.numel() for parameter in net.parameters()) == counts["trained"]
@@ -105,7 +127,7 @@ def test_only_the_trained_numbers_are_parameters_and_only_they_move(method):
 
 @every_method
 def test_gradient_is_the_projected_gradient(method):
-    net = wrap(method, small()).eval()  # without dropout, so that both ways see the same function
+    net = wrap(method, small(method)).eval()  # without dropout, so that both ways see the same function
     image, token, target = data()
     F.cross_entropy(net(image, token), target).backward()
     if isinstance(net.projection, intrinsic.Identity):  # no z: gradients are torch's own, of the space and the head
@@ -120,20 +142,24 @@ def test_gradient_is_the_projected_gradient(method):
 @every_method
 def test_merging_gives_a_plain_model(method):
     net = trained(method)
-    if isinstance(net.space, intrinsic.LoRA):
+    if hasattr(net.model.decoder, "lora_A"):
         with pytest.raises(intrinsic.UserError, match="shares its weight with another layer"):
             net.merge()
         net.model.decoder.base.weight = nn.Parameter(net.model.decoder.base.weight.detach().clone())  # untied
     plain = net.merge()
     torch.testing.assert_close(output(plain), output(net), atol=1e-12, rtol=0)
-    assert [type(module) for module in plain.modules()] == [type(module) for module in small().modules()]
-    assert plain.state_dict().keys() == small().state_dict().keys()
+    stay = [module for module in plain.modules() if isinstance(module, Adapted | GatedPrefix)]  # no weight holds them
+    assert bool(stay) == (method in ("adapter", "prefix", "lora_prefix"))
+    if not stay:
+        assert [type(module) for module in plain.modules()] == [type(module) for module in small(method).modules()]
+        assert plain.state_dict().keys() == small(method).state_dict().keys()
+    assert not any("lora" in name for name in plain.state_dict())
     assert all(parameter.requires_grad for parameter in plain.parameters())
 
 
 @every_method
 def test_evaluation_follows_every_change(method):
-    net = wrap(method, small())
+    net = wrap(method, small(method))
     first = output(net)
     with torch.no_grad():
         for parameter in net.parameters():
@@ -150,7 +176,7 @@ def test_evaluation_follows_every_change(method):
 
 @every_method
 def test_state_dict_copies_and_moves(method):
-    net, other = trained(method), wrap(method, small(seed=3), seed=0)
+    net, other = trained(method), wrap(method, small(method, seed=3), seed=0)
     other.load_state_dict(net.state_dict())
     torch.testing.assert_close(output(other), output(net), atol=1e-12, rtol=0)
     torch.testing.assert_close(output(copy.deepcopy(net)), output(net), atol=0, rtol=0)
@@ -164,24 +190,25 @@ def test_state_dict_copies_and_moves(method):
 def test_save_and_load(method, tmp_path):
     net = trained(method)
     intrinsic.save(net, tmp_path / "run.safetensors")
-    again = intrinsic.load(small(), tmp_path / "run.safetensors")
+    again = intrinsic.load(small(method), tmp_path / "run.safetensors")
     torch.testing.assert_close(output(again), output(net), atol=0, rtol=0)
     assert again.fingerprint() == net.fingerprint()
-    filled = intrinsic.load(wrap(method, small()), tmp_path / "run.safetensors")
+    filled = intrinsic.load(wrap(method, small(method)), tmp_path / "run.safetensors")
     torch.testing.assert_close(output(filled), output(net), atol=0, rtol=0)
 
 
 @every_method
 def test_the_seed_decides(method):
-    with_seed = {seed: wrap(method, small(), seed) for seed in (0, 1)}
-    again = wrap(method, small(), 0)
+    with_seed = {seed: wrap(method, small(method), seed) for seed in (0, 1)}
+    again = wrap(method, small(method), 0)
     for mine, other in zip(with_seed[0].state_dict().values(), again.state_dict().values(), strict=True):
         assert torch.equal(mine, other)
     assert with_seed[0].fingerprint() == again.fingerprint()
     if method in ("full", "head", "bitfit"):  # nothing is drawn
         assert with_seed[0].fingerprint() == with_seed[1].fingerprint()
-    elif method == "lora":  # its random numbers are trained
-        assert not torch.equal(with_seed[0].model.inner.lora_A, with_seed[1].model.inner.lora_A)
+    elif isinstance(with_seed[0].projection, intrinsic.Identity):  # its random numbers are trained
+        rows = zip(with_seed[0].parameters(), with_seed[1].parameters(), strict=True)
+        assert not all(torch.equal(mine, other) for mine, other in rows)
     else:
         assert with_seed[0].fingerprint() != with_seed[1].fingerprint()
 
@@ -196,11 +223,24 @@ def test_counts():
         "lora": {"trained": 4 * 57, "dim": 4 * 57, "full_dim": 4 * 57, "head": 0},  # rank 4: (41 + 5) + (5 + 6)
         "unilora": {"trained": DIM, "dim": DIM, "full_dim": 4 * 57, "head": 0},
     }
-    assert {method: wrap(method, small()).count() for method in expected} == expected
+    assert {method: wrap(method, small(method)).count() for method in expected} == expected
+
+
+def test_counts_of_what_needs_attention():
+    def trained(method):
+        config = config_of(f"method={method}")
+        return wrap(method, small(method)).count()["trained"], config.get("bottleneck"), config.get("length")
+
+    count, m, _ = trained("adapter")
+    assert count == 2 * (2 * 4 * m + m + 4)  # behind attention and feed-forward, 4 wide
+    count, _, length = trained("prefix")
+    assert count == 2 * length * 4 + 2  # keys and values of two heads, 2 wide each, and their gates
+    lora = intrinsic.Subspace(small("prefix"), space=intrinsic.LoRA(4)).count()["trained"]
+    assert trained("lora_prefix")[0] == lora + count
 
 
 def test_said_counts_its_scales():
-    net = wrap("said", small())
+    net = wrap("said", small("said"))
     layers = {"embedding", "convolution", "norm", "inner", "head"}  # the decoder's weight is the embedding's
     assert net.lambdas.shape == (len(layers),)
     assert net.z.shape == (DIM - len(layers),)
@@ -209,7 +249,7 @@ def test_said_counts_its_scales():
         before = {name: weight.clone() for name, weight in net.weights().items()}
         net.lambdas[2] = 3.0
         after = net.weights()
-    origin = small().state_dict()
+    origin = small("said").state_dict()
     for name, weight in after.items():
         factor = 3.0 if name.startswith("norm.") else 1.0
         torch.testing.assert_close(weight - origin[name], factor * (before[name] - origin[name]))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from intrinsic.attention import Attention
 from intrinsic.errors import UserError
 
 _STD = 0.02  # of the initial class token, positions and head
@@ -102,6 +103,7 @@ class _Attention(nn.Module):
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
         self.output = nn.Linear(width, width)
+        self.mix = Attention(heads, width // heads)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, tokens, width) to the same shape."""
@@ -109,5 +111,4 @@ class _Attention(nn.Module):
             layer(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (n, heads, tokens, width / heads)
             for layer in (self.query, self.key, self.value)
         )
-        mixed = functional.scaled_dot_product_attention(query, key, value)
-        return self.output(mixed.transpose(1, 2).flatten(2))
+        return self.output(self.mix(query, key, value).transpose(1, 2).flatten(2))

@@ -1,6 +1,7 @@
 """The contract of a space: which numbers may move."""
 
 from abc import ABC, abstractmethod
+from typing import Self
 
 from torch import nn
 
@@ -24,5 +25,12 @@ class Space(ABC):
         return
 
     def merge(self, model: nn.Module) -> None:
-        """Fold the space's own modules into the model's weights. Nothing to do where there are none."""
+        """Fold the space's own modules into the model's weights; those that no weight can hold stay.
+
+        Nothing to do where there are none that fold.
+        """
         return
+
+    def settle(self, model: nn.Module) -> Self:
+        """Make plain numbers of what only helps training, and return the space of these: itself where nothing does."""
+        return self

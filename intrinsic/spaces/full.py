@@ -15,16 +15,27 @@ class Full(Space):
 
     Args:
         select: a regular expression; only parameters whose full name it matches. None: all.
+        embeddings: with the tables of nn.Embedding (words, positions, T5's relative biases). False: without them and
+            what is tied to them, such as a language model's output layer.
     """
 
     select: str | None = None
+    embeddings: bool = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.select, str | None):
             raise UserError(f"need select as a regular expression or null, got select={self.select}")
+        if not isinstance(self.embeddings, bool):
+            raise UserError(f"need embeddings to be true or false, got embeddings={self.embeddings}")
 
     def wire(self, model: nn.Module, *, seed: int) -> dict[str, nn.Parameter]:
         """The selected parameters, in the model's order."""
-        parameters = {name: p for name, p in model.named_parameters() if p.is_floating_point()}
+        tables = () if self.embeddings else [m for m in model.modules() if isinstance(m, nn.Embedding)]
+        left_out = {id(parameter) for table in tables for parameter in table.parameters()}
+        parameters = {
+            name: p for name, p in model.named_parameters() if p.is_floating_point() and id(p) not in left_out
+        }
+        if not parameters:
+            raise UserError(f"{type(model).__name__} has no weights but its embeddings: use space.embeddings=true")
         names = list(parameters) if self.select is None else select_names(list(parameters), self.select)
         return {name: parameters[name] for name in names}

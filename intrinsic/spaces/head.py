@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from intrinsic.errors import UserError
-from intrinsic.inject import find_head, under
+from intrinsic.inject import find_head
 from intrinsic.spaces.base import Space
 
 
@@ -13,9 +13,13 @@ from intrinsic.spaces.base import Space
 class Head(Space):
     """The parameters of the head on a frozen backbone (feature extraction).
 
+    In models of transformers the head is what the task adds: `classifier` (BERT; with its dense layer in RoBERTa),
+    `score` (GPT-2, Llama), `classification_head` (T5), `lm_head`. BERT's pooler, which is pretrained, is no part of it.
+    A head that is tied to the embeddings moves them.
+
     Args:
-        name: the head's module name. None: a child called head, classifier, score, lm_head or fc, else the last
-            nn.Linear.
+        name: the head's module name. None: a child called head, classifier, score, classification_head, lm_head
+            or fc, else the last nn.Linear.
     """
 
     name: str | None = None
@@ -27,7 +31,9 @@ class Head(Space):
     def wire(self, model: nn.Module, *, seed: int) -> dict[str, nn.Parameter]:
         """The head's parameters."""
         head = find_head(model) if self.name is None else self.name
-        found = {name: parameter for name, parameter in model.named_parameters() if under(name, head)}
+        module = dict(model.named_modules(remove_duplicate=False)).get(head)
+        inside = {id(parameter) for parameter in module.parameters()} if module is not None else set()
+        found = {name: parameter for name, parameter in model.named_parameters() if id(parameter) in inside}
         if not found:
             modules = ", ".join(name for name, _ in model.named_children())
             raise UserError(f"space head: no parameters under {head!r}; modules: {modules}")

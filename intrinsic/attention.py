@@ -1,0 +1,23 @@
+"""Attention between queries, keys and values that were computed elsewhere."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Attention(nn.Module):
+    """softmax(Q K^T / sqrt(head_dim)) V for each of `num_heads` heads; with a `prefix`, plus what that gives for Q.
+
+    A model that attends through this module can be given a prefix: see `spaces.prefix`.
+    """
+
+    prefix: nn.Module | None
+
+    def __init__(self, num_heads: int, head_dim: int) -> None:
+        super().__init__()
+        self.num_heads, self.head_dim = num_heads, head_dim
+        self.register_module("prefix", None)
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Map three tensors (n, num_heads, tokens, head_dim) to one of the same shape."""
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        return mixed if self.prefix is None else mixed + self.prefix(query)

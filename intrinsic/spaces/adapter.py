@@ -1,0 +1,77 @@
+"""Bottlenecks between a model's layers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from numbers import Integral
+from typing import Literal
+
+import torch
+from torch import nn
+
+from intrinsic import rng
+from intrinsic.adapted import ACTIVATIONS, Adapted
+from intrinsic.adapter_places import adapter_places, width
+from intrinsic.errors import UserError
+from intrinsic.inject import swap
+from intrinsic.spaces.base import Space
+
+PLACEMENTS = ("houlsby", "pfeiffer")
+
+
+@dataclass(frozen=True)
+class Adapter(Space):
+    """h + U f(D h + a) + b behind layers of a transformer, before the residual is added; U and b start at 0.
+
+    Normalisation stays frozen; in the source it is trained with them. Source: Houlsby et al. 2019, arXiv:1902.00751;
+    pfeiffer: Pfeiffer et al. 2021, arXiv:2005.00247, section 5 (theirs has a LayerNorm's place to choose, too).
+
+    Args:
+        bottleneck: the inner size m: 2 m width + m + width numbers a layer.
+        placement: behind the output of self-attention and the feed-forward ("houlsby"), or the feed-forward alone
+            ("pfeiffer"): found by name in BERT, RoBERTa, GPT-2, Llama, T5 and model=vit.
+        activation: f: gelu, relu, silu or tanh.
+        targets: instead of the placement, linear layers by name; a string is a regular expression for the full name, a
+            list holds dotted suffixes, "all-linear" is every nn.Linear but the head.
+    """
+
+    bottleneck: int
+    placement: Literal["houlsby", "pfeiffer"] = "houlsby"
+    activation: str = "gelu"
+    targets: str | Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.bottleneck, bool) or not isinstance(self.bottleneck, Integral) or self.bottleneck < 1:
+            raise UserError(f"need an integer bottleneck >= 1, got bottleneck={self.bottleneck}")
+        if self.placement not in PLACEMENTS:
+            raise UserError(f"need placement={' or '.join(PLACEMENTS)}, got placement={self.placement}")
+        if self.activation not in ACTIVATIONS:
+            raise UserError(f"need activation={' or '.join(ACTIVATIONS)}, got activation={self.activation}")
+        suffixes = [self.targets] if isinstance(self.targets, str) else self.targets or []
+        if not isinstance(suffixes, Sequence) or not all(isinstance(suffix, str) for suffix in suffixes):
+            raise UserError(f"need targets as a name, a list of names or null, got targets={self.targets}")
+
+    def wire(self, model: nn.Module, *, seed: int) -> dict[str, nn.Parameter]:
+        """Wrap the layers and return the adapters' numbers: <module>.adapter_down, and so on."""
+        if any(isinstance(module, Adapted) for module in model.modules()):
+            raise UserError("the model already has adapters, which cannot be merged away: take a fresh one")
+        wrappers: dict[str, tuple[nn.Module, Adapted]] = {}
+        for name, module in adapter_places(model, self.placement, self.targets).items():
+            numbers = (t for t in chain(module.parameters(), module.buffers()) if t.is_floating_point())
+            like, size = next(numbers, torch.empty(0)).detach(), width(module)
+            assert size is not None
+            seed_here = rng.fan_out(seed, name)
+            adapted = Adapted(module, size, self.bottleneck, self.activation, like=like, seed=seed_here)
+            wrappers[name] = module, adapted.train(module.training)
+        for module, adapted in wrappers.values():
+            swap(model, module, adapted)
+        return {
+            f"{name}.{key}": parameter
+            for name, (_, adapted) in wrappers.items()
+            for key, parameter in adapted.named_parameters(recurse=False)
+        }
+
+    def unwire(self, model: nn.Module) -> None:
+        """Put the wrapped layers back."""
+        for layer in [module for module in model.modules() if isinstance(module, Adapted)]:
+            swap(model, layer, layer.base)

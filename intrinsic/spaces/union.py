@@ -1,0 +1,70 @@
+"""Several spaces at once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+from torch import nn
+
+from intrinsic import rng
+from intrinsic.errors import UserError
+from intrinsic.spaces.base import Space
+
+
+@dataclass(frozen=True)
+class Union(Space):
+    """The coordinates of all parts, one after the other; what two parts share appears once.
+
+    Parts are wired in order, each into what the ones before it made, and unwired and merged in reverse. Put low-rank
+    updates before adapters. LoRA with prefix: Hu et al. 2021, arXiv:2106.09685, table 15.
+
+    Args:
+        spaces: the parts, as a list, or by names of their own.
+    """
+
+    spaces: Sequence[Space] | Mapping[str, Space]
+
+    def __post_init__(self) -> None:
+        known = isinstance(self.spaces, Mapping | Sequence) and not isinstance(self.spaces, str)
+        if not known or not self.parts or not all(isinstance(space, Space) for space in self.parts):
+            raise UserError(f"need spaces as a list of at least one space, or as spaces by name, got {self.spaces!r}")
+
+    @property
+    def parts(self) -> list[Space]:
+        """The spaces in order."""
+        return list(self.spaces.values() if isinstance(self.spaces, Mapping) else self.spaces)
+
+    def wire(self, model: nn.Module, *, seed: int) -> dict[str, nn.Parameter]:
+        """Wire every part; the names are those in the model that came out."""
+        found: dict[int, nn.Parameter] = {}
+        wired: list[Space] = []
+        try:
+            for index, space in enumerate(self.parts):
+                coordinates = space.wire(model, seed=rng.fan_out(seed, index))
+                wired.append(space)
+                found |= {id(parameter): parameter for parameter in coordinates.values()}
+        except UserError:
+            for space in reversed(wired):
+                space.unwire(model)
+            raise
+        names = {id(parameter): name for name, parameter in model.named_parameters()}
+        return {names[key]: parameter for key, parameter in found.items()}
+
+    def unwire(self, model: nn.Module) -> None:
+        """Unwire every part, the last one first."""
+        for space in reversed(self.parts):
+            space.unwire(model)
+
+    def merge(self, model: nn.Module) -> None:
+        """Merge every part, the last one first."""
+        for space in reversed(self.parts):
+            space.merge(model)
+
+    def settle(self, model: nn.Module) -> Self:
+        """Settle every part, the last one first."""
+        settled = [space.settle(model) for space in reversed(self.parts)][::-1]
+        if all(new is old for new, old in zip(settled, self.parts, strict=True)):
+            return self
+        return replace(
+            self, spaces=dict(zip(self.spaces, settled, strict=True)) if isinstance(self.spaces, Mapping) else settled
+        )
