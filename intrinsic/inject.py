@@ -8,7 +8,14 @@ from torch import nn
 
 from intrinsic.errors import UserError
 
-HEAD_NAMES = ("head", "classifier", "score", "lm_head", "fc")  # what public models call their last layer
+HEAD_NAMES = (
+    "head",
+    "classifier",
+    "classification_head",
+    "score",
+    "lm_head",
+    "fc",
+)  # what public models call their last layer
 
 
 def find_head(model: nn.Module) -> str:

@@ -12,7 +12,18 @@ ROOT = CONF.parent
 # top to bottom: a module may import what stands before it
 ORDER = ["errors", "lock"]
 ORDER += ["rng", "hadamard", "inject", "low_rank", "projections", "spaces", "placement", "flat", "scales"]
-ORDER += ["subspace", "replicas", "models", "data", "course", "training", "fit_replicas", "records", "checkpoint"]
+ORDER += [
+    "subspace",
+    "replicas",
+    "models",
+    "data",
+    "course",
+    "linear_warmup",
+    "training",
+    "fit_replicas",
+    "records",
+    "checkpoint",
+]
 ORDER += ["threshold"]
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "intrinsic").rglob("*.py") if path.name != "__init__.py")
 PROGRAMS = [path.relative_to(ROOT) for part in ("experiments", "analysis") for path in (ROOT / part).glob("*.py")]
