@@ -17,6 +17,7 @@ from experiments.pretrain import pretrained
 from experiments.progress import Progress
 from experiments.result import write_result
 from experiments.state import RunState
+from experiments.task import make_task
 from intrinsic import rng
 from intrinsic.course import Epoch
 from intrinsic.data.task import Task
@@ -32,7 +33,7 @@ def train(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     """
     check(config)
     device = prepare(config)
-    task: Task = build(config["dataset"])
+    task = make_task(config)
     net = make_net(config, task, device)
     optimizer = build(config["optim"])(net.parameters())
     state = RunState(folder / "state.safetensors", net, optimizer, config["checkpoint_seconds"])
@@ -91,6 +92,12 @@ def make_net(config: dict[str, Any], task: Task, device: torch.device) -> Subspa
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.zero_()
+    elif config["init"]["source"] == "hub":
+        if "tokenizer" not in config:
+            raise UserError(
+                f"init=hub needs a model with weights of its own, got {config['model']['_target_']}: "
+                "take model=minilm, or init=scratch"
+            )
     elif config["init"]["source"] is not None:
         model.load_state_dict(pretrained(config, task))
     net: Subspace = wrap(model.to(device), space=space, projection=projection, head=config["head"], seed=seed)

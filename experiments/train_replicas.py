@@ -12,10 +12,10 @@ from torch.optim import Optimizer
 from experiments.build import build
 from experiments.progress import Progress
 from experiments.result import write_result
+from experiments.task import make_task
 from experiments.train import make_net, make_schedule, open_logger, prepare
 from intrinsic import rng
 from intrinsic.course import Epoch
-from intrinsic.data.task import Task
 from intrinsic.errors import UserError
 from intrinsic.fit_replicas import fit_replicas
 
@@ -33,7 +33,7 @@ def train_replicas(runs: Sequence[tuple[dict[str, Any], Path]]) -> Iterator[tupl
     _check_alike(configs)
     device = prepare(first)
     began, started = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
-    task: Task = build(first["dataset"])
+    task = make_task(first)
     nets = [make_net(config, task, device) for config in configs]
     epochs = fit_replicas(
         nets,

@@ -7,11 +7,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from intrinsic.data.batches import batches
 from intrinsic.data.task import Split, Task
 from intrinsic.subspace import Subspace
 
 EVALUATION_BATCH = 1000  # examples
+EVALUATION_TEXTS = 64  # of inputs that have lengths: a longer batch leaves the cache, and takes more padding
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Epoch:
     Args:
         epoch: its number, from 1.
         train_loss: the mean loss of its batches, each before its step; not finite if training diverged.
-        validation: "loss" and the task's metric after the epoch.
+        validation: "loss" and the task's metric or metrics after the epoch.
         test: the same on the test split; None where it was not measured: test data is only reported, so it is measured
             when validation is at its best so far, and at the end.
         best: whether validation is at its best so far.
@@ -81,19 +84,28 @@ class Course:
 
 
 def evaluate(net: Subspace, task: Task, split: Split) -> dict[str, float]:
-    """Mean loss and score over a split, in evaluation mode: {"loss": ..., task.metric: ...}.
+    """Mean loss and the task's metric or metrics over a split, in evaluation mode: {"loss": ..., task.metric: ...}.
 
-    What a model draws at random there is the same at every call; the global random state is left as it was.
+    Inputs that have lengths are sorted by them, so that little is padded: the same up to rounding. What a model draws
+    at random there is the same at every call; the global random state is left as it was.
     """
     net.eval()
     loss, score = 0.0, 0.0
+    seen: list[tuple[Tensor, Tensor]] = []
     device = split.inputs.device
+    order = None if split.lengths is None else split.lengths.argsort(stable=True)
+    size = EVALUATION_BATCH if order is None else EVALUATION_TEXTS
     with torch.no_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(0)
         weights = net.weights()
-        batches = zip(split.inputs.split(EVALUATION_BATCH), split.targets.split(EVALUATION_BATCH), strict=True)
-        for inputs, targets in batches:
+        for inputs, targets in batches(split, order, size):
             outputs = net.call(weights, inputs)
             loss += task.loss(outputs, targets).item() * len(inputs)
-            score += task.score(outputs, targets).sum().item()
-    return {"loss": loss / len(split), task.metric: score / len(split)}
+            if task.score is None:
+                seen.append((outputs.cpu(), targets.cpu()))
+            else:
+                score += task.score(outputs, targets).sum().item()
+    if task.metrics is None:
+        return {"loss": loss / len(split), task.metric: score / len(split)}
+    outputs, targets = (torch.cat(parts) for parts in zip(*seen, strict=True))
+    return {"loss": loss / len(split), **task.metrics(outputs, targets)}

@@ -15,6 +15,7 @@ from intrinsic import rng
 from intrinsic.course import Course, Epoch
 from intrinsic.data.task import Task
 from intrinsic.errors import UserError
+from intrinsic.linear_warmup import LinearWarmup
 from intrinsic.replicas import Call, Replicas
 from intrinsic.subspace import Subspace
 from intrinsic.training import check_numbers, data_order, make_scheduler, regularized
@@ -63,7 +64,10 @@ def fit_replicas(
     rows = sorted(range(len(nets)), key=lambda net: lrs[net])  # equal learning rates stand together
     replicas = Replicas([nets[net] for net in rows])
     optimizer, cuts = _optimizer(replicas, make_optimizer, [lrs[net] for net in rows])
-    scheduler = make_scheduler(optimizer, schedule)
+    if task.train.lengths is not None:
+        raise UserError("replicas need inputs of one length, and batches of text have their own: take replicas=1")
+    scheduler = make_scheduler(optimizer, schedule, -(-len(task.train) // batch_size))
+    each, warming = (None, scheduler) if isinstance(scheduler, LinearWarmup) else (scheduler, None)
 
     def step(objectives: Tensor) -> None:
         grads = torch.autograd.grad(objectives.sum(), list(replicas.trained.values()), allow_unused=True)
@@ -72,6 +76,8 @@ def fit_replicas(
                 # fused optimisers read memory in the parameter's order, whatever the gradient's strides
                 parameter.grad = None if grad is None else grad[cut].contiguous()
         optimizer.step()
+        if warming is not None:
+            warming.step()
 
     def run() -> Iterator[tuple[int, Epoch, bool]]:
         courses = {net: Course(task, epochs, patience) for net in range(len(nets))}
@@ -90,8 +96,8 @@ def fit_replicas(
                 yield net, replace(measured[net], seconds=seconds), courses[net].over
             if all(course.over for course in courses.values()):
                 return
-            if scheduler is not None:
-                scheduler.step()
+            if each is not None:
+                each.step()
 
     return run()
 

@@ -12,8 +12,10 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from intrinsic import rng
 from intrinsic.course import Course, Epoch
+from intrinsic.data.batches import batches, bucketed
 from intrinsic.data.task import Task
 from intrinsic.errors import UserError
+from intrinsic.linear_warmup import LinearWarmup
 from intrinsic.subspace import Subspace
 
 
@@ -33,8 +35,8 @@ def fit(
     """Train `net` on `task` and yield each epoch as it ends; stops early on divergence or lack of patience.
 
     Data order and dropout are functions of (seed, epoch), so that going on after `history` gives the same bits as
-    never having stopped, if `net` and `optimizer` are as they were after its last epoch. The global random state is
-    left as it was.
+    never having stopped, if `net` and `optimizer` are as they were after its last epoch. Inputs that have lengths make
+    batches of similar ones, each trimmed to its longest. The global random state is left as it was.
 
     Args:
         net: what is trained, on the device of the task's data.
@@ -43,7 +45,8 @@ def fit(
         epochs: in all, `history` included.
         batch_size: examples a step; the last batch of an epoch may be smaller.
         seed: of data order and dropout.
-        schedule: makes a learning-rate scheduler, which steps once an epoch.
+        schedule: makes a learning-rate scheduler, which steps once an epoch, or a `LinearWarmup`, which steps with the
+            optimiser.
         l2_weights: adds this times the sum of squares of the space's weights at theta_0 + P z, of those with two axes
             or more (kernels, not biases): Li et al. 2018. Unlike weight decay, which acts on z.
         patience: epochs without a better validation score after which to stop. None: never.
@@ -53,12 +56,19 @@ def fit(
         UserError: for a number that is out of range.
     """
     check_numbers(epochs=epochs, batch_size=batch_size, l2_weights=l2_weights, patience=patience)
-    scheduler = make_scheduler(optimizer, schedule, steps=len(history))
+    steps = -(-len(task.train) // batch_size)
+    scheduler = make_scheduler(optimizer, schedule, steps, epochs=len(history))
+    each, warming = (None, scheduler) if isinstance(scheduler, LinearWarmup) else (scheduler, None)
+
+    def step() -> None:
+        optimizer.step()
+        if warming is not None:
+            warming.step()
 
     def train(number: int) -> float:
-        return _train(net, task, optimizer, batch_size, rng.fan_out(seed, "epoch", number), l2_weights)
+        return _train(net, task, optimizer, step, batch_size, rng.fan_out(seed, "epoch", number), l2_weights)
 
-    return _epochs(net, train, scheduler, Course(task, epochs, patience, history))
+    return _epochs(net, train, each, Course(task, epochs, patience, history))
 
 
 def check_numbers(*, epochs: int, batch_size: int, l2_weights: float, patience: int | None) -> None:
@@ -84,22 +94,32 @@ def _epochs(
             scheduler.step()
 
 
-def _train(net: Subspace, task: Task, optimizer: Optimizer, batch_size: int, seed: int, l2_weights: float) -> float:
+def _train(
+    net: Subspace,
+    task: Task,
+    optimizer: Optimizer,
+    step: Callable[[], None],
+    batch_size: int,
+    seed: int,
+    l2_weights: float,
+) -> float:
     """One pass over the training split; returns the mean loss of its batches."""
-    inputs, targets = task.train.inputs, task.train.targets
-    order = data_order(seed, len(inputs)).to(inputs.device)
-    total = torch.zeros((), device=inputs.device)
+    split, device = task.train, task.train.inputs.device
+    order = data_order(seed, len(split))
+    if split.lengths is not None:
+        order = bucketed(order, split.lengths, batch_size, seed=rng.fan_out(seed, "buckets"))
+    total = torch.zeros((), device=device)
     net.train()
-    with torch.random.fork_rng(devices=[inputs.device] if inputs.is_cuda else []):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(rng.fan_out(seed, "dropout"))
-        for batch in order.split(batch_size):
+        for inputs, targets in batches(split, order, batch_size):
             weights = net.weights()
-            loss = task.loss(net.call(weights, inputs[batch]), targets[batch])
+            loss = task.loss(net.call(weights, inputs), targets)
             optimizer.zero_grad(set_to_none=True)
             regularized(loss, weights, l2_weights).backward()
-            optimizer.step()
-            total += loss.detach() * len(batch)
-    return total.item() / len(inputs)
+            step()
+            total += loss.detach() * len(inputs)
+    return total.item() / len(split)
 
 
 def data_order(seed: int, count: int) -> Tensor:
@@ -138,15 +158,18 @@ class _WithL2(torch.autograd.Function):
 
 
 def make_scheduler(
-    optimizer: Optimizer, schedule: Callable[[Optimizer], LRScheduler] | None, steps: int = 0
+    optimizer: Optimizer, schedule: Callable[[Optimizer], LRScheduler] | None, steps: int, *, epochs: int = 0
 ) -> LRScheduler | None:
-    """The scheduler as it is after `steps` epochs; replayed, so that its state need not be stored."""
+    """The scheduler as it is after `epochs` of `steps` steps; replayed, so that its state need not be stored."""
     if schedule is None:
         return None
     for group in optimizer.param_groups:
         group["lr"] = group.pop("initial_lr", group["lr"])
     scheduler = schedule(optimizer)
-    for _ in range(steps):
+    if isinstance(scheduler, LinearWarmup):
+        scheduler.spread(steps)
+        epochs *= steps
+    for _ in range(epochs):
         optimizer._opt_called = True  # type: ignore[attr-defined]  # the replayed steps were taken: no warning
         scheduler.step()
     return scheduler

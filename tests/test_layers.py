@@ -13,8 +13,8 @@ ROOT = CONF.parent
 ORDER = ["errors", "lock"]
 ORDER += ["rng", "hadamard", "attention", "gated_prefix", "reparametrised_prefix", "attention_sites"]
 ORDER += ["inject", "low_rank", "adapted", "adapter_places", "projections", "spaces", "placement", "flat", "scales"]
-ORDER += ["subspace", "replicas", "models", "data", "course", "training", "fit_replicas", "records"]
-ORDER += ["settled", "checkpoint", "peft", "threshold"]
+ORDER += ["subspace", "replicas", "models", "data", "course", "linear_warmup", "training", "fit_replicas"]
+ORDER += ["records", "settled", "checkpoint", "peft", "threshold"]
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "intrinsic").rglob("*.py") if path.name != "__init__.py")
 PROGRAMS = [path.relative_to(ROOT) for part in ("experiments", "analysis") for path in (ROOT / part).glob("*.py")]
 

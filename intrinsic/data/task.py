@@ -1,35 +1,45 @@
 """What is learned: examples in three splits, a loss to minimise and a score to report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from intrinsic.errors import UserError
+
 
 @dataclass(frozen=True)
 class Split:
-    """Examples in memory: `inputs` (n, ...) and `targets` (n, ...), row i of each being example i."""
+    """Examples in memory: `inputs` (n, ...) and `targets` (n, ...), row i of each being example i.
+
+    `lengths` (n,) int64, on the CPU: how much of the last axis of each input is used, where it is padded. None: all.
+    """
 
     inputs: Tensor
     targets: Tensor
+    lengths: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     def to(self, device: torch.device | str) -> "Split":
-        """Return the split with both tensors on `device`."""
-        return Split(self.inputs.to(device), self.targets.to(device))
+        """Return the split with its examples on `device`."""
+        return Split(self.inputs.to(device), self.targets.to(device), self.lengths)
 
 
 @dataclass(frozen=True)
 class Task:
     """A dataset and how it is judged.
 
-    Outputs are (n, num_outputs). `loss(outputs, targets)` is a scalar, the mean over the examples.
-    `score(outputs, targets)` is (n,) float, one number per example and higher is better; its mean is the metric called
-    `metric`.
+    Outputs are (n, num_outputs). `loss(outputs, targets)` is a scalar, the mean over the examples. The metric called
+    `metric`, of which higher is better, is one of two: the mean of `score(outputs, targets)`, (n,) float, one number
+    per example; or, where it is no such mean, an entry of `metrics(outputs, targets)`, numbers by name of a whole
+    split, all of which are reported.
+
+    `texts`: what there is to read, one or two texts each. Inputs (n,) int64 are then positions in it, until a model's
+    tokenizer turns them into what that model takes. None: inputs are what models take.
     """
 
     train: Split
@@ -37,8 +47,16 @@ class Task:
     test: Split
     num_outputs: int
     loss: Callable[[Tensor, Tensor], Tensor]
-    score: Callable[[Tensor, Tensor], Tensor]
+    score: Callable[[Tensor, Tensor], Tensor] | None = None
     metric: str = "accuracy"
+    metrics: Callable[[Tensor, Tensor], dict[str, float]] | None = None
+    texts: Sequence[tuple[str, ...]] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.score is None) == (self.metrics is None):
+            raise UserError(
+                f"a task is judged by score or by metrics, got {'neither' if self.score is None else 'both'}"
+            )
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -1,0 +1,136 @@
+"""The files of GLUE, as they come."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from intrinsic.errors import UserError
+
+HUB = "nyu-mll/glue"
+SPLITS = {"train": "train", "dev": "validation", "test": "test"}  # GLUE's names and the hub's
+
+
+@dataclass(frozen=True)
+class Form:
+    """How the files of one task look: rows of tab-separated columns without quotes, names of columns above.
+
+    Args:
+        folder: inside the folder `glue`.
+        texts: the columns of what is read.
+        label: the column of what is to be said.
+        classes: labels in the order of their numbers; none: labels are real numbers.
+        files: by split.
+        sources: by split, files that are read where there is no train.tsv.
+        columns: of files that do not name them, but for test files, which have no labels then.
+        torn_rows: whether some rows of GLUE's own file lack columns; they are left out, as the hub does.
+        hub: the columns of what is read on the hub; none: as in the files.
+    """
+
+    folder: str
+    texts: tuple[str, ...]
+    label: str
+    classes: tuple[str, ...]
+    files: Mapping[str, str] = field(default_factory=lambda: {name: f"{name}.tsv" for name in SPLITS})
+    sources: Mapping[str, str] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    torn_rows: bool = False
+    hub: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Labelled examples."""
+
+    texts: list[tuple[str, ...]]
+    labels: list[float]
+
+
+def read(form: Form, name: str, folder: Path) -> dict[str, Rows]:
+    """What is labelled of "train", "dev" and "test": train, and at least one of the others.
+
+    Raises:
+        UserError: for files that can neither be found nor downloaded, or are harmed.
+    """
+    home = folder / form.folder
+    for files in (form.files, form.sources):
+        if files and (home / files["train"]).exists():
+            found = {split: _read_file(home / file, form, split) for split, file in files.items()}
+            labelled = {split: rows for split, rows in found.items() if rows is not None}
+            break
+    else:
+        labelled = _read_hub(form, name, home)
+    if "train" not in labelled or len(labelled) < 2:
+        raise UserError(f"{home}: need labels in train and in dev or test, got them in {', '.join(labelled) or 'none'}")
+    return labelled
+
+
+def _read_file(path: Path, form: Form, split: str) -> Rows | None:
+    """The examples of a file; None if it is absent or has no labels."""
+    if not path.exists() or (form.columns and split == "test"):
+        return None
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}): fetch it again") from None
+    # at line ends alone: str.splitlines would also cut at separators that stand inside sentences
+    lines = [line.removesuffix("\r").split("\t") for line in content.split("\n") if line.strip()]
+    columns, body = (form.columns, lines) if form.columns else (tuple(lines[0]) if lines else (), lines[1:])
+    missing = [column for column in form.texts if column not in columns]
+    if missing:
+        raise UserError(f"{path}: need the column {missing[0]!r} in its first line, got {', '.join(columns)[:200]}")
+    if form.label not in columns:
+        return None
+    examples = [(number, row) for number, row in enumerate(body, start=len(lines) - len(body) + 1)]
+    if form.torn_rows:
+        examples = [(number, row) for number, row in examples if len(row) == len(columns)]
+    if not examples:
+        raise UserError(f"{path}: need at least one example, got none: fetch it again")
+    rows = Rows([], [])
+    for number, row in examples:
+        if len(row) != len(columns):
+            raise UserError(f"{path}, line {number}: need {len(columns)} columns, got {len(row)}: fetch it again")
+        named = dict(zip(columns, row, strict=True))
+        rows.texts.append(tuple(named[column] for column in form.texts))
+        rows.labels.append(_number(named[form.label], form, f"{path}, line {number}"))
+    return rows
+
+
+def _number(label: str, form: Form, place: str) -> float:
+    if form.classes:
+        if label not in form.classes:
+            raise UserError(f"{place}: need the label {' or '.join(form.classes)}, got {label!r}: fetch it again")
+        return form.classes.index(label)
+    try:
+        return float(label)
+    except ValueError:
+        raise UserError(f"{place}: need a number as {form.label}, got {label!r}: fetch it again") from None
+
+
+def _read_hub(form: Form, name: str, home: Path) -> dict[str, Rows]:
+    files = " or ".join(", ".join(some.values()) for some in (form.files, form.sources) if some)
+    try:
+        from datasets import load_dataset
+
+        tables: Mapping[str, Any] = load_dataset(HUB, name)
+    except ImportError:
+        reason = "the package datasets is missing: pip install -e '.[text]'"
+    except (OSError, ValueError, RuntimeError) as error:  # what datasets and the hub's client raise, offline included
+        reason = " ".join(f"{type(error).__name__} {error}".split())
+    else:
+        matched = "_matched" if "validation_matched" in tables else ""
+        found = {split: _rows(tables[hub + matched * (hub != "train")], form) for split, hub in SPLITS.items()}
+        return {split: rows for split, rows in found.items() if rows is not None}
+    raise UserError(
+        f"cannot download {HUB} {name} ({reason}): put {files} into {home} yourself (data_dir=... or the environment "
+        "variable INTRINSIC_DATA sets the folder)"
+    )
+
+
+def _rows(table: Any, form: Form) -> Rows | None:
+    """The examples of one of the hub's tables; None if its labels are hidden, which are -1 then."""
+    labels: Sequence[float] = table["label"][:]
+    if min(labels) < 0:
+        return None
+    columns = [table[column][:] for column in form.hub or form.texts]
+    return Rows(list(zip(*columns, strict=True)), list(labels))

@@ -1,0 +1,75 @@
+"""Texts as a model's tokenizer cuts them: once, then kept on disk."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from intrinsic.data.files import write
+from intrinsic.data.task import Split, Task
+from intrinsic.errors import UserError
+
+Texts = Sequence[tuple[str, ...]]
+FORMAT = "1"  # of the files: another one is another file
+
+
+class Tokenizer(Protocol):
+    """What cuts texts: the same fingerprint means the same tokens."""
+
+    fingerprint: str
+
+    def __call__(self, texts: Texts) -> dict[str, Tensor]:
+        """`ids`, `kinds` (tokens of all texts,) int32, one text after another, and their `lengths` (texts,) int64."""
+
+
+def tokenized(task: Task, tokenizer: Tokenizer, data_dir: str | Path | None) -> Task:
+    """The task with inputs (n, 2, longest) int32: token ids, and which of two texts each is from; -1 beyond the end.
+
+    Tokens are kept in the folder `tokens` of `data_dir`, of ~/.cache/intrinsic if None, under a hash of texts and
+    tokenizer; a file that is harmed is made again.
+
+    Raises:
+        UserError: if the task has no texts, or the folder cannot be written.
+    """
+    if task.texts is None:
+        raise UserError(f"a tokenizer needs texts, got inputs {task.input_shape}: take dataset=sst2")
+    folder = Path("~/.cache/intrinsic" if data_dir is None else data_dir).expanduser() / "tokens"
+    tokens = _kept(folder, task.texts, tokenizer)
+    train, validation, test = (_padded(tokens, split) for split in (task.train, task.validation, task.test))
+    return replace(task, train=train, validation=validation, test=test, texts=None)
+
+
+def _kept(folder: Path, texts: Texts, tokenizer: Tokenizer) -> dict[str, Tensor]:
+    """The tokens from their file, which is made if need be."""
+    digest = hashlib.sha256(json.dumps([FORMAT, tokenizer.fingerprint, list(texts)]).encode())
+    path = folder / f"{digest.hexdigest()[:24]}.safetensors"
+    try:
+        with safe_open(path, "pt") as file:
+            tokens = {name: file.get_tensor(name) for name in ("ids", "kinds", "lengths")}
+        if len(tokens["lengths"]) == len(texts) and len(tokens["ids"]) == int(tokens["lengths"].sum()):
+            return tokens
+    except (SafetensorError, OSError):
+        pass  # absent or harmed: made again below, and replaced
+    tokens = tokenizer(texts)
+    write(path, save(tokens))
+    return tokens
+
+
+def _padded(tokens: dict[str, Tensor], split: Split) -> Split:
+    """The rows of a split as one tensor, padded with -1 to its longest."""
+    lengths, starts = tokens["lengths"], tokens["lengths"].cumsum(0) - tokens["lengths"]
+    lengths, starts = lengths[split.inputs], starts[split.inputs]
+    within = torch.arange(int(lengths.max())).expand(len(lengths), -1)  # (n, longest)
+    used = within < lengths[:, None]
+    inputs = torch.full((len(lengths), 2, within.shape[1]), -1, dtype=torch.int32)
+    places = (starts[:, None] + within)[used]
+    for row, name in enumerate(("ids", "kinds")):
+        inputs[:, row][used] = tokens[name][places]
+    return Split(inputs, split.targets, lengths)

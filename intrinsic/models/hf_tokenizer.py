@@ -1,0 +1,69 @@
+"""The tokenizer of a pretrained model."""
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from intrinsic.errors import UserError
+from intrinsic.models.hf_folder import hf_folder, hf_import
+
+
+class HFTokenizer:
+    """Cuts texts, one or two of each, into token ids with the special tokens of the model.
+
+    Args:
+        name: as of the model: a folder, package:<package>/<folder>, or a hub id.
+        max_length: tokens of an input; of longer ones the end is left out, of pairs that of the longer text first.
+
+    Raises:
+        UserError: if there is no such tokenizer, or the model cannot read inputs of that length.
+    """
+
+    def __init__(self, *, name: str | None, max_length: int) -> None:
+        if isinstance(max_length, bool) or not isinstance(max_length, int) or max_length < 4:
+            raise UserError(f"need tokenizer.max_length to be an integer >= 4, got max_length={max_length!r}")
+        self.name, self.max_length = name, max_length
+        folder = hf_folder(name, weights=False)
+        try:
+            self._cut: Any = hf_import().AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        except (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError) as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise UserError(
+                f"{folder} has no tokenizer ({reason}): need a folder with tokenizer.json, offline above all"
+            ) from None
+        if max_length > self._cut.model_max_length:
+            raise UserError(
+                f"need tokenizer.max_length <= {self._cut.model_max_length} of {name}, got max_length={max_length}"
+            )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of all that decides how texts are cut."""
+        cut = self._cut
+        rules = cut.backend_tokenizer.to_str() if cut.is_fast else f"{cut!r} {sorted(cut.get_vocab().items())}"
+        return hashlib.sha256(f"{type(cut).__name__} {self.max_length} {rules}".encode()).hexdigest()
+
+    def __call__(self, texts: Sequence[tuple[str, ...]]) -> dict[str, Tensor]:
+        """`ids`, `kinds` (tokens of all texts,) int32, one text after another, and their `lengths` (texts,) int64."""
+        columns = [list(column) for column in zip(*texts, strict=True)]
+        cut = self._cut(
+            *columns,
+            truncation=True,
+            max_length=self.max_length,
+            return_attention_mask=False,
+            return_token_type_ids=True,
+            verbose=False,
+        )
+        ids, kinds = cut["input_ids"], cut["token_type_ids"]
+        empty = next((position for position, row in enumerate(ids) if not row), None)
+        if empty is not None:
+            raise UserError(f"{self.name} cuts the text {texts[empty]!r} into no token: leave it out of the data")
+        return {
+            "ids": torch.tensor([token for row in ids for token in row], dtype=torch.int32),
+            "kinds": torch.tensor([kind for row in kinds for kind in row], dtype=torch.int32),
+            "lengths": torch.tensor([len(row) for row in ids]),
+        }
