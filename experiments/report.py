@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,17 @@ def knobs(config: dict[str, Any]) -> str:
     projection = config["projection"]["_target_"].rpartition(".")[2]
     if projection != "Identity":
         parts.append(projection.lower())
-    parts += [f"{key}={config[key]}" for key in ("rank", "dim", "seed") if key in config]
-    return " ".join(parts)
+    own = {*_keys(config["space"]), *_keys(config["subspace"])}  # a knob stands at the top and where it is used
+    sizes = [key for key, value in config.items() if key in own and isinstance(value, int)]
+    return " ".join([*parts, *(f"{key}={config[key]}" for key in [*sizes, "seed"])])
+
+
+def _keys(node: Any) -> Iterator[str]:
+    """The keys of nested mappings."""
+    if isinstance(node, dict):
+        yield from node
+        for value in node.values():
+            yield from _keys(value)
 
 
 def summary(record: dict[str, Any], folder: Path) -> str:
