@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import parts, peers, products, steps
+from benchmarks import parts, peers, peft_step, products, steps
 from benchmarks.report import draw_growth, report
 from intrinsic.errors import UserError
 
@@ -35,6 +35,7 @@ def main() -> None:
     results["huge"] = json.loads(
         subprocess.run([sys.executable, "-m", "benchmarks.huge"], check=True, stdout=subprocess.PIPE, text=True).stdout
     )
+    results["peft"] = peft_step.measure(device)
     results["peers"] = told(peers.measure()) if peers.install() else []
     (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     text = report(results)

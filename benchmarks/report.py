@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from benchmarks import parts
+from benchmarks import parts, peft_step
 from benchmarks.step import BATCH
 from benchmarks.timing import PRODUCT_TURNS, TURNS
 
@@ -53,6 +53,8 @@ def report(results: dict[str, Any]) -> str:
         "![growth](growth.png)",
         f"Dense, D = {huge['full_dim']:,}, d = {huge['dim']:,}, entries drawn inside the product: "
         f"{huge['step_seconds']:.1f} s a step, {huge['peak_mb_beyond_model']:,.0f} MB at most beyond the model.",
+        "## LoRA beside PEFT",
+        *_peft(results["peft"]),
         "## Peers in the same run",
         _table(
             ["what", "peer", "ours", "peer in ms", "ours in ms", "peer ÷ ours"],
@@ -65,6 +67,21 @@ def report(results: dict[str, Any]) -> str:
         else "Not measured: they could not be installed.",
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _peft(row: dict[str, Any]) -> list[str]:
+    """LoRA's step, memory and forward pass."""
+    return [
+        f"MiniLM (6 layers, 384 wide) with LoRA of rank {peft_step.RANK} on {' and '.join(peft_step.TARGETS)}, "
+        f"{row['numbers']:,} numbers. {row['machine']}.",
+        f"A step of {peft_step.BATCH} sequences of {peft_step.LENGTH} tokens, {peft_step.TURNS} turns: "
+        f"{_two(row['step'])} x PEFT's (quartiles {' to '.join(map(_two, row['step_quartiles']))}), which takes "
+        f"{row['peft_step_ms']:.0f} ms. Tensors that a step allocates, at most: {row['ours_peak_mb']:.1f} MB, "
+        f"PEFT's {row['peft_peak_mb']:.1f} MB.",
+        f"One sequence of {peft_step.LATENCY} tokens without gradients, as ratios to the base model, which takes "
+        f"{row['base_forward_ms']:.0f} ms:",
+        _table(["", "forward ÷ base"], [[name, _two(value)] for name, value in row["forward"].items()]),
+    ]
 
 
 def _int(value: int) -> str:
