@@ -16,6 +16,7 @@ from torch import nn
 import intrinsic
 from benchmarks.step import LR
 from benchmarks.timing import ratio, seconds
+from intrinsic.spaces.base import Space
 
 RANK, TARGETS = 8, ["query", "value"]
 TURNS = 40  # of one step each: the difference is a few percent, and less than what else a busy machine adds
@@ -41,11 +42,14 @@ def measure(device: torch.device) -> dict[str, Any]:
     base, merged = encoder().to(device).eval(), sides["ours"].merge().eval()  # type: ignore[operator]
     forward = {}
     for name, net in {
-        "merged": merged,
-        "unmerged": sides["ours"].eval(),
-        "peft, unmerged": sides["peft"].eval(),
+        "LoRA, merged": merged,
+        "LoRA, unmerged": sides["ours"],
+        "PEFT's LoRA, unmerged": sides["peft"],
+        "adapters (Houlsby, 16 wide)": wrapped(intrinsic.Adapter(16), device),
+        "adapters (Pfeiffer, 16 wide)": wrapped(intrinsic.Adapter(16, placement="pfeiffer"), device),
+        "prefix (10 positions)": wrapped(intrinsic.Prefix(10), device),
     }.items():
-        forward[name], base_seconds = ratio(caller(net), caller(base))
+        forward[name], base_seconds = ratio(caller(net.eval()), caller(base))
     return {
         "machine": conditions(),
         "numbers": counts["ours"],
@@ -76,7 +80,12 @@ def _folder() -> Path:
 
 def ours(device: torch.device) -> nn.Module:
     """Our LoRA on it."""
-    return intrinsic.Subspace(encoder().to(device), space=intrinsic.LoRA(RANK, targets=TARGETS))
+    return wrapped(intrinsic.LoRA(RANK, targets=TARGETS), device)
+
+
+def wrapped(space: Space, device: torch.device) -> nn.Module:
+    """The encoder with the numbers of a space."""
+    return intrinsic.Subspace(encoder().to(device), space=space)
 
 
 def peft(device: torch.device) -> nn.Module:
