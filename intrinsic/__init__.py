@@ -15,6 +15,7 @@ _HOME = {
     "Head": "spaces.head",
     "BitFit": "spaces.bitfit",
     "LoRA": "spaces.lora",
+    "quantize": "quantization",
     "save": "checkpoint",
     "load": "checkpoint",
     "estimate_threshold": "threshold",
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from intrinsic.projections.kronecker import Kronecker as Kronecker
     from intrinsic.projections.onehot import OneHot as OneHot
     from intrinsic.projections.sparse import Sparse as Sparse
+    from intrinsic.quantization import quantize as quantize
     from intrinsic.spaces.bitfit import BitFit as BitFit
     from intrinsic.spaces.full import Full as Full
     from intrinsic.spaces.head import Head as Head

@@ -11,6 +11,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from intrinsic import rng
 from intrinsic.errors import UserError
+from intrinsic.int8 import Int8
 
 
 class LowRank(nn.Module):
@@ -123,7 +124,7 @@ def low_rank(base: nn.Module, rank: int, scaling: float, *, seed: int) -> LowRan
     """
     kind, wrapper = next((kind, wrapper) for kind, wrapper in LAYERS.items() if isinstance(base, kind))
     reasons = {
-        "a forward of its own": type(base).forward is not kind.forward,
+        "a forward of its own": type(base).forward is not kind.forward and not isinstance(base, Int8),
         "a parametrised weight": is_parametrized(base),
         "hooks before its forward": bool(base._forward_pre_hooks),
         "a max_norm": getattr(base, "max_norm", None) is not None,

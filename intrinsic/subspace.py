@@ -1,6 +1,5 @@
 """theta = theta_0 + P z around any module."""
 
-import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
@@ -13,6 +12,8 @@ from intrinsic import rng
 from intrinsic.errors import UserError
 from intrinsic.flat import Flat
 from intrinsic.inject import head_parameters, parameter_slots, place_head
+from intrinsic.int8 import Int8
+from intrinsic.merge import merge
 from intrinsic.placement import Placement
 from intrinsic.projections.base import Projection, check_dim
 from intrinsic.projections.granularity import Granularity, draw
@@ -76,6 +77,8 @@ class Subspace(nn.Module):
             self.full_dim = sum(self._sizes)
             if self.full_dim == 0:
                 raise UserError("nothing to train: the space is empty once the head is set apart")
+            if {id(p) for p in coordinates.values()} & {id(m.scale) for m in model.modules() if isinstance(m, Int8)}:
+                raise UserError("an int8 weight cannot move: take space=lora, or base=float32")
             self.dim = check_dim(self.full_dim if dim is None and self._identity else dim)
             self._layer_of = layers_of(self._names, scales=scales, dim=self.dim, full_dim=self.full_dim)
             layers = max(self._layer_of, default=-1) + 1
@@ -155,17 +158,18 @@ class Subspace(nn.Module):
             self._cache = [part.clone() for part in now], self._offsets()
         return self._cache[1]
 
-    def merge(self) -> nn.Module:
-        """A copy of the model in its original architecture, with ordinary weights; the subspace stays as it is."""
+    def merge(self, onto: nn.Module | Literal["dequantized"] | None = None) -> nn.Module:
+        """A copy of the model in its original architecture, with ordinary weights; the subspace stays as it is.
+
+        Args:
+            onto: what the update of an int8 layer is added to, and only for int8 bases: the original model, with the
+                weights that were quantised, or "dequantized", the weights that training has seen.
+
+        Raises:
+            UserError: if the space cannot be merged, or `onto` does not fit.
+        """
         with torch.no_grad():
-            weights = self.weights()
-            plain = copy.deepcopy(self.model)
-            for name, weight in weights.items():
-                plain.get_parameter(name).copy_(weight)
-            self.space.merge(plain)
-        for parameter in plain.parameters():
-            parameter.requires_grad_(parameter.is_floating_point())
-        return plain
+            return merge(self.model, self.weights(), self.space, onto)
 
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True

@@ -11,7 +11,20 @@ import intrinsic
 ROOT = CONF.parent
 # top to bottom: a module may import what stands before it
 ORDER = ["errors", "lock"]
-ORDER += ["rng", "hadamard", "inject", "low_rank", "projections", "spaces", "placement", "flat", "scales"]
+ORDER += [
+    "rng",
+    "hadamard",
+    "inject",
+    "int8",
+    "quantization",
+    "low_rank",
+    "projections",
+    "spaces",
+    "placement",
+    "flat",
+    "scales",
+    "merge",
+]
 ORDER += ["subspace", "replicas", "models", "data", "course", "training", "fit_replicas", "records", "checkpoint"]
 ORDER += ["threshold"]
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "intrinsic").rglob("*.py") if path.name != "__init__.py")
