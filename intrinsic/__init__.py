@@ -15,6 +15,7 @@ _HOME = {
     "Head": "spaces.head",
     "BitFit": "spaces.bitfit",
     "LoRA": "spaces.lora",
+    "Bank": "bank",
     "quantize": "quantization",
     "save": "checkpoint",
     "load": "checkpoint",
@@ -27,6 +28,7 @@ _HOME = {
 __all__ = list(_HOME)
 
 if TYPE_CHECKING:
+    from intrinsic.bank import Bank as Bank
     from intrinsic.checkpoint import load as load
     from intrinsic.checkpoint import save as save
     from intrinsic.errors import UserError as UserError

@@ -37,7 +37,8 @@ class Int8(nn.Module):
             wide = torch.promote_types(weight.dtype, torch.float32)  # W / s to more than 8 bits
             quantized = (weight.to(wide) / scale).round().clamp(-127, 127).to(torch.int8)
         del layer.weight
-        layer.__class__ = _kind(type(layer))
+        kind: Any = type(layer)
+        layer.__class__ = _kind(kind)
         layer.quantized = nn.Parameter(quantized, requires_grad=False)
         layer.scale = nn.Parameter(scale, requires_grad=False)
         layer.origin = origin  # type: ignore[assignment]

@@ -82,13 +82,7 @@ class Subspace(nn.Module):
             self.dim = check_dim(self.full_dim if dim is None and self._identity else dim)
             self._layer_of = layers_of(self._names, scales=scales, dim=self.dim, full_dim=self.full_dim)
             layers = max(self._layer_of, default=-1) + 1
-            drawn = draw(
-                projection,
-                self.dim - layers,
-                self._sizes,
-                granularity=granularity,
-                seed=rng.fan_out(seed, "projection"),
-            )
+            drawn = self.draw()
         except Exception:
             self.space.unwire(model)
             raise
@@ -108,6 +102,12 @@ class Subspace(nn.Module):
         self._flat: Flat | None = None
         self.register_state_dict_pre_hook(_restore)
         self._cache: tuple[list[Tensor], list[Tensor]] | None = None  # coordinates and their offsets
+
+    def draw(self) -> Projection:
+        """P anew, from the seed: on the CPU."""
+        dim = self.dim - max(self._layer_of, default=-1) - 1
+        seed = rng.fan_out(self.seed, "projection")
+        return draw(self._make, dim, self._sizes, granularity=self.granularity, seed=seed)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the model returns, at the weights theta_0 + P z."""

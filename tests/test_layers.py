@@ -15,6 +15,7 @@ ORDER += [
     "rng",
     "hadamard",
     "inject",
+    "twin",
     "int8",
     "quantization",
     "low_rank",
@@ -26,6 +27,7 @@ ORDER += [
     "merge",
 ]
 ORDER += ["subspace", "replicas", "models", "data", "course", "training", "fit_replicas", "records", "checkpoint"]
+ORDER += ["rows", "mixture", "bank"]
 ORDER += ["threshold"]
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "intrinsic").rglob("*.py") if path.name != "__init__.py")
 PROGRAMS = [path.relative_to(ROOT) for part in ("experiments", "analysis") for path in (ROOT / part).glob("*.py")]
