@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from intrinsic import rng
 from intrinsic.errors import UserError
 from intrinsic.flat import Flat
+from intrinsic.hosted import Hosted
 from intrinsic.inject import head_parameters, parameter_slots, place_head
 from intrinsic.int8 import Int8
 from intrinsic.merge import merge
@@ -26,7 +27,7 @@ from intrinsic.spaces.full import Full
 HeadMode = Literal["project", "train", "freeze"]
 
 
-class Subspace(nn.Module):
+class Subspace(Hosted):
     """A model of which only dim numbers are trained: theta = theta_0 + P z, z = 0 at the start.
 
     An ordinary module around `model`, which it changes in place: the rest is frozen, and `parameters()` yields just the
@@ -100,6 +101,7 @@ class Subspace(nn.Module):
         if self._layer_of:
             self.lambdas = nn.Parameter(torch.ones(layers, dtype=self.z.dtype, device=first.device))
         self._flat: Flat | None = None
+        self._keep_at_home()
         self.register_state_dict_pre_hook(_restore)
         self._cache: tuple[list[Tensor], list[Tensor]] | None = None  # coordinates and their offsets
 

@@ -25,6 +25,7 @@ ORDER += [
     "flat",
     "scales",
     "merge",
+    "hosted",
 ]
 ORDER += ["subspace", "replicas", "models", "data", "course", "training", "fit_replicas", "records", "checkpoint"]
 ORDER += ["rows", "mixture", "bank"]
