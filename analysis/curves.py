@@ -9,7 +9,8 @@ import pandas as pd
 
 from analysis.figure import Drawn, draw, save
 from analysis.points import choose
-from analysis.records import FREE, load
+from analysis.records import load
+from analysis.tasks import FREE
 from intrinsic.errors import UserError
 
 DASHES = {"full": "-", "head": ":"}

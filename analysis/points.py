@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.records import METHOD, text, varying
+from analysis.tasks import METHOD, text, varying
 
 COLUMNS = ["curve", "x", "rank", "dim", "seed", "lr", "setting", "tried", "chosen", "trained", "metric", "split",
            "epoch", "score", "validation_score", "status", "run_id", "study", "error"]  # fmt: skip

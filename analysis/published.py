@@ -23,7 +23,8 @@ from rich.table import Table
 from analysis.figure import draw, save
 from analysis.literature import PUBLISHED, Published
 from analysis.points import choose
-from analysis.records import configs, load, text
+from analysis.records import configs, load
+from analysis.tasks import text
 from intrinsic.errors import UserError
 from intrinsic.threshold import estimate_threshold
 

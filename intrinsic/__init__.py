@@ -18,6 +18,8 @@ _HOME = {
     "Adapter": "spaces.adapter",
     "Prefix": "spaces.prefix",
     "Union": "spaces.union",
+    "Bank": "bank",
+    "quantize": "quantization",
     "save": "checkpoint",
     "load": "checkpoint",
     "export_peft": "peft.export_peft",
@@ -31,6 +33,7 @@ _HOME = {
 __all__ = list(_HOME)
 
 if TYPE_CHECKING:
+    from intrinsic.bank import Bank as Bank
     from intrinsic.checkpoint import load as load
     from intrinsic.checkpoint import save as save
     from intrinsic.errors import UserError as UserError
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from intrinsic.projections.kronecker import Kronecker as Kronecker
     from intrinsic.projections.onehot import OneHot as OneHot
     from intrinsic.projections.sparse import Sparse as Sparse
+    from intrinsic.quantization import quantize as quantize
     from intrinsic.spaces.adapter import Adapter as Adapter
     from intrinsic.spaces.bitfit import BitFit as BitFit
     from intrinsic.spaces.full import Full as Full

@@ -43,16 +43,11 @@ def load(model: nn.Module, path: str | Path) -> Subspace:
             was.
     """
     tensors, metadata = read_tensors(Path(path))
-    if not {"recipe", "fingerprint"} <= metadata.keys():
-        raise UserError(f"{path} was not written by intrinsic.save")
     flags = {name: p.requires_grad for name, p in model.named_parameters()}
+    net = model if isinstance(model, Subspace) else rebuild(model, path)
     try:
-        net = model if isinstance(model, Subspace) else _rebuild(model, metadata["recipe"])
-    except UserError:
-        raise
-    except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
-        raise UserError(f"{path} has a recipe that this version cannot read: {error}") from None
-    try:
+        if "fingerprint" not in metadata:
+            raise UserError(f"{path} was not written by intrinsic.save")
         found, stored = net.fingerprint(), metadata["fingerprint"]
         if found != stored:
             raise UserError(f"{path} belongs to another model or seed: its fingerprint is {stored}, here it is {found}")
@@ -64,6 +59,23 @@ def load(model: nn.Module, path: str | Path) -> Subspace:
                 parameter.requires_grad_(flags[name])
         raise
     return net
+
+
+def rebuild(model: nn.Module, path: str | Path) -> Subspace:
+    """The subspace that `save` wrote, around a model, as it was before training: z = 0.
+
+    Raises:
+        UserError: if the file is none of ours, or its recipe does not fit the model, which is then as it was.
+    """
+    _, metadata = read_tensors(Path(path))
+    if "recipe" not in metadata:
+        raise UserError(f"{path} was not written by intrinsic.save")
+    try:
+        return _make(model, metadata["recipe"])
+    except UserError:
+        raise
+    except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
+        raise UserError(f"{path} has a recipe that this version cannot read: {error}") from None
 
 
 def trained_state(net: Subspace) -> dict[str, Tensor]:
@@ -178,7 +190,7 @@ def _describe(value: Any) -> Any:
     return [_describe(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _rebuild(model: nn.Module, recipe: dict[str, Any]) -> Subspace:
+def _make(model: nn.Module, recipe: dict[str, Any]) -> Subspace:
     """A fresh subspace from a recipe, whose names are looked up among the library's public ones only."""
     import intrinsic
     from intrinsic.projections.base import Projection

@@ -1,6 +1,5 @@
 """theta = theta_0 + P z around any module."""
 
-import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
@@ -12,7 +11,10 @@ from torch import Tensor, nn
 from intrinsic import rng
 from intrinsic.errors import UserError
 from intrinsic.flat import Flat
+from intrinsic.hosted import Hosted
 from intrinsic.inject import head_parameters, parameter_slots, place_head
+from intrinsic.int8 import check_frozen
+from intrinsic.merge import merge
 from intrinsic.placement import Placement
 from intrinsic.projections.base import Projection, check_dim
 from intrinsic.projections.granularity import Granularity, draw
@@ -25,7 +27,7 @@ from intrinsic.spaces.full import Full
 HeadMode = Literal["project", "train", "freeze"]
 
 
-class Subspace(nn.Module):
+class Subspace(Hosted):
     """A model of which only dim numbers are trained: theta = theta_0 + P z, z = 0 at the start.
 
     An ordinary module around `model`, which it changes in place: the rest is frozen, and `parameters()` yields just the
@@ -76,16 +78,11 @@ class Subspace(nn.Module):
             self.full_dim = sum(self._sizes)
             if self.full_dim == 0:
                 raise UserError("nothing to train: the space is empty once the head is set apart")
+            check_frozen(model, coordinates.values())
             self.dim = check_dim(self.full_dim if dim is None and self._identity else dim)
             self._layer_of = layers_of(self._names, scales=scales, dim=self.dim, full_dim=self.full_dim)
             layers = max(self._layer_of, default=-1) + 1
-            drawn = draw(
-                projection,
-                self.dim - layers,
-                self._sizes,
-                granularity=granularity,
-                seed=rng.fan_out(seed, "projection"),
-            )
+            drawn = self.draw()
         except Exception:
             self.space.unwire(model)
             raise
@@ -103,8 +100,14 @@ class Subspace(nn.Module):
         if self._layer_of:
             self.lambdas = nn.Parameter(torch.ones(layers, dtype=self.z.dtype, device=first.device))
         self._flat: Flat | None = None
+        self._keep_at_home()
         self.register_state_dict_pre_hook(_restore)
         self._cache: tuple[list[Tensor], list[Tensor]] | None = None  # coordinates and their offsets
+
+    def draw(self) -> Projection:
+        """P anew, from the seed: on the CPU."""
+        seed, layers = rng.fan_out(self.seed, "projection"), max(self._layer_of, default=-1) + 1
+        return draw(self._make, self.dim - layers, self._sizes, granularity=self.granularity, seed=seed)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the model returns, at the weights theta_0 + P z."""
@@ -155,20 +158,20 @@ class Subspace(nn.Module):
             self._cache = [part.clone() for part in now], self._offsets()
         return self._cache[1]
 
-    def merge(self) -> nn.Module:
+    @torch.no_grad()
+    def merge(self, onto: nn.Module | Literal["dequantized"] | None = None) -> nn.Module:
         """A copy of the model in its original architecture, with ordinary weights; the subspace stays as it is.
 
         What no weight can hold, adapters and prefixes, is still in it: modules with ordinary weights of their own.
+
+        Args:
+            onto: what the update of an int8 layer is added to, and only for int8 bases: the original model, with the
+                weights that were quantised, or "dequantized", the weights that training has seen.
+
+        Raises:
+            UserError: if the space cannot be merged, or `onto` does not fit.
         """
-        with torch.no_grad():
-            weights = self.weights()
-            plain = copy.deepcopy(self.model)
-            for name, weight in weights.items():
-                plain.get_parameter(name).copy_(weight)
-            self.space.merge(plain)
-        for parameter in plain.parameters():
-            parameter.requires_grad_(parameter.is_floating_point())
-        return plain
+        return merge(self.model, self.weights(), self.space, onto)
 
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True

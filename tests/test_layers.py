@@ -12,9 +12,10 @@ ROOT = CONF.parent
 # top to bottom: a module may import what stands before it
 ORDER = ["errors", "lock"]
 ORDER += ["rng", "hadamard", "attention", "gated_prefix", "reparametrised_prefix", "attention_sites"]
-ORDER += ["inject", "low_rank", "adapted", "adapter_places", "projections", "spaces", "placement", "flat", "scales"]
+ORDER += ["inject", "twin", "int8", "quantization", "low_rank", "adapted", "adapter_places"]
+ORDER += ["projections", "spaces", "placement", "flat", "scales", "merge", "hosted"]
 ORDER += ["subspace", "replicas", "models", "data", "course", "linear_warmup", "training", "fit_replicas"]
-ORDER += ["records", "settled", "checkpoint", "peft", "threshold"]
+ORDER += ["records", "settled", "checkpoint", "rows", "mixture", "bank", "peft", "threshold"]
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "intrinsic").rglob("*.py") if path.name != "__init__.py")
 PROGRAMS = [path.relative_to(ROOT) for part in ("experiments", "analysis") for path in (ROOT / part).glob("*.py")]
 

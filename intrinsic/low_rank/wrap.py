@@ -8,6 +8,7 @@ from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.utils.parametrize import is_parametrized
 
 from intrinsic.errors import UserError
+from intrinsic.int8 import Int8
 from intrinsic.low_rank.base import LowRank
 from intrinsic.low_rank.kinds import kinds, part_kinds
 
@@ -37,7 +38,7 @@ def _find(base: nn.Module, wrappers: Mapping[type[nn.Module], Any], dropout: flo
     kind, wrapper = next((kind, wrapper) for kind, wrapper in wrappers.items() if isinstance(base, kind))
     attention = isinstance(base, nn.MultiheadAttention | NonDynamicallyQuantizableLinear)
     reasons = {
-        "a forward of its own": type(base).forward is not kind.forward,
+        "a forward of its own": type(base).forward is not kind.forward and not isinstance(base, Int8),
         "a parametrised weight": is_parametrized(base),
         "hooks before its forward": bool(base._forward_pre_hooks),
         "a max_norm": getattr(base, "max_norm", None) is not None,

@@ -1,0 +1,44 @@
+"""What other people's training loops look for on a model."""
+
+import inspect
+from typing import Any
+
+from torch import nn
+
+_FORWARDED = ("config", "main_input_name", "activation_checkpointing_enable", "gradient_checkpointing_enable")
+
+
+class Hosted(nn.Module):
+    """A module around a `model` that Hugging Face's Trainer and DistributedDataParallel can train in the model's place.
+
+    Trainer finds the model's config and its switch for activation checkpointing here; it needs
+    `remove_unused_columns=False`, because `forward` takes whatever the model takes, and `label_names=["labels"]` for
+    metrics in evaluation. Its own checkpoints hold the base as well, and cannot be written if weights are tied:
+    `save_strategy="no"` and `intrinsic.save` leave a few kB.
+
+    Of DistributedDataParallel's traffic nothing grows with the model: the gradient of the trained numbers, and the
+    model's persistent buffers. Every process makes the same base and P from the same seed; neither is sent.
+    """
+
+    model: nn.Module
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name not in _FORWARDED or "model" not in self._modules:
+                raise
+            return getattr(self.model, name)
+
+    @property
+    def accepts_loss_kwargs(self) -> bool:
+        """Whether the model takes num_items_in_batch, and divides its loss by it: Trainer asks."""
+        if hasattr(self.model, "accepts_loss_kwargs"):
+            return bool(self.model.accepts_loss_kwargs)
+        kinds = [parameter.kind for parameter in inspect.signature(self.model.forward).parameters.values()]
+        return inspect.Parameter.VAR_KEYWORD in kinds
+
+    def _keep_at_home(self) -> None:
+        """Tell DistributedDataParallel which buffers never change: it would send them in every step."""
+        persistent = set(self.state_dict())
+        self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers() if name not in persistent]
