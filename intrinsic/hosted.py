@@ -1,6 +1,7 @@
 """What other people's training loops look for on a model."""
 
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
@@ -21,6 +22,7 @@ class Hosted(nn.Module):
     """
 
     model: nn.Module
+    _trained: set[str]  # the model's names for those of its parameters that are trained as they are
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -29,6 +31,15 @@ class Hosted(nn.Module):
             if name not in _FORWARDED or "model" not in self._modules:
                 raise
             return getattr(self.model, name)
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, nn.Parameter]]:
+        """The trained parameters only: z and what is trained beside it; frozen weights are in `state_dict()`."""
+        for name, parameter in super().named_parameters(prefix, recurse, remove_duplicate):
+            own = name.removeprefix(prefix + "." * bool(prefix))
+            if not own.startswith("model.") or own.removeprefix("model.") in self._trained:
+                yield name, parameter
 
     @property
     def accepts_loss_kwargs(self) -> bool:

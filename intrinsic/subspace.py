@@ -1,7 +1,7 @@
 """theta = theta_0 + P z around any module."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import Any, Literal
 
@@ -48,6 +48,7 @@ class Subspace(Hosted):
             Aghajanyan et al. 2020, arXiv:2012.13255, section 3). A layer is a module that owns parameters.
         head: the last layer is in theta whatever the space says ("project"), trained beside z ("train"), or neither
             ("freeze"). None: as the space says.
+        stream: project the gradient of each weight and free it as soon as it is there (see `Flat`): less memory.
         seed: fans out into independent seeds for the space's initial values and for P.
 
     Raises:
@@ -64,9 +65,11 @@ class Subspace(Hosted):
         granularity: Granularity = "global",
         scales: Literal["layer"] | None = None,
         head: HeadMode | None = None,
+        stream: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
+        self.stream = stream
         self.space = Full() if space is None else space
         self.head, self.seed, self.granularity, self.scales = head, seed, granularity, scales
         self._make, self._identity = projection, projection is Identity or getattr(projection, "func", None) is Identity
@@ -143,7 +146,7 @@ class Subspace(Hosted):
             return None
         if self._flat is None or not self._flat.holds(parameters):
             uniform = len({(p.dtype, p.device) for p in parameters}) == 1
-            self._flat = Flat(parameters, self.projection) if uniform else None
+            self._flat = Flat(parameters, self.projection, stream=self.stream) if uniform else None
         return self._flat
 
     def _offsets(self) -> list[Tensor]:
@@ -172,15 +175,6 @@ class Subspace(Hosted):
             UserError: if the space cannot be merged, or `onto` does not fit.
         """
         return merge(self.model, self.weights(), self.space, onto)
-
-    def named_parameters(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, nn.Parameter]]:
-        """The trained parameters only: z and what is trained beside it; frozen weights are in `state_dict()`."""
-        for name, parameter in super().named_parameters(prefix, recurse, remove_duplicate):
-            own = name.removeprefix(prefix + "." * bool(prefix))
-            if not own.startswith("model.") or own.removeprefix("model.") in self._trained:
-                yield name, parameter
 
     def count(self) -> dict[str, int]:
         """How many numbers: trained in all, dim of the space, full_dim, and the head's (trained as they are)."""

@@ -183,6 +183,7 @@ PARALLEL = {
     "head beside": {"head": "train"},
     "lora": LORA,
     "scales": {"scales": "layer"},
+    "stream": {"stream": True},
 }
 
 

@@ -1,5 +1,6 @@
 """The contract of a projection: x = P z, its adjoint, and a fingerprint of P."""
 
+import copy
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import numpy as np
 import psutil
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from intrinsic.errors import UserError
 from intrinsic.projections.kernels.select import select
@@ -98,6 +100,16 @@ class Projection(nn.Module, ABC):
             else:
                 kernel.matvec(self, row, row[:0], target)
         return out
+
+    def multiply_rows(self, g: Tensor, low: int) -> Tensor:
+        """What the weights from `low` on add to P^T g, without autograd: (rows,) -> (dim,). Here in O(full_dim)."""
+        return self.multiply(pad(g, (low, self.full_dim - low - len(g))), transposed=True)
+
+    def _multiply_window(self, g: Tensor, **buffers: Tensor) -> Tensor:
+        """P^T g for a P of len(g) rows with other buffers and entries of the same size."""
+        part = copy.copy(self)
+        part._buffers, part.full_dim = {**self._buffers, **buffers}, len(g)
+        return part.multiply(g, transposed=True) * (len(g) / self.full_dim) ** 0.5
 
     def displace(self, z: Tensor, origin: Tensor, out: Tensor) -> None:
         """out = origin + P z, written in place: (dim,), (full_dim,), (full_dim,). Without autograd.

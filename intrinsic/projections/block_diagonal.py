@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
+import torch
 from torch import Tensor, cat, nn
 
 from intrinsic import rng
@@ -54,6 +55,19 @@ class BlockDiagonal(Projection):
         """P^T g, each piece from its own tensor: (..., full_dim) -> (..., dim)."""
         pieces = zip(cast(Iterable[Projection], self.parts), g.split(self.sizes, -1), strict=True)
         return cat([part.rmatvec(piece) for part, piece in pieces], -1)
+
+    def multiply_rows(self, g: Tensor, low: int) -> Tensor:
+        """P^T g of some rows, tensor by tensor: (rows,) -> (dim,)."""
+        sums, start = [], 0
+        for part, size in zip(cast(Iterable[Projection], self.parts), self.sizes, strict=True):
+            first, last = max(low, start), min(low + len(g), start + size)
+            sums.append(
+                part.multiply_rows(g[first - low : last - low], first - start)
+                if first < last
+                else g.new_zeros(part.dim, dtype=torch.promote_types(g.dtype, torch.float32))
+            )
+            start += size
+        return cat(sums)
 
 
 def _shares(dim: int, sizes: Sequence[int]) -> list[int]:

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor, cat
+from torch.nn.functional import pad
 
 from intrinsic import rng
 from intrinsic.errors import UserError
@@ -67,6 +68,15 @@ class Dense(Projection):
             total = total + g[..., start : start + len(columns)] @ columns
             start += len(columns)
         return total * self.full_dim**-0.5
+
+    def multiply_rows(self, g: Tensor, low: int) -> Tensor:
+        """P^T g of some rows, if P is stored: (rows,) -> (dim,)."""
+        high, first = low + len(g), low // 32
+        if self.entries == "gaussian":
+            return self._multiply_window(g, matrix=self.matrix[:, low:high])
+        if not self.nbytes:
+            return super().multiply_rows(g, low)
+        return self._multiply_window(pad(g, (low - 32 * first, 0)), packed=self.packed[first : -(-high // 32)])
 
     def _tiles(self, like: Tensor) -> Iterator[Tensor]:
         """sqrt(full_dim) P, cut into tiles of consecutive rows."""

@@ -72,6 +72,13 @@ class Fastfood(Projection):
         x = torch.zeros_like(x).scatter(-1, self._index(x), x * self.gain.to(g.dtype))
         return (hadamard(x) * self.sign).sum(-2)[..., : self.dim] * self.full_dim**-0.5
 
+    def multiply_rows(self, g: Tensor, low: int) -> Tensor:
+        """P^T g of some rows, by the blocks that they lie in: (rows,) -> (dim,)."""
+        n = self.sign.shape[1]
+        first, last = low // n, -(-(low + len(g)) // n)
+        parts = {name: self.get_buffer(name)[first:last] for name in ("sign", "gain", "source")}
+        return self._multiply_window(pad(g, (low - first * n, 0)), **parts)
+
     def _index(self, like: Tensor) -> Tensor:
         source = self.source.long()
         return (source & 0xFFFF if self.source.itemsize == 2 else source).expand_as(like)

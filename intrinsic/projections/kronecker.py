@@ -49,6 +49,13 @@ class Kronecker(Projection):
         G = pad(g * self.sign, (0, shape[0] * shape[1] - self.full_dim)).unflatten(-1, shape)
         return (left.T @ G @ right).flatten(-2)[..., : self.dim] * self.full_dim**-0.5
 
+    def multiply_rows(self, g: Tensor, low: int) -> Tensor:
+        """P^T g of some rows, by the rows of R1 that they come from: (rows,) -> (dim,)."""
+        width, high = self.right.shape[0], low + len(g)
+        first = low // width
+        parts = {"left": self.left[first : -(-high // width)], "sign": self.sign[first * width : high]}
+        return self._multiply_window(pad(g, (low - first * width, 0)), **parts)
+
 
 def _factors(count: int) -> tuple[int, int]:
     """The most nearly square a x b >= count."""

@@ -1,6 +1,7 @@
 """Each coordinate moves a group of weights of its own."""
 
 import numpy as np
+import torch
 from torch import Tensor, cat
 
 from intrinsic import rng
@@ -48,6 +49,13 @@ class OneHot(Projection):
         larger, smaller = terms.tensor_split([self._larger * (size + 1)], dim=-1)
         sums = [larger.unflatten(-1, (self._larger, size + 1)).sum(-1), smaller.unflatten(-1, (-1, size)).sum(-1)]
         return cat(sums if self._larger else sums[1:], -1) * self.scale(g)
+
+    def multiply_rows(self, g: Tensor, low: int) -> Tensor:
+        """P^T g of some rows: (rows,) -> (dim,)."""
+        g = g.to(torch.promote_types(g.dtype, torch.float32))
+        index = torch.promote_types(self.code.dtype, torch.int32)
+        sums = g.new_zeros(2 * self.dim).index_add_(0, self.code[low : low + len(g)].to(index), g)  # for each code
+        return (sums[1::2] - sums[::2]) * self.scale(g)
 
     def group(self) -> Tensor:
         """The coordinate that moves each weight: (full_dim,), values in [0, dim)."""

@@ -48,6 +48,15 @@ class Sparse(Projection):
         """P^T g: (..., full_dim) -> (..., dim)."""
         return self._product("columns", self.dim, g)
 
+    def multiply_rows(self, g: Tensor, low: int) -> Tensor:
+        """P^T g of some rows, entry by entry: (rows,) -> (dim,)."""
+        g = g.to(torch.promote_types(g.dtype, torch.float32))
+        start, index, value = (self.get_buffer(f"rows_{part}") for part in ("start", "index", "value"))
+        start = start[low : low + len(g) + 1].long()
+        entries = slice(int(start[0]), int(start[-1]))
+        terms = g.repeat_interleave(start.diff()) * value[entries]
+        return g.new_zeros(self.dim).index_add_(0, index[entries], terms)
+
     def _product(self, name: str, rows: int, x: Tensor) -> Tensor:
         start, index, value = (self.get_buffer(f"{name}_{part}") for part in ("start", "index", "value"))
         with warnings.catch_warnings():

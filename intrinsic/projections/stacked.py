@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
+import torch
 from torch import Tensor, cat, nn
 
 from intrinsic import rng
@@ -47,6 +48,16 @@ class Stacked(Projection):
         for (part, size, scale), piece in zip(self._parts(), g.split(self.sizes, -1), strict=True):
             total += part.rmatvec(nn.functional.pad(piece, (0, part.full_dim - size))) * scale
         return total
+
+    def multiply_rows(self, g: Tensor, low: int) -> Tensor:
+        """P^T g of some rows, tensor by tensor: (rows,) -> (dim,)."""
+        sums, start = [], 0
+        for part, size, scale in self._parts():
+            first, last = max(low, start), min(low + len(g), start + size)
+            if first < last:
+                sums.append(part.multiply_rows(g[first - low : last - low], first - start) * scale)
+            start += size
+        return torch.stack(sums).sum(0)
 
     def _parts(self) -> list[tuple[Projection, int, float]]:
         pairs = zip(cast(Iterable[Projection], self.parts), self.sizes, strict=True)
