@@ -3,6 +3,11 @@
 import pytest
 import torch
 
+from intrinsic.data.task import Split, Task
+from intrinsic.data.tokens import tokenized
+from intrinsic.models.hf import hf
+from intrinsic.models.hf_tokenizer import HFTokenizer
+
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "</s>"]
 WORDS += ["a", "good", "bad", "dull", "fine", "film", "story", "very", "not", "is", "was", "the"]
 SMALL = {"vocab_size": len(WORDS), "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 4}
@@ -31,6 +36,10 @@ ARCHITECTURES = {
         {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2, "decoder_start_token_id": 0},
     ),
 }
+
+
+PLAIN = {"source": "hub", "classifier": "new", "precision": "float32"}
+TEXTS = [("a good film",), ("bad",), ("not a very good story",), ("the film was very dull",)]
 
 
 def make_folder(folder, kind="bert", *, weights=True, tokenizer=True, **changes):
@@ -80,3 +89,36 @@ def write_sst2(data_dir, count=48):
             rows.append(f"{split}{number} {' '.join(fill)} {('bad', 'good')[number % 2]}\t{number % 2}")
         (folder / f"{split}.tsv").write_text("\n".join(rows) + "\n")
     return data_dir
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory):
+    """A folder of each architecture."""
+    home = tmp_path_factory.mktemp("models")
+    return {kind: make_folder(home / kind, kind) for kind in ARCHITECTURES}
+
+
+def build(folder, num_outputs=2, seed=0, **changes):
+    torch.manual_seed(seed)
+    return hf((2, 8), num_outputs, name=str(folder), **{**PLAIN, **changes})
+
+
+def text_task(folder, tmp_path, texts=TEXTS, **changes):
+    """A task of texts, all of them in each split, encoded."""
+    split = Split(torch.arange(len(texts)), torch.arange(len(texts)) % 2)
+    task = Task(
+        split,
+        split,
+        split,
+        2,
+        loss=torch.nn.functional.cross_entropy,
+        score=lambda outputs, targets: (outputs.argmax(1) == targets).float(),
+        texts=texts,
+    )
+    return tokenized(task, HFTokenizer(name=str(folder), **{"max_length": 16, **changes}), tmp_path)
+
+
+def many(count=90):
+    generator = torch.Generator().manual_seed(3)
+    lengths = torch.randint(1, 12, (count,), generator=generator).tolist()
+    return [(" ".join(["good", "bad", "film"][i % 3] for i in range(n)),) for n in lengths]
