@@ -10,11 +10,18 @@ SPLITS = ("validation", "test")
 
 
 def print_table(overrides: list[dict[str, str]], records: list[dict[str, Any]]) -> None:
-    """One row for each run: what was swept, trained numbers, scores on validation and test data, seconds, status."""
+    """One row for each run: what was swept, trained numbers, scores on validation and test data, seconds, status.
+
+    Where a head is trained beside the numbers of a space, also how many of the numbers are the head's, and how many
+    bytes are stored.
+    """
     swept = [key for key in overrides[0] if len({override.get(key) for override in overrides}) > 1]
     metrics = sorted({record["metric"] for record in records if "metric" in record})
+    counts = {"numbers": "trained"}
+    if any(_has_head_beside(record) for record in records):
+        counts |= {"head": "head", "stored bytes": "stored_bytes"}
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in (*swept, "numbers", *(f"{split} {metric}" for metric in metrics for split in SPLITS), "seconds"):
+    for column in (*swept, *counts, *(f"{split} {metric}" for metric in metrics for split in SPLITS), "seconds"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("status", no_wrap=True)
     for override, record in zip(overrides, records, strict=True):
@@ -22,7 +29,7 @@ def print_table(overrides: list[dict[str, str]], records: list[dict[str, Any]]) 
         scores = [(last.get(split) or {}).get(metric) for metric in metrics for split in SPLITS]
         cells = (
             *(override[key] for key in swept),
-            f"{record['numbers']['trained']:,}" if "numbers" in record else "-",
+            *(f"{record['numbers'][key]:,}" if "numbers" in record else "-" for key in counts.values()),
             *("-" if score is None else f"{score:.4f}" for score in scores),
             f"{record['seconds']:.1f}" if "seconds" in record else "-",
             record["status"] if record.get("error") is None else f"{record['status']}: {record['error']}",
@@ -31,3 +38,9 @@ def print_table(overrides: list[dict[str, str]], records: list[dict[str, Any]]) 
     console = Console()
     console = console if console.is_terminal else Console(width=200)  # a file has no margin to wrap at
     console.print(table)
+
+
+def _has_head_beside(record: dict[str, Any]) -> bool:
+    return "numbers" in record and record["numbers"]["trained"] > record["numbers"].get(
+        "dim", record["numbers"]["trained"]
+    )

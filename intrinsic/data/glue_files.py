@@ -108,23 +108,33 @@ def _number(label: str, form: Form, place: str) -> float:
 
 
 def _read_hub(form: Form, name: str, home: Path) -> dict[str, Rows]:
-    files = " or ".join(", ".join(some.values()) for some in (form.files, form.sources) if some)
     try:
-        from datasets import load_dataset
+        tables = _tables(name)
+    except _AbsentError as error:
+        files = " or ".join(", ".join(some.values()) for some in (form.files, form.sources) if some)
+        raise UserError(
+            f"cannot download {HUB} {name} ({error}): put {files} into {home} yourself (data_dir=... or the "
+            "environment variable INTRINSIC_DATA sets the folder)"
+        ) from None
+    matched = "_matched" if "validation_matched" in tables else ""
+    found = {split: _rows(tables[hub + matched * (hub != "train")], form) for split, hub in SPLITS.items()}
+    return {split: rows for split, rows in found.items() if rows is not None}
 
-        tables: Mapping[str, Any] = load_dataset(HUB, name)
+
+class _AbsentError(Exception):
+    """The hub gave nothing, and why."""
+
+
+def _tables(name: str) -> Mapping[str, Any]:
+    try:
+        import datasets
     except ImportError:
-        reason = "the package datasets is missing: pip install -e '.[text]'"
-    except (OSError, ValueError, RuntimeError) as error:  # what datasets and the hub's client raise, offline included
-        reason = " ".join(f"{type(error).__name__} {error}".split())
-    else:
-        matched = "_matched" if "validation_matched" in tables else ""
-        found = {split: _rows(tables[hub + matched * (hub != "train")], form) for split, hub in SPLITS.items()}
-        return {split: rows for split, rows in found.items() if rows is not None}
-    raise UserError(
-        f"cannot download {HUB} {name} ({reason}): put {files} into {home} yourself (data_dir=... or the environment "
-        "variable INTRINSIC_DATA sets the folder)"
-    )
+        raise _AbsentError("the package datasets is missing: pip install -e '.[text]'") from None
+    try:
+        tables: Mapping[str, Any] = datasets.load_dataset(HUB, name)
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:  # offline: an OSError
+        raise _AbsentError(" ".join(f"{type(error).__name__} {error}".split())) from None
+    return tables
 
 
 def _rows(table: Any, form: Form) -> Rows | None:

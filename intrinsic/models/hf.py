@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from intrinsic.errors import UserError
@@ -59,14 +60,16 @@ def hf(
         raise UserError("model=hf starts at init=hub (its own weights), random or zero, got init.source as keys")
     if source != "hub" and classifier == "folder":
         raise UserError(f"model.classifier=folder needs init=hub, got init.source={source}: take classifier=new")
-    model = _load(hf_folder(name, weights=source == "hub"), num_outputs, source == "hub", classifier == "folder")
+    model = _load(
+        hf_folder(name, weights=source == "hub"), input_shape, num_outputs, source == "hub", classifier == "folder"
+    )
     model.config.use_cache = False
     model.__class__ = _reading(type(model))  # type: ignore[arg-type]  # a class is hashable
     model.precision = precision
     return model
 
 
-def _load(folder: str, num_outputs: int, pretrained: bool, keep_head: bool) -> Any:
+def _load(folder: str, input_shape: Sequence[int], num_outputs: int, pretrained: bool, keep_head: bool) -> Any:
     transformers = hf_import()
     auto = transformers.AutoModelForSequenceClassification
     with _quiet(transformers), _translated(folder):
@@ -75,6 +78,9 @@ def _load(folder: str, num_outputs: int, pretrained: bool, keep_head: bool) -> A
             raise UserError(
                 f"{folder} has a head of {config.num_labels} outputs, the task {num_outputs}: take model.classifier=new"
             )
+        longest = getattr(config.get_text_config(), "max_position_embeddings", None)
+        if longest is not None and input_shape[1] > longest:
+            raise UserError(f"{folder} reads {longest} tokens, got {input_shape[1]}: lower tokenizer.max_length")
         config.num_labels = num_outputs
         _set_padding(config, folder)
         if not pretrained:
@@ -165,7 +171,7 @@ def _translated(folder: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise UserError(
             f"cannot load {folder} ({reason}): need a model for sequence classification with weights in safetensors; "

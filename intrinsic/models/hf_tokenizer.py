@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from intrinsic.errors import UserError
 from intrinsic.models.hf_folder import hf_folder, hf_import
+
+FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model")
 
 
 class HFTokenizer:
@@ -28,12 +31,16 @@ class HFTokenizer:
             raise UserError(f"need tokenizer.max_length to be an integer >= 4, got max_length={max_length!r}")
         self.name, self.max_length = name, max_length
         folder = hf_folder(name, weights=False)
+        if Path(folder).is_dir() and not any((Path(folder) / file).is_file() for file in FILES):
+            # transformers would make an empty one
+            raise UserError(f"{folder} has no tokenizer: add the model's tokenizer.json to it")
         try:
             self._cut: Any = hf_import().AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         except (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError) as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             raise UserError(
-                f"{folder} has no tokenizer ({reason}): need a folder with tokenizer.json, offline above all"
+                f"cannot load the tokenizer of {folder} ({reason}): offline, give a folder with config.json, "
+                "model.safetensors and tokenizer.json, model.name=<folder>"
             ) from None
         if max_length > self._cut.model_max_length:
             raise UserError(
