@@ -22,6 +22,7 @@ from intrinsic import rng
 from intrinsic.course import Epoch
 from intrinsic.data.task import Task
 from intrinsic.errors import UserError
+from intrinsic.quantization import quantize
 from intrinsic.subspace import Subspace
 from intrinsic.training import check_numbers, fit
 
@@ -67,6 +68,8 @@ def check(config: dict[str, Any]) -> None:
     check_numbers(**{key: config[key] for key in ("epochs", "batch_size", "l2_weights", "patience")})
     rng.fan_out(config["seed"])
     make_schedule(config)
+    if config["base"] not in ("float32", "int8"):
+        raise UserError(f"need base=float32 or int8, got base={config['base']}")
 
 
 def prepare(config: dict[str, Any]) -> torch.device:
@@ -100,6 +103,8 @@ def make_net(config: dict[str, Any], task: Task, device: torch.device) -> Subspa
             )
     elif config["init"]["source"] is not None:
         model.load_state_dict(pretrained(config, task))
+    if config["base"] == "int8":
+        quantize(model)
     net: Subspace = wrap(model.to(device), space=space, projection=projection, head=config["head"], seed=seed)
     return net
 
