@@ -93,8 +93,6 @@ def test_half_precision_is_close_and_returns_single(folders, tmp_path):
 def test_methods_take_a_step(kind, method, folders, tmp_path):
     from experiments.train import make_net
 
-    if (kind, method) == ("gpt2", "lora"):
-        pytest.skip("its layers are transformers' Conv1D")
     dim = ["dim=60"] if method in ("subspace", "said") else []
     config = composed(f"method={method}", "model=hf", f"model.name={folders[kind]}", "dataset=sst2", *dim)
     task = text_task(folders[kind], tmp_path)
