@@ -66,7 +66,7 @@ COMMANDS = [
     ("rank=1,2", r"Ambiguous value for argument 'rank=1,2'.* add --multirun"),
     ("--foo", "unrecognized arguments: --foo: .* python run.py --help lists all"),
     ("-m rank=interval(1,3)", "BasicSweeper does not support sweep type : INTERVAL_SWEEP"),
-    ("-m rank=1,2 foo=3", "there is no key 'foo' in this configuration: need one of batch, batch_size, "),
+    ("-m rank=1,2 foo=3", "there is no key 'foo' in this configuration: need one of base, batch, batch_size, "),
     # code named by a config
     ("model._target_=os.system", "_target_=os.system is refused: need a name in intrinsic, experiments, torch.optim"),
     ("model._target_=builtins.eval", "_target_=builtins.eval is refused: need a name in intrinsic"),

@@ -8,15 +8,19 @@ from torch.nn import functional as F
 
 import intrinsic
 from experiments.build import build
+from intrinsic.models.vit import ViT
 from intrinsic.replicas import Replicas
 from intrinsic.training import regularized
 
 L2 = 0.3
 
 
-def network(seed=0):
+def network(seed=0, *, attention=False):
     torch.manual_seed(seed)
-    model = nn.Sequential(nn.Conv2d(1, 3, 2), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 8), nn.Linear(8, 3))
+    if attention:
+        model = ViT((1, 3, 3), 3, patch=1, width=4, depth=1, heads=2, dropout=0.0)
+    else:
+        model = nn.Sequential(nn.Conv2d(1, 3, 2), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 8), nn.Linear(8, 3))
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
     return model.double()
@@ -52,7 +56,8 @@ def gradients(net, objective):
 
 @pytest.mark.parametrize("method", names("method"))
 def test_gradient_is_that_of_the_naive_sum(method):
-    net = wrap(method, network())
+    space = str(composed(f"method={method}")["space"])
+    net = wrap(method, network(attention="Adapter" in space or "Prefix" in space))
     expected = gradients(net, naive)
     without = gradients(net, lambda loss, _weights, _l2: loss)
     torch.testing.assert_close(gradients(net, regularized), expected, atol=1e-12, rtol=1e-10)
