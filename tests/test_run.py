@@ -174,7 +174,7 @@ def modules(output, *arguments):
 @pytest.mark.slow
 def test_heavy_packages_are_imported_only_where_they_are_used(output):
     text, loaded = modules(output, "--help")
-    assert "method: bitfit, full, head, lora" in text
+    assert "method: adapter, bitfit, full, head, lora" in text
     assert not loaded & {"torch", "scipy", "sklearn", "pandas", "matplotlib", "wandb", "transformers"}
     run(output, "epochs=1")
     text, loaded = modules(output, "epochs=1")

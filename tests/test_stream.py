@@ -1,9 +1,10 @@
 """Gradients that are projected as they come: the same coordinates, and no moment that holds them all."""
 
-import resource
+import re
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -111,7 +112,7 @@ def test_each_gradient_is_projected_before_the_next_layers():
 
 
 def peak(stream):
-    """The peak of memory of one step over many equal layers, above what was there before; bytes."""
+    """The peak of memory of a backward pass through many equal layers, above what was there before; in weights."""
     torch.set_num_threads(1)
     model = nn.Sequential(*[nn.Linear(1000, 1000) for _ in range(20)])
     net = intrinsic.Subspace(model, projection=intrinsic.OneHot, dim=100, stream=stream)
@@ -121,19 +122,25 @@ def peak(stream):
     with torch.no_grad():
         net.z.add_(1)
     loss = net(x).square().mean()  # theta_0 and theta are there now
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far, of the drawing of P, is forgotten
+    before = kilobytes("VmRSS")
     loss.backward()
-    return 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / (4 * net.full_dim)
+    return 1024 * (kilobytes("VmHWM") - before) / (4 * net.full_dim)
+
+
+def kilobytes(name):
+    (value,) = re.findall(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(value)
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux, to forget a peak of memory")
 def test_the_peak_of_memory():
-    """In units of the weights: all of the gradients and their copy, or few. In processes: a peak never falls."""
+    """In units of the weights: all of the gradients and their copy, or few."""
     code = "import sys; sys.path.insert(0, 'tests'); from test_stream import peak; print(peak({}))"
     streamed, plain = (
         float(subprocess.run([sys.executable, "-c", code.format(s)], capture_output=True, check=True).stdout)
         for s in (True, False)
     )
-    # the drawing of P has left a peak of its own, so that what is seen is less than what was allocated
-    assert streamed < 0.3
-    assert plain > streamed + 0.5
+    assert streamed < 0.3  # of twenty layers the gradients of a few
+    assert plain > 1.5  # all gradients, and one vector of them
