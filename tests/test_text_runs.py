@@ -55,10 +55,10 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_bits(method, folders, data
         usual(self, epoch)
         added.append(epoch)
         if len(added) == 2:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("after two epochs")
 
     monkeypatch.setattr(RunState, "add", stop)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="after two epochs"):
         train(config, tmp_path / "stopped")
     monkeypatch.setattr(RunState, "add", usual)
     again = train(config, tmp_path / "stopped")
