@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.curves import curves
-from analysis.figure import Drawn
+from analysis.figure import DrawnCurves
 from analysis.program import program
 
 
@@ -21,7 +21,7 @@ def compare(
     epoch: str = "last",
     where: Sequence[str] = (),
     across: Sequence[str] = (),
-) -> Drawn:
+) -> DrawnCurves:
     """Draw one curve for each method and projection; a method of one size is a single marker.
 
     The arguments are those of `analysis.curves.curves`. Writes compare.png, .pdf and .csv.

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.figure import Drawn, draw, save
-from analysis.points import choose
+from analysis.figure import DrawnCurves, draw, save
+from analysis.points import choose, lost, shown
 from analysis.records import load
 from analysis.tasks import FREE
 from intrinsic.errors import UserError
@@ -20,7 +20,7 @@ def curves(
     name: str, studies: Sequence[str | Path], *, x: str, xlabel: str, make: str, levels: Sequence[str] = (),
     fraction: float | None = None, out: str | Path | None, split: str, epoch: str, where: Sequence[str],
     across: Sequence[str] = (),
-) -> Drawn:  # fmt: skip
+) -> DrawnCurves:  # fmt: skip
     """Load the studies, choose, draw the score against the column `x`, and save the figure as `name`.
 
     Args:
@@ -73,7 +73,10 @@ def curves(
         ticks=sorted(set(frame[drawn][x])) if x == "rank" else (),
     )
     paths = save(figure, rows, name, home / "figures" if out is None else Path(out))
-    return Drawn(x, rows, points, notes, paths, figure)
+    table = shown(points, x)
+    return DrawnCurves(
+        rows=rows, table=table, points=points, notes=notes, paths=paths, figure=figure, results=lost(rows)
+    )
 
 
 def _levels(points: pd.DataFrame, methods: Sequence[str], fraction: float | None) -> list[tuple[str, float, str]]:

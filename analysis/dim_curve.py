@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.curves import curves
-from analysis.figure import Drawn
+from analysis.figure import DrawnCurves
 from analysis.program import program
 
 
@@ -21,7 +21,7 @@ def dim_curve(
     where: Sequence[str] = (),
     across: Sequence[str] = (),
     fraction: float | None = 0.9,
-) -> Drawn:
+) -> DrawnCurves:
     """Draw one curve for each method and projection with dimensions; the baseline and its fraction are lines.
 
     The arguments are those of `analysis.curves.curves`. Writes dim_curve.png, .pdf and .csv.

@@ -36,17 +36,23 @@ STYLE: dict[Any, Any] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Drawn:
     """What a figure is made of, and where it lies."""
 
-    x: str  # what `x` is: rank, dim or trained
-    rows: pd.DataFrame  # the CSV: one row a run, also those not chosen, failed or diverged
-    points: pd.DataFrame  # one row a point: curve, x, trained, finished, runs, mean, sd, setting, tried
-    notes: list[str]  # what the figure lacks or leaves out, and the command that mends it
+    rows: pd.DataFrame  # the CSV
+    table: pd.DataFrame  # what the command prints: few rows, headings in words, numbers as they are to be read
+    notes: Sequence[str] = ()  # what the figure lacks or leaves out, and the command that mends it
     paths: tuple[Path, ...]  # PNG, PDF, CSV
     figure: Figure
     results: tuple[str, ...] = ()  # what was measured, a line each
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnCurves(Drawn):
+    """Curves of scores; `rows` has one row a run, also those not chosen, failed or diverged."""
+
+    points: pd.DataFrame  # one row a point: curve, x, trained, finished, runs, mean, sd, setting, tried
 
 
 def draw(

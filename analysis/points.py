@@ -51,6 +51,28 @@ def choose(frame: pd.DataFrame, split: str, across: Sequence[str] = ()) -> tuple
     return rows[COLUMNS], pd.DataFrame(points)
 
 
+def shown(points: pd.DataFrame, x: str) -> pd.DataFrame:
+    """Write the points for a reader, with `x` as what it is: rank, dim or trained."""
+    table = pd.DataFrame({"curve": points["curve"]})
+    table[x] = points["x"]
+    table["trained"] = points["trained"]
+    counts = zip(points["finished"], points["runs"], strict=True)
+    table["runs"] = [str(runs) if finished == runs else f"{finished} of {runs}" for finished, runs in counts]
+    table[["mean", "sd"]] = points[["mean", "sd"]]
+    tried = zip(points["setting"], points["tried"], strict=True)
+    table["setting"] = [setting + (f" (best of {count})" if count > 1 else "") for setting, count in tried]
+    return table
+
+
+def lost(rows: pd.DataFrame) -> tuple[str, ...]:
+    """Write a line for each run without a score."""
+    lines = []
+    for run in rows[rows["status"] != "finished"].itertuples():
+        swept = " ".join(f"{name}={getattr(run, name)}" for name in ("rank", "dim") if pd.notna(getattr(run, name)))
+        lines.append(f"{run.status} {run.run_id}: {run.curve} {swept} {run.setting} seed={run.seed}: {run.error}")
+    return tuple(lines)
+
+
 def _curve(frame: pd.DataFrame, across: Sequence[str]) -> pd.Series:
     """Name each run's curve: method and projection, and what else of the two (or `across`) differs at one x.
 
@@ -68,7 +90,7 @@ def _curve(frame: pd.DataFrame, across: Sequence[str]) -> pd.Series:
             )
         }
         for index, flat in group["config"].items():
-            names[index] = ", ".join(dict.fromkeys([str(name), *(_shown(key, flat) for key in sorted(keys))]))
+            names[index] = ", ".join(dict.fromkeys([str(name), *(_entry(key, flat) for key in sorted(keys))]))
     return names
 
 
@@ -76,11 +98,11 @@ def _setting(frame: pd.DataFrame) -> pd.Series:
     """Name each run's setting: its learning rate, and what else of `optim` differs between runs."""
     keys = varying(frame, lambda key: key.startswith("optim.") and key != "optim.lr", copied=())
     rates = frame["lr"].map(lambda lr: [] if pd.isna(lr) else [f"lr={text(lr)}"])
-    others = frame["config"].map(lambda flat: [_shown(key, flat) for key in keys if key in flat])
+    others = frame["config"].map(lambda flat: [_entry(key, flat) for key in keys if key in flat])
     return (rates + others).str.join(", ")
 
 
-def _shown(key: str, flat: dict[str, object]) -> str:
+def _entry(key: str, flat: dict[str, object]) -> str:
     """Write a config entry for a reader: `alpha=8`, `space=LoRA`."""
     path, value = key.split("."), text(flat.get(key))
     return f"{path[-2]}={value.rpartition('.')[2]}" if path[-1] == "_target_" else f"{path[-1]}={value}"

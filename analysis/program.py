@@ -2,10 +2,11 @@
 
 import argparse
 import inspect
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
@@ -17,8 +18,15 @@ from analysis.records import SPLITS
 from intrinsic.errors import UserError
 
 REPEATABLE: dict[str, Any] = {"metavar": "KEY", "action": "extend", "nargs": 1}
-# what some figures can be asked for beyond what all can
+# what several figures can be asked for; an option of one figure is described by its docstring and its annotation
 OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "out": ("folder of the PNG, PDF and CSV (default: figures/ in the first study)", {"metavar": "FOLDER"}),
+    "split": ("what is drawn; choices use validation, those of train use train", {"choices": SPLITS}),
+    "epoch": ("best: each run's best on validation data", {"choices": ("last", "best")}),
+    "where": (
+        "only runs whose config has it, e.g. dataset.rotate=90; repeatable; null: also runs without the key",
+        REPEATABLE | {"metavar": "KEY=VALUE"},
+    ),
     "fraction": ("the fraction of the baseline that counts", {"type": float}),
     "axis": ("the size: an integer knob of the runs, such as dim or rank, or trained: the count of numbers", {}),
     "chance": ("the score of guessing, above which the fraction is taken", {"type": float}),
@@ -27,32 +35,25 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "confidence": ("of the interval", {"type": float}),
     "across": ("draw tasks that differ in this key of their config, e.g. model.width; repeatable", REPEATABLE),
 }
+HIDDEN = {"runs", "name", "setting"}  # for callers in Python
 
 
 def program(function: Callable[..., Drawn], arguments: Sequence[str] | None = None) -> None:
     """Run a figure's function as a command: arguments from its signature, a `UserError` as one line and status 2."""
-    default = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
     module = sys.modules[function.__module__]
     parser = argparse.ArgumentParser(
         prog=f"python -m analysis.{function.__name__}",
         description=module.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-
-    def option(name: str, said: str, **kinds: Any) -> None:
-        start = list(default[name]) if isinstance(default[name], tuple) else default[name]
-        parser.add_argument(f"--{name}", default=start, help=said, **kinds)
-
     parser.add_argument("studies", nargs="+", metavar="outputs/STUDY", help="folders of runs; drawn as one study")
-    option("out", "folder of the PNG, PDF and CSV (default: figures/ in the first study)", metavar="FOLDER")
-    said = "what is drawn; choices use validation, those of train use train (default: %(default)s)"
-    option("split", said, choices=SPLITS)
-    option("epoch", "best: each run's best on validation data (default: %(default)s)", choices=("last", "best"))
-    said = "only runs whose config has it, e.g. dataset.rotate=90; repeatable; null: also runs without the key"
-    option("where", said, metavar="KEY=VALUE", action="extend", nargs=1)
-    for name, (said, kinds) in OPTIONS.items():
-        if name in default:
-            option(name, said if kinds is REPEATABLE else f"{said} (default: %(default)s)", **kinds)
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL or name in HIDDEN:
+            continue
+        said, kinds = OPTIONS[name] if name in OPTIONS else (_said(function, name), _kinds(parameter))
+        start = list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default
+        said += "" if start is None or start == [] else f" (default: {start})".replace("%", "%%")
+        parser.add_argument(f"--{name.replace('_', '-')}", default=start, help=said, **kinds)
     options = vars(parser.parse_args(arguments))
     try:
         report(function(*options.pop("studies"), **options))
@@ -61,30 +62,43 @@ def program(function: Callable[..., Drawn], arguments: Sequence[str] | None = No
         raise SystemExit(2) from None
 
 
+def _kinds(parameter: inspect.Parameter) -> dict[str, Any]:
+    """What argparse must know of an option: from `float`, `int | None`, `Literal["a", "b"]` or `Sequence[int]`."""
+    kinds = [kind for kind in get_args(parameter.annotation) if kind is not type(None)] or [parameter.annotation]
+    if get_origin(parameter.annotation) is Literal:
+        return {"choices": kinds}
+    several = {"nargs": "+"} if get_origin(parameter.annotation) is Sequence else {}
+    return {"type": kinds[0], **several}
+
+
+def _said(function: Callable[..., Any], name: str) -> str:
+    """What the docstring says of an argument."""
+    found = re.search(rf"^ +{name}: (.*?)(?=^ +\w+: |^\s*$|\Z)", function.__doc__ or "", re.MULTILINE | re.DOTALL)
+    assert found is not None, f"the docstring of {function.__name__} says nothing of {name}"
+    return " ".join(found[1].split()).rstrip(".").replace("%", "%%")
+
+
 def report(drawn: Drawn) -> None:
-    """Print the points, what was measured, the runs without a score, the notes and the paths."""
+    """Print the table, what was measured, the notes and the paths."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    for heading in dict.fromkeys(("curve", drawn.x, "trained", "runs", "mean", "sd", "setting")):
-        table.add_column(heading, justify="left" if heading in {"curve", "setting"} else "right", overflow="fold")
-    for point in drawn.points.itertuples():
-        cells = {
-            "curve": point.curve,
-            drawn.x: "" if pd.isna(point.x) else f"{point.x:,}",
-            "trained": "" if pd.isna(point.trained) else f"{point.trained:,}",
-            "runs": str(point.runs) if point.finished == point.runs else f"{point.finished} of {point.runs}",
-            "mean": "" if pd.isna(point.mean) else f"{point.mean:.4f}",
-            "sd": "" if pd.isna(point.sd) else f"{point.sd:.4f}",
-            "setting": point.setting + (f" (best of {point.tried})" if point.tried > 1 else ""),
-        }
-        table.add_row(*cells.values())
-    lines = list(drawn.results)
-    for run in drawn.rows[drawn.rows["status"] != "finished"].itertuples():
-        swept = " ".join(f"{name}={getattr(run, name)}" for name in ("rank", "dim") if pd.notna(getattr(run, name)))
-        lines.append(f"{run.status} {run.run_id}: {run.curve} {swept} {run.setting} seed={run.seed}: {run.error}")
-    lines += [f"note: {note}" for note in drawn.notes]
+    for heading, column in drawn.table.items():
+        words = not pd.api.types.is_numeric_dtype(column) and heading != "runs"
+        table.add_column(str(heading), justify="left" if words else "right", overflow="fold")
+    for row in drawn.table.itertuples(index=False):
+        table.add_row(*map(cell, row))
+    lines = [*drawn.results, *(f"note: {note}" for note in drawn.notes)]
     here = Path.cwd()
     lines += [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in drawn.paths]
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
     console.print(table)
     for line in lines:
         console.print(line, soft_wrap=True)
+
+
+def cell(value: Any) -> str:
+    """Write a value for a reader: 12,345, 0.1234, nothing for what is missing."""
+    if pd.isna(value):
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.0f}"
+    return value if isinstance(value, str) else f"{value:,}"

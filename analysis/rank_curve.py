@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.curves import curves
-from analysis.figure import Drawn
+from analysis.figure import DrawnCurves
 from analysis.program import program
 
 
@@ -20,7 +20,7 @@ def rank_curve(
     epoch: str = "last",
     where: Sequence[str] = (),
     fraction: float | None = None,
-) -> Drawn:
+) -> DrawnCurves:
     """Draw one curve for each method and projection with ranks; full and head, where there are runs, are lines.
 
     The arguments are those of `analysis.curves.curves`. Writes rank_curve.png, .pdf and .csv.

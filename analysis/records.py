@@ -38,8 +38,8 @@ def load(
         across: dotted config keys in which the tasks of the runs may differ all the same.
 
     Returns:
-        One row a run: study, run_id, status, error, method, projection (a class name), metric, seed, lr, rank, dim,
-        trained (numbers), epoch, score, validation_score, config (flat, by dotted key); and notes in words.
+        One row a run: study, run_id, folder, status, error, method, projection (a class name), metric, seed, lr, rank,
+        dim, trained (numbers), epoch, score, validation_score, config (flat, by dotted key); and notes in words.
 
     Raises:
         UserError: a folder is missing or has no record, a record is corrupt, a filter leaves nothing, or the runs are
@@ -136,6 +136,7 @@ def _row(file: Path, split: str, epoch: str) -> dict[str, Any]:
     return {
         "study": need("study", str, "a name"),
         "run_id": need("run_id", str, "a name"),
+        "folder": file.parent,
         "status": record["status"],
         "error": " ".join(str(record.get("error") or "").split()),
         "method": need("method", str, "a name"),

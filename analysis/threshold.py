@@ -15,7 +15,8 @@ from typing import Any
 import pandas as pd
 
 from analysis.estimates import Estimate, estimates, incomplete
-from analysis.figure import COLOURS, Drawn, draw, save
+from analysis.figure import COLOURS, DrawnCurves, draw, save
+from analysis.points import lost, shown
 from analysis.records import load
 from intrinsic.errors import UserError
 from intrinsic.records import write_atomically
@@ -38,7 +39,7 @@ def threshold(
     runs: Sequence[str] | None = None,
     name: str = "threshold",
     setting: Sequence[str] = (),
-) -> Drawn:
+) -> DrawnCurves:
     """Estimate the threshold of each curve, and draw the curves with target and intervals.
 
     At each size the learning rate with the best mean validation score counts. Writes threshold.json into the first
@@ -79,7 +80,15 @@ def threshold(
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
     write_atomically(target, lambda path: path.write_text(text))
     results = tuple(f"{each.curve}: {each.threshold}" for each in found)
-    return Drawn(axis, rows, points, notes, (target, *paths), figure, results)
+    return DrawnCurves(
+        rows=rows,
+        table=shown(points, axis),
+        points=points,
+        notes=notes,
+        paths=(target, *paths),
+        figure=figure,
+        results=(*results, *lost(rows)),
+    )
 
 
 def _figure(rows: pd.DataFrame, found: Sequence[Estimate], axis: str, ylabel: str) -> Any:

@@ -1,0 +1,107 @@
+"""Measure finished runs: a file beside each record, made once, from which `analysis` draws."""
+
+import argparse
+import inspect
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from experiments.cli import one_line_errors
+from experiments.reopen import reopen
+from experiments.report import knobs
+from intrinsic.checkpoint import read_tensors, write_tensors
+from intrinsic.errors import UserError
+from intrinsic.records import NAME, plain_numbers, read_record
+
+Measurement = tuple[dict[str, Any], dict[str, Tensor]]  # values that JSON can hold, and arrays by name
+
+
+def measure(function: Callable[..., Measurement], *, seeds: bool = True) -> None:
+    """Make a command of a measurement: `python -m experiments.<name> outputs/STUDY...`.
+
+    `function(run, *, option=default, ...)` measures one finished run. What it returns goes into
+    <run>/<name>.safetensors, the values as its metadata. A run that has the file, with the same
+    options, is skipped.
+
+    Args:
+        function: its name is the file's; options are its keyword arguments, numbers or strings, or tuples of them.
+        seeds: measure every run. False: of the runs that differ in their seed alone, the one of the lowest seed.
+    """
+    module = sys.modules[function.__module__]
+    parser = argparse.ArgumentParser(
+        prog=f"python -m experiments.{function.__name__}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("studies", nargs="+", metavar="outputs/STUDY", help="folders of runs, or single runs")
+    parser.add_argument("--device", default="auto", help="auto: a GPU where there is one (default: %(default)s)")
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+            start = parameter.default
+            several: dict[str, Any] = {"nargs": "+"} if isinstance(start, tuple) else {}
+            kind = type(start[0]) if isinstance(start, tuple) else type(start)
+            said = "default: " + " ".join(map(str, start if several else [start]))
+            parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=start, help=said, **several)
+    with one_line_errors():
+        options = vars(parser.parse_args())
+        studies, device = options.pop("studies"), options.pop("device")
+        _measure(function, [Path(study) for study in studies], device, json.loads(json.dumps(options)), seeds)
+
+
+def _measure(
+    function: Callable[..., Measurement], studies: Sequence[Path], device: str, options: dict[str, Any], seeds: bool
+) -> None:
+    runs = list(_runs(studies, seeds))
+    missing = [(folder, record) for folder, record in runs if not _done(_file(folder, function), options)]
+    print(f"{function.__name__}: {len(missing)} of {len(runs)} runs to measure", file=sys.stderr, flush=True)
+    began, failed = time.monotonic(), 0
+    for number, (folder, record) in enumerate(missing, start=1):
+        result = str(folder)
+        try:
+            values, arrays = function(reopen(folder, device), **options)
+            write_tensors(_file(folder, function), arrays, {"values": plain_numbers(values), "options": options})
+        except UserError as error:
+            if len(missing) == 1:
+                raise
+            failed, result = failed + 1, f"not measured: {error}"
+        left = (time.monotonic() - began) / number * (len(missing) - number)
+        print(f"[{number}/{len(missing)}, {left:4.0f} s left]  {knobs(record['config']):38} {result}", flush=True)
+    if failed == len(missing) > 0:
+        raise UserError(f"none of the {failed} runs could be measured")
+
+
+def _file(folder: Path, function: Callable[..., Measurement]) -> Path:
+    return folder / f"{function.__name__}.safetensors"
+
+
+def _done(file: Path, options: dict[str, Any]) -> bool:
+    """Whether the run is measured with these options; a damaged file is measured again."""
+    try:
+        return file.is_file() and bool(read_tensors(file)[1].get("options") == options)
+    except UserError:
+        return False
+
+
+def _runs(studies: Sequence[Path], seeds: bool) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The finished runs of the studies, with their records.
+
+    Raises:
+        UserError: if a folder has none.
+    """
+    seen: set[str] = set()
+    for study in studies:
+        folders = [study] if (study / NAME).is_file() else sorted(file.parent for file in study.glob(f"*/{NAME}"))
+        records = [(folder, record) for folder in folders if (record := read_record(folder)) is not None]
+        finished = [(folder, record) for folder, record in records if record["status"] == "finished"]
+        if not finished:
+            raise UserError(f"no finished run in {study}; python run.py study=NAME makes one in outputs/NAME")
+        for folder, record in sorted(finished, key=lambda run: run[1]["config"]["seed"]):
+            same = folder.name if seeds else json.dumps({**record["config"], "seed": None, "study": None})
+            if same not in seen:
+                seen.add(same)
+                yield folder, record
