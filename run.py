@@ -3,6 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
+import experiments.resolvers  # noqa: F401  # configs name them
 from experiments.cli import one_line_errors
 
 

@@ -15,6 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+import experiments.resolvers  # noqa: F401  # in a worker
 from experiments.cli import describe
 from experiments.report import position, summary
 from intrinsic.errors import UserError

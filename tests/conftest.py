@@ -6,6 +6,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+import experiments.resolvers  # noqa: F401  # configs name them
+
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
 

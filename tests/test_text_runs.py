@@ -33,6 +33,8 @@ def test_a_model_brings_its_own_recipe():
     assert changed["optim"]["_target_"].endswith("SGD")
     assert [changed[key] for key in ("schedule", "epochs", "lr", "head")] == [{}, 7, 0.5, "freeze"]
     assert composed("model=minilm", "method=subspace")["head"] is None  # in the subspace, as DID has it
+    rates = [composed("model=minilm", "method=subspace", f"dim={dim}")["optim"]["lr"] for dim in (100, 10000)]
+    assert rates == [0.55, 0.055]  # 5.5 / sqrt(dim)
     plain = composed()
     assert (plain["init"]["source"]["epochs"], plain["lr"], plain["head"]) == (30, 0.01, "freeze")
     assert "tokenizer" not in plain
