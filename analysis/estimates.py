@@ -47,7 +47,7 @@ def on_axis(frame: pd.DataFrame, axis: str) -> pd.Series:
 
 
 def estimates(
-    frame: pd.DataFrame, *, axis: str, split: str, **options: Any
+    frame: pd.DataFrame, *, axis: str, split: str, across: Sequence[str] = (), **options: Any
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[Estimate]]:
     """Choose the settings on validation data and estimate the threshold of each curve.
 
@@ -55,6 +55,7 @@ def estimates(
         frame: runs of one task, as from `analysis.records.load`.
         axis: see `on_axis`.
         split: what `score` is of.
+        across: keys of the task in which runs may differ: the baseline from the curves, say.
         options: of `estimate_threshold`.
 
     Returns:
@@ -63,7 +64,7 @@ def estimates(
     Raises:
         UserError: as `on_axis` and `estimate_threshold`; if there is no baseline, or more than one.
     """
-    rows, points = choose(frame.assign(x=on_axis(frame, axis)), split)
+    rows, points = choose(frame.assign(x=on_axis(frame, axis)), split, across)
     used = rows[rows["chosen"] & rows["score"].notna()]
     flat = used[used["x"].isna()]
     levels = [curve for curve in dict.fromkeys(flat["curve"]) if curve.partition(",")[0] == BASELINE]

@@ -36,6 +36,7 @@ def threshold(
     estimator: str = "auto",
     estimand: str = "mean",
     confidence: float = 0.95,
+    across: Sequence[str] = (),
     runs: Sequence[str] | None = None,
     name: str = "threshold",
     setting: Sequence[str] = (),
@@ -57,6 +58,7 @@ def threshold(
         estimator: see `intrinsic.estimate_threshold`, as for estimand and confidence.
         estimand: `mean` or `success`.
         confidence: of the interval.
+        across: dotted config keys in which runs may differ: curves are named by them, the baseline may be of another.
         runs: only runs with these ids.
         name: of the files.
         setting: what the runs have in common beside their task, for the file.
@@ -64,9 +66,9 @@ def threshold(
     Raises:
         UserError: as `load` and `estimate_threshold`; if there are fewer than three sizes, or no baseline.
     """
-    frame, notes = load(studies, where, split, epoch, runs)
+    frame, notes = load(studies, where, split, epoch, runs, across)
     options = {"fraction": fraction, "chance": chance, "estimator": estimator, "estimand": estimand}
-    rows, points, found = estimates(frame, axis=axis, split=split, confidence=confidence, **options)
+    rows, points, found = estimates(frame, axis=axis, split=split, confidence=confidence, across=across, **options)
     problem = incomplete(found, axis)
     if problem is not None:
         raise UserError(f"{', '.join(map(str, studies))}: {problem}")

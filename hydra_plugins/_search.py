@@ -28,6 +28,7 @@ class Settings:
     spread: int
     lrs: Sequence[float] | None
     baseline: Sequence[str]
+    across: Sequence[str]
     baseline_seeds: int
     baseline_lrs: Sequence[float] | None
     batch: int | None
@@ -62,6 +63,8 @@ class Settings:
                 raise UserError(f"need hydra.sweeper.{name} to be null or a list of numbers > 0, got {rates}")
         if isinstance(self.baseline, str) or not all(isinstance(each, str) and "=" in each for each in self.baseline):
             raise UserError(f"need hydra.sweeper.baseline to be a list such as [method=full], got {self.baseline}")
+        if isinstance(self.across, str) or not all(isinstance(key, str) for key in self.across):
+            raise UserError(f"need hydra.sweeper.across to be a list such as [init.source], got {self.across}")
         for name, known in (("split", ("test", "validation", "train")), ("epoch", ("last", "best"))):
             if getattr(self, name) not in known:
                 raise UserError(f"need hydra.sweeper.{name} to be one of {', '.join(known)}, got {getattr(self, name)}")
@@ -143,8 +146,8 @@ class Search:
         s = self.settings
         if not self.runs:
             raise UserError(f"no run of the search has finished: {self.errors[0]}")
-        frame, _ = load([folder], (), s.split, s.epoch, self.runs)
-        self._rows, _, found = estimates(frame, axis=s.axis, split=s.split, **s.options)
+        frame, _ = load([folder], (), s.split, s.epoch, self.runs, s.across)
+        self._rows, _, found = estimates(frame, axis=s.axis, split=s.split, across=s.across, **s.options)
         problem = incomplete(found, s.axis)
         if problem is not None:
             raise UserError(f"{problem}; {len(self.errors)} runs failed{': ' + self.errors[0] if self.errors else ''}")

@@ -118,6 +118,7 @@ class ThresholdSweeper(Sweeper):
                 axis=s.axis,
                 split=s.split,
                 epoch=s.epoch,
+                across=s.across,
                 runs=search.runs,
                 name=name,
                 setting=_own(search, searches),

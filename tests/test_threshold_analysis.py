@@ -4,7 +4,7 @@ import json
 
 import pytest
 from matplotlib import image
-from test_analysis import add, python
+from test_analysis import add, python, refused
 
 from analysis.threshold import threshold
 from intrinsic.errors import UserError
@@ -130,3 +130,17 @@ def test_the_command(study):
     bad = python("-m", "analysis.threshold", study, "--fraction", "2")
     assert bad.returncode == 2
     assert bad.stderr.count("\n") == 1
+
+
+def test_the_baseline_may_be_of_another_start(study):
+    fill(study, start={"source": "hub"})
+    for dim in (300, 1000, 3000, 10000):
+        score = accuracy(dim, 0, centre=1000.0)
+        add(study, "subspace", score, score, projection="Fastfood", dim=dim, start={"source": None})
+    drawn = threshold(study, across=["start.source"])
+    found = {curve["curve"]: curve for curve in content(drawn)["curves"]}
+    assert list(found) == ["subspace (fastfood), source=hub", "subspace (fastfood), source=null"]
+    near, far = found.values()
+    assert near["baselines"] == far["baselines"] == [0.95, 0.952, 0.954]
+    assert near["threshold"]["value"] < 1000 < far["threshold"]["value"]
+    refused("different tasks: start.source is", study, figure=threshold)

@@ -49,6 +49,18 @@ def test_a_search_ends_with_an_interval(program, tmp_path):  # noqa: F811
         assert sorted(seeds) == list(range(len(seeds)))
 
 
+def test_the_baseline_may_be_of_another_start(program, tmp_path):  # noqa: F811
+    start = "init=zero hydra.sweeper.baseline=[\\'method=full\\',\\'init=scratch\\']"
+    status, _, err = program(f"{SUBSPACE} {start} study=s", tmp_path)
+    assert status == 2
+    assert "different tasks: init.source is" in err
+    status, _, _ = program(f"{SUBSPACE} {start} hydra.sweeper.across=[init.source] study=s", tmp_path)
+    assert status == 0
+    starts = {run["method"]: run["config"]["init"]["source"] for run in records(tmp_path / "s").values()}
+    assert starts == {"full": None, "subspace": "zero"}
+    assert len(found(tmp_path / "s")["baselines"]) == 3
+
+
 def test_a_search_is_what_the_analysis_makes_of_its_records(program, tmp_path):  # noqa: F811
     program(f"{SUBSPACE} study=s", tmp_path)
     threshold(tmp_path / "s", out=tmp_path / "again")
