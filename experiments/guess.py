@@ -15,7 +15,7 @@ def guess(task: Task, split: Split) -> dict[str, float]:
     """
     seen = task.train.targets
     if seen.is_floating_point():
-        answer = seen.mean().expand(task.num_outputs)
+        answer = seen.reshape(len(seen), -1).mean(0).expand(task.num_outputs)
     else:
         share = torch.bincount(seen.flatten(), minlength=task.num_outputs).float() / seen.numel()
         answer = share.clamp_min(torch.finfo(share.dtype).tiny).log()

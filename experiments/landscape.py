@@ -5,6 +5,7 @@ python -m analysis.landscape outputs/STUDY          draws them
 """
 
 import itertools
+import math
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from intrinsic.projections.identity import Identity
 from intrinsic.subspace import Subspace
 
 SPLITS = ("train", "validation", "test")
-BEYOND = 0.25  # of the line's length, at both of its ends
+BEYOND = 0.25  # of the line's length, or a step more, at both of its ends
 Point = dict[str, Tensor]  # numbers of the net by name
 
 
@@ -59,7 +60,7 @@ def landscape(
     u, v = directions({name: solution[name] for name in moved}, length, seed=seed, filters=flat)
     axis = torch.linspace(-span, span, points, dtype=torch.float64)
     steps = points - 1
-    beyond = round(BEYOND * steps)
+    beyond = math.ceil(BEYOND * steps)
     at = torch.arange(-beyond, steps + beyond + 1, dtype=torch.float64) / steps
 
     def value(point: Point) -> tuple[float, float]:

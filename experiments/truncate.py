@@ -34,7 +34,7 @@ def truncate(
     embeddings: str = "whole",
     draws: int = 1,
 ) -> Measurement:
-    """Score theta_0 + dW after cutting each weight matrix of the layers that LoRA targets, one matrix at a time.
+    """Score theta_0 + dW after cutting the matrices of all layers that LoRA targets, each by its own SVD.
 
     With [M]_k the best rank-k approximation of M (Eckart & Young 1936), the score at each k of
 
@@ -42,8 +42,9 @@ def truncate(
     - `pretrained`: [W_0]_k + dW, the whole update on a cut base: how many directions of W_0 does the task need?
 
     The layers are all linear ones but the head, and with `embeddings=cut` the embedding tables. `keep` says what else
-    of training stays: `all` (biases, norms, embeddings, the head), the `head` alone (LoRA's case where it trains a head), or `nothing`. A matrix of
-    min(outputs, inputs) <= k is whole. As a null, both with k singular triples drawn at random for the first k.
+    of training stays: `all` (biases, norms, embeddings, the head), the `head` alone (LoRA's case, where it trains one)
+    or `nothing`. A matrix of min(outputs, inputs) <= k is whole. As a null, both with k singular triples drawn at
+    random instead of the first k.
 
     Arrays, scores of the task's metric: `ranks` (n,), 0 and full included; `update`, `pretrained` (splits, n);
     `update_random`, `pretrained_random` (draws, splits, n). Cost: two SVDs of each matrix and about (2 + 2 draws) n
@@ -52,7 +53,7 @@ def truncate(
     Raises:
         UserError: for an option out of range, or if no matrix has moved.
 
-    Source: Hu et al. 2021, LoRA, arXiv:2106.09685, section 7, asks both questions of LoRA's own updates.
+    Source: Hu et al. 2021, LoRA, arXiv:2106.09685, section 7.2, asks for the rank that an update needs.
     """
     _check(splits, keep, embeddings, draws)
     origin, weights = ({name: p.detach() for name, p in net.model.named_parameters()} for net in (run.start, run.net))
