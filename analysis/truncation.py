@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.cuts import BASE, LORA, NULL, UPDATE, draw_cuts
+from analysis.cuts import BASE, LORA, NULL, UPDATE, draw_cuts, variants
 from analysis.figure import Drawn, save
 from analysis.measured import Measured, check_alike, measured
 from analysis.points import choose
@@ -45,15 +45,13 @@ def truncation(
 
     Raises:
         UserError: no run of full is there or measured, or not on this split; the runs are measured with different
-            options; as `analysis.records.load`.
+            options, or differ in more than the seed; as `analysis.records.load`.
     """
     if not 0 < fraction <= 1:
         raise UserError(f"need 0 < fraction <= 1, got fraction={fraction}")
     rows, notes = load(studies, where, split)
     home = Path(studies[0])
-    chosen, _ = choose(rows.assign(x=rows["rank"]), split)
-    runs = rows[rows["run_id"].isin(chosen[chosen["chosen"] & chosen["score"].notna()]["run_id"])]
-    full, lora = runs[runs["method"] == "full"], runs[runs["method"] == "lora"]
+    full, lora = (_chosen(rows, method, split) for method in ("full", "lora"))
     study = f"study={shlex.quote(home.resolve().name)}"
     if full.empty:
         raise UserError(f"no run of full has finished in {', '.join(map(str, studies))}; "
@@ -66,7 +64,7 @@ def truncation(
     metric, kept = str(rows["metric"].max()), first.values["kept"]
     points = pd.concat([_points(full, split), _trained(lora)], ignore_index=True)
     guess, best = first.values["guess"][split], float(full["score"].mean())
-    notes = [*notes, *more, *_notes(first, lora)]
+    notes = [*notes, *more, *_notes(first, lora, split)]
     figure = draw_cuts(points, best, guess, f"{split} {metric}")
     paths = save(figure, points, "truncation", home / "figures" if out is None else Path(out))
     return Drawn(
@@ -80,8 +78,19 @@ def truncation(
     )  # fmt: skip
 
 
+def _chosen(rows: pd.DataFrame, method: str, split: str) -> pd.DataFrame:
+    """The finished runs of a method at the settings that are best on validation data, with their `curve`."""
+    chosen, _ = choose(rows.assign(x=rows["rank"]), split)
+    chosen = chosen[chosen["chosen"] & chosen["score"].notna()]
+    return rows[rows["method"] == method].merge(chosen[["run_id", "curve"]], on="run_id")
+
+
 def _check(full: pd.DataFrame, split: str) -> None:
     """Refuse what cannot be drawn as one curve."""
+    if full["curve"].nunique() > 1:
+        raise UserError(
+            f"need one kind of full fine-tuning, got {'; '.join(sorted(set(full['curve'])))}; pass studies of one"
+        )
     check_alike(full, "truncate")
     files: list[Measured] = list(full["measured"])
     studies = " ".join(dict.fromkeys(str(file.path.parent.parent) for file in files))
@@ -111,18 +120,19 @@ def _points(full: pd.DataFrame, split: str) -> pd.DataFrame:
 
 
 def _trained(lora: pd.DataFrame) -> pd.DataFrame:
-    named = lora.assign(curve=LORA, draw=pd.NA).rename(columns={"rank": "k"})
+    curve = [LORA + name.removeprefix("lora") for name in lora["curve"]]
+    named = lora.assign(curve=curve, draw=pd.NA).rename(columns={"rank": "k"})
     named = named[["curve", "k", "seed", "draw", "score", "run_id"]]
     return named.astype({"k": int, "draw": "Int64"}).sort_values(["k", "seed"])
 
 
-def _notes(first: Measured, lora: pd.DataFrame) -> list[str]:
+def _notes(first: Measured, lora: pd.DataFrame, split: str) -> list[str]:
     notes = []
     heads = {flat.get("head") for flat in lora["config"]}
     if "freeze" in heads and first.options["keep"] != "nothing":
         notes.append("LoRA's head was frozen here, the cut runs keep what they trained beside the matrices; "
                      "experiments.truncate --keep nothing leaves that out")  # fmt: skip
-    if first.values["guess"].get("test") is None:
+    if first.values["guess"][split] is None:
         notes.append(f"no line for guessing: {first.values['metric']} of a constant answer is undefined")
     return notes
 
@@ -130,33 +140,29 @@ def _notes(first: Measured, lora: pd.DataFrame) -> list[str]:
 def _means(points: pd.DataFrame) -> pd.DataFrame:
     """The mean score: a row for each k, a column for each curve."""
     means = points.pivot_table("score", "k", "curve", aggfunc="mean", observed=True)
-    return means[[curve for curve in (UPDATE, UPDATE + NULL, LORA, BASE, BASE + NULL) if curve in means]]
+    curves = (UPDATE, UPDATE + NULL, *variants(points), BASE, BASE + NULL)
+    return means[[curve for curve in curves if curve in means]]
 
 
 def _table(points: pd.DataFrame) -> pd.DataFrame:
-    short = {UPDATE: "ΔW cut to k", UPDATE + NULL: "ΔW, random k", LORA: "LoRA trained at k", BASE: "W₀ cut to k",
-             BASE + NULL: "W₀, random k"}  # fmt: skip
-    return _means(points).rename(columns=short).reset_index()
+    short = {UPDATE + NULL: "ΔW, random k", BASE + NULL: "W₀, random k"}
+    return _means(points).rename(columns=lambda curve: short.get(curve, curve.replace("rank k", "k"))).reset_index()
 
 
 def _results(points: pd.DataFrame, best: float, fraction: float) -> list[str]:
     """What is learned, in words: the smallest k that keeps the fraction, on every curve."""
     lines, means = [], _means(points)
     last = means.index.max()
-    for curve in (UPDATE, LORA, BASE):
-        if curve not in means:
-            continue
+    for curve in (UPDATE, *variants(points), BASE):
         column = means[curve].dropna()
         enough = column[column >= fraction * best]
         says = f"at rank {enough.index[0]} of {last}" if len(enough) else f"at no rank up to {column.index.max()}"
         lines.append(f"{curve}: {100 * fraction:g} % of full fine-tuning's {best:.4f} is kept {says}")
-    if LORA in means:
-        both = means[[UPDATE, LORA]].dropna()
-        gap = both[LORA] - both[UPDATE]
+    for curve in variants(points):
+        gap = (means[curve] - means[UPDATE]).dropna()
         if len(gap):
-            k = gap.abs().idxmax()
-            lines.append(f"LoRA less the cut update at the same rank: between {gap.min():+.4f} and {gap.max():+.4f}, "
-                         f"the widest at rank {k}")  # fmt: skip
+            lines.append(f"{curve}, less the update cut to it: between {gap.min():+.4f} and {gap.max():+.4f}, "
+                         f"the widest at rank {gap.abs().idxmax()}")  # fmt: skip
     return lines
 
 

@@ -171,7 +171,7 @@ def test_the_figure(study, tmp_path):
     assert table["ΔW cut to k"].iloc[-1] == pytest.approx(np.mean(records))
     lora = {read_record(folder)["config"]["rank"]: read_record(folder) for folder in folders(study, "lora")}
     assert table["LoRA trained at k"].dropna().to_dict() == {k: r["last"]["test"]["accuracy"] for k, r in lora.items()}
-    assert any(line.startswith("LoRA less the cut update") for line in drawn.results)
+    assert any("less the update cut to it: between" in line for line in drawn.results)
     assert any("LoRA's head was frozen" in note for note in drawn.notes)
     assert truncation(study, out=tmp_path).paths[0].read_bytes() == drawn.paths[0].read_bytes()
 
@@ -201,6 +201,20 @@ def test_studies_that_lack_something(study, tmp_path, capsys):
     capsys.readouterr()
     assert measure("truncate", other) == 2
     assert_one_line(capsys.readouterr().err, r"none has finished in .*; `python run\.py method=full study=other` makes")
+
+
+def test_two_kinds_of_lora_are_two_curves(study, tmp_path):
+    assert measure("truncate", study) == 0
+    both = tmp_path / "both"
+    shutil.copytree(study, both)
+    for folder in folders(study, "lora"):
+        shutil.copytree(folder, both / folder.name[::-1])
+        record = (folder / "record.json").read_text().replace('"alpha": 8.0', '"alpha": 16.0')
+        (both / folder.name[::-1] / "record.json").write_text(record.replace(folder.name, folder.name[::-1]))
+    drawn = truncation(both)
+    named = [f"LoRA trained at rank k, alpha={alpha}" for alpha in (16, 8)]
+    assert [curve for curve in drawn.rows["curve"].unique() if curve.startswith("LoRA")] == named
+    assert [text.get_text() for text in drawn.figure.legends[0].get_texts()][1:3] == named
 
 
 def test_cuts_with_different_options_are_not_one_curve(study, tmp_path):
