@@ -49,6 +49,27 @@ def measured(rows: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[str]]:
     return there.assign(measured=[_open(files[run]) for run in there["run_id"]]), notes
 
 
+def check_alike(rows: pd.DataFrame, name: str) -> None:
+    """Refuse runs that were measured with different options, whose numbers don't belong on one axis.
+
+    Args:
+        rows: as from `measured`.
+        name: of the measurement.
+
+    Raises:
+        UserError: if they were.
+    """
+    files: list[Measured] = list(rows["measured"])
+    for option, value in files[0].options.items():
+        others = [file.options.get(option) for file in files if file.options.get(option) != value]
+        if others:
+            studies = " ".join(dict.fromkeys(str(file.path.parent.parent) for file in files))
+            raise UserError(
+                f"the runs are measured with different options: {option} is {value} and {others[0]}; "
+                f"`python -m experiments.{name} {studies}`, with the options you want, measures all alike"
+            )
+
+
 def _open(path: Path) -> Measured:
     try:
         with safe_open(path, "numpy") as file:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from torch import Tensor
 
@@ -21,7 +21,7 @@ from intrinsic.records import NAME, plain_numbers, read_record
 Measurement = tuple[dict[str, Any], dict[str, Tensor]]  # values that JSON can hold, and arrays by name
 
 
-def measure(function: Callable[..., Measurement], *, seeds: bool = True) -> None:
+def measure(function: Callable[..., Measurement], *, seeds: bool = True, method: str | None = None) -> None:
     """Make a command of a measurement: `python -m experiments.<name> outputs/STUDY...`.
 
     `function(run, *, option=default, ...)` measures one finished run. What it returns goes into
@@ -29,8 +29,10 @@ def measure(function: Callable[..., Measurement], *, seeds: bool = True) -> None
     options, is skipped.
 
     Args:
-        function: its name is the file's; options are its keyword arguments, numbers or strings, or tuples of them.
+        function: its name is the file's; options are its keyword arguments, numbers or strings, or tuples of them
+            (an empty one says by its annotation of what).
         seeds: measure every run. False: of the runs that differ in their seed alone, the one of the lowest seed.
+        method: measure the runs of this method alone. None: of any.
     """
     module = sys.modules[function.__module__]
     parser = argparse.ArgumentParser(
@@ -44,19 +46,29 @@ def measure(function: Callable[..., Measurement], *, seeds: bool = True) -> None
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
             start = parameter.default
             several: dict[str, Any] = {"nargs": "+"} if isinstance(start, tuple) else {}
-            kind = type(start[0]) if isinstance(start, tuple) else type(start)
-            said = "default: " + " ".join(map(str, start if several else [start]))
+            kind = get_args(parameter.annotation)[0] if isinstance(start, tuple) else type(start)
+            said = "default: " + (" ".join(map(str, start if several else [start])) or "chosen by the program")
             parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=start, help=said, **several)
     with one_line_errors():
         options = vars(parser.parse_args())
         studies, device = options.pop("studies"), options.pop("device")
-        _measure(function, [Path(study) for study in studies], device, json.loads(json.dumps(options)), seeds)
+        _measure(function, [Path(study) for study in studies], device, json.loads(json.dumps(options)), seeds, method)
 
 
 def _measure(
-    function: Callable[..., Measurement], studies: Sequence[Path], device: str, options: dict[str, Any], seeds: bool
+    function: Callable[..., Measurement],
+    studies: Sequence[Path],
+    device: str,
+    options: dict[str, Any],
+    seeds: bool,
+    method: str | None,
 ) -> None:
-    runs = list(_runs(studies, seeds))
+    runs = [run for run in _runs(studies, seeds) if method in (None, run[1]["method"])]
+    if not runs:
+        raise UserError(
+            f"{function.__name__} measures runs of method {method}, and none has finished in "
+            f"{', '.join(map(str, studies))}; `python run.py method={method} study={studies[0].name}` makes one"
+        )
     missing = [(folder, record) for folder, record in runs if not _done(_file(folder, function), options)]
     print(f"{function.__name__}: {len(missing)} of {len(runs)} runs to measure", file=sys.stderr, flush=True)
     began, failed = time.monotonic(), 0
