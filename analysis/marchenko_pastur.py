@@ -8,7 +8,7 @@ def marchenko_pastur(shape: tuple[int, int], norm: float) -> np.ndarray:
 
     With p = min(m, n), q = max(m, n), lambda = p / q, and v = norm^2 / (m n) the variance of an entry, sigma_j^2 =
     v q x_j, x_j the quantile 1 - (j - 1/2) / p of the density sqrt((b - x)(x - a)) / (2 pi lambda x) on [a, b] =
-    [(1 - sqrt(lambda))^2, (1 + sqrt(lambda))^2]. An asymptotic law: the smallest values of few are off by their spacing.
+    [(1 - sqrt(lambda))^2, (1 + sqrt(lambda))^2]. Asymptotic: few values are off by their spacing.
     Source: Marchenko & Pastur 1967, Distribution of eigenvalues for some sets of random matrices.
     """
     p, q = min(shape), max(shape)

@@ -13,6 +13,7 @@ from analysis.records import load
 from analysis.weight import Weight
 from intrinsic.errors import UserError
 
+
 def moved_weights(
     studies: Sequence[str | Path],
     where: Sequence[str],
@@ -32,8 +33,8 @@ def moved_weights(
         ranked: only the runs that have a rank.
 
     Returns:
-        One row a run and weight: curve, x (its rank or dim), run (curve and size), seed, run_id, weight (a `Weight`),
-        name, label, outputs, inputs; and notes.
+        One row a run and weight: weight (a `Weight`), name, label, head (whether it is the head's), curve, rank,
+        x (rank or dim), run (curve and size), seed, run_id; and notes.
 
     Raises:
         UserError: as `load` and `measured`; a part names no weight; no weight has moved in every run; per is neither.
@@ -52,9 +53,8 @@ def moved_weights(
     rows = rows[rows["chosen"]].merge(frame[["run_id", "measured"]], on="run_id")
     rows["run"] = [_run(*sizes) for sizes in zip(rows["curve"], rows["rank"], rows["dim"], strict=True)]
     found = [
-        {"weight": Weight(name, shape, run.measured), "name": name, "outputs": shape[0], "inputs": shape[1],
-         "head": name in run.measured.values["head"],
-         **{key: getattr(run, key) for key in ("curve", "x", "run", "seed", "run_id")}}
+        {"weight": Weight(name, shape, run.measured), "name": name, "head": name in run.measured.values["head"],
+         **{key: getattr(run, key) for key in ("curve", "x", "rank", "run", "seed", "run_id")}}
         for run in rows.itertuples() for name, shape in run.measured.values["weights"].items()
     ]  # fmt: skip
     table = pd.DataFrame(found)

@@ -36,9 +36,10 @@ def similarity(
 ) -> Drawn:
     """Draw phi(i, j) = ||U_A[:, :i]^T U_B[:, :j]||_F^2 / min(i, j), in [0, 1], between the updates of two runs.
 
-    U are the singular vectors of dW of one weight, in R^d, in falling order of the singular values; phi = 1: the smaller
-    of the two subspaces lies in the larger. Beside it the null: E phi = max(i, j) / d of independent random subspaces,
-    as each of the i j squared products of two unit vectors is 1 / d in the mean. Means over pairs of runs and layers.
+    U are the singular vectors of dW of one weight, in R^d, in falling order of the singular values; phi = 1: the
+    smaller of the two subspaces lies in the larger. Beside it the null: E phi = max(i, j) / d of independent random
+    subspaces, as each of the i j squared products of unit vectors is 1 / d in the mean. Means over pairs of runs and
+    layers.
 
     The table has two distances at i = j = k, with principal angles theta: ||sin theta||_2 = sqrt(k (1 - phi)), and the
     geodesic ||theta||_2 of the Grassmann manifold. Writes similarity.png, .pdf and .csv, a row a panel, i and j.
@@ -47,6 +48,7 @@ def similarity(
     vectors of A: those of dW = B A span the same rows, in the order in which they move the output.
 
     Args:
+        studies: folders of runs.
         out: folder of the files; None: `figures` in the first study.
         where: see `analysis.records.load`.
         ranks: two ranks to compare; seeds are compared at the second (default: the smallest from 2, and the largest).
@@ -86,7 +88,7 @@ def similarity(
 
 
 def phi(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """phi(i, j), (k, l), of the leading columns of A (d, k) and B (d, l), each with orthonormal columns."""
+    """The similarity (k, l) of the i and j leading columns of A (d, k) and B (d, l), which are orthonormal."""
     shared = ((a.T @ b) ** 2).cumsum(0).cumsum(1)
     return shared / np.minimum.outer(np.arange(1, a.shape[1] + 1), np.arange(1, b.shape[1] + 1))
 
@@ -143,7 +145,9 @@ def _panel(here: pd.DataFrame, pairs: Sequence[Pair], side: str) -> pd.DataFrame
     for (one, other), name in product(pairs, names):
         if ((one, name) in weights) != ((other, name) in weights):
             lacking = other if (one, name) in weights else one
-            raise UserError(f"{name} has not moved in run {lacking} but in the run beside it; leave it out of --weights")
+            raise UserError(
+                f"{name} has not moved in run {lacking} but in the run beside it; leave it out of --weights"
+            )
     both: list[tuple[Weight, Weight]] = [(weights[a, n], weights[b, n]) for (a, b), n in product(pairs, names)]
     rows, columns = (min(pair[end].kept for pair in both) for end in (0, 1))
     vectors = [(a[side][:, :rows], b[side][:, :columns]) for a, b in both]
