@@ -1,5 +1,6 @@
 """A grid of small axes for two lists of names, and ticks for small log axes."""
 
+import re
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -11,35 +12,40 @@ WIDEST = 6  # columns
 
 
 def panels(
-    first: Sequence[str], second: Sequence[str], *, sharey: bool = True
+    first: Sequence[str], second: Sequence[str], *, named: bool = False
 ) -> tuple[Figure, dict[tuple[str, str], Axes]]:
     """Axes for each pair of names, with the longer list along the columns where it has at most six.
 
     Args:
-        first: names of one side.
+        first: names of one side; those of one name have one scale of y.
         second: names of the other.
-        sharey: one scale of y for all; else one for each name of `first`, which then says what y is.
+        named: the names of `first` say what y is.
     """
     lists = {True: first, False: second}
     down = len(first) <= len(second) if max(len(first), len(second)) <= WIDEST else len(first) > len(second)
     rows, columns = lists[down], lists[not down]
-    share = "all" if sharey else ("row" if down else "col")
-    size = 1.75 if len(columns) > 3 else 2.4
-    figure = Figure(figsize=(0.9 + size * max(len(columns), 2), 0.9 + size * len(rows)), layout="constrained")
-    grid = figure.subplots(len(rows), len(columns), squeeze=False, sharex=True, sharey=share)
+    width, height = 1.75 if len(columns) > 3 else 2.4, 2.4 if len(rows) == 1 else 1.75 if len(rows) < 5 else 1.35
+    size = (0.9 + width * max(len(columns), 2), 0.9 + height * len(rows))  # inches
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(len(rows), len(columns), squeeze=False, sharex=True, sharey="row" if down else "col")
     found = {}
     for i, row in enumerate(rows):
         for j, column in enumerate(columns):
             found[(row, column) if down else (column, row)] = grid[i, j]
             if i == 0:
-                grid[i, j].set_title(column, fontsize=9)
-        if down and not sharey:
+                grid[i, j].set_title(_wrapped(column), fontsize=9)
+        if named and down:
             grid[i, 0].set_ylabel(row)
         else:
             grid[i, -1].annotate(
-                row, (1.03, 0.5), xycoords="axes fraction", rotation=270, va="center", ha="left", fontsize=9
+                _wrapped(row), (1.03, 0.5), xycoords="axes fraction", rotation=270, va="center", ha="left", fontsize=9
             )
     return figure, found
+
+
+def _wrapped(name: str) -> str:
+    """Break a long name after its first dot or space: `attention.` and `output.dense`."""
+    return re.sub(r"[. ]", lambda end: end[0] + "\n", name, count=1) if len(name) > 18 else name
 
 
 def powers(axis: Axis, low: float, high: float) -> None:

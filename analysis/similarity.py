@@ -75,9 +75,7 @@ def similarity(
     rows = pd.concat(panels, ignore_index=True)
     rows = rows[["between", "weights", "layers", "pairs", "side", "d", "i", "j", "phi", "random", "sine", "geodesic"]]
     groups = [(title, _maps(here)) for title, here in rows.groupby("between", sort=False)]
-    figure = heat_maps(
-        groups, ylabel="i, of the first run", xlabel="j, of the second run", scale="φ(i, j): 1 contained"
-    )
+    figure = heat_maps(groups, ylabel="i, of the first", xlabel="j, of the second", scale="φ(i, j)")
     paths = save(figure, rows, "similarity", Path(studies[0]) / "figures" if out is None else Path(out))
     shown = _table(rows)
     results = tuple(
@@ -128,9 +126,9 @@ def _pairs(
     if all(problems[name] for name in wanted):
         raise UserError(problems[wanted[0]])
     chosen = {
-        f"rank {low} against rank {high}, {'same' if same else 'different'} seed":
+        f"rank {low} against {high}":
             ("ranks", [(ids[low][a], ids[high][b]) for a, b in crossed]),
-        f"rank {high} against rank {high}, different seed":
+        f"rank {high} against {high}":
             ("seeds", [(ids[high][a], ids[high][b]) for a, b in combinations(ids[high], 2)]),
     }  # fmt: skip
     more = [f"not drawn between {name}: {problems[name]}" for name in wanted if problems[name]]
@@ -186,8 +184,8 @@ def _table(rows: pd.DataFrame) -> pd.DataFrame:
     first = panels.head(1).set_index(["between", "weights"])["phi"]
     found = pd.DataFrame({
         "layers": last["layers"], "pairs": last["pairs"], "d": last["d"], "φ(1, 1)": first, "k": last["i"],
-        "φ(k, k)": last["phi"], "random φ(k, k)": last["random"], "‖sin θ‖": last["sine"],
-        "random ‖sin θ‖": np.sqrt(last["i"] * (1 - last["random"])), "‖θ‖, geodesic": last["geodesic"],
+        "φ(k, k)": last["phi"], "random φ": last["random"], "‖sin θ‖": last["sine"],
+        "of random": np.sqrt(last["i"] * (1 - last["random"])), "geodesic ‖θ‖": last["geodesic"],
     })  # fmt: skip
     return found.reset_index()
 

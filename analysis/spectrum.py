@@ -162,7 +162,7 @@ def _draw(
     rows: pd.DataFrame, runs: Sequence[str], shapes: dict[str, tuple[int, int]], k: int, epsilon: float
 ) -> Figure:
     with mpl.rc_context(STYLE):
-        figure, grid = panels([VALUES, RESEMBLANCE], list(shapes), sharey=False)
+        figure, grid = panels([VALUES, RESEMBLANCE], list(shapes), named=True)
         for (quantity, label), axes in grid.items():
             for number, run in enumerate([ORIGIN, *runs]):
                 here = rows[(rows["weights"] == label) & (rows["run"] == run)].set_index("quantity")
