@@ -1,6 +1,5 @@
 """A grid of small axes for two lists of names, and ticks for small log axes."""
 
-import re
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -44,8 +43,8 @@ def panels(
 
 
 def _wrapped(name: str) -> str:
-    """Break a long name after its first dot or space: `attention.` and `output.dense`."""
-    return re.sub(r"[. ]", lambda end: end[0] + "\n", name, count=1) if len(name) > 18 else name
+    """Break a long name after its first dot: `attention.` and `output.dense`."""
+    return name.replace(".", ".\n", 1) if len(name) > 18 else name
 
 
 def powers(axis: Axis, low: float, high: float) -> None:

@@ -74,7 +74,9 @@ def similarity(
     ]  # fmt: skip
     rows = pd.concat(panels, ignore_index=True)
     rows = rows[["between", "weights", "layers", "pairs", "side", "d", "i", "j", "phi", "random", "sine", "geodesic"]]
-    groups = [(title, _maps(here)) for title, here in rows.groupby("between", sort=False)]
+    groups = [
+        (f"{title}, {side} singular vectors of ΔW", _maps(here)) for title, here in rows.groupby("between", sort=False)
+    ]
     figure = heat_maps(groups, ylabel="i, of the first", xlabel="j, of the second", scale="φ(i, j)")
     paths = save(figure, rows, "similarity", Path(studies[0]) / "figures" if out is None else Path(out))
     shown = _table(rows)
@@ -116,9 +118,9 @@ def _pairs(
     ids = {rank: {run.seed: run.run_id for run in runs[runs["x"] == rank].itertuples()} for rank in (low, high)}
     crossed = [(a, b) for a, b in product(ids[low], ids[high]) if (a == b) == same]
     problems = {
-        "ranks": f"need two ranks, got {low}: `python run.py -m rank=8,64 ...` makes runs of two" if low == high
+        "ranks": f"need two ranks, got {low}: `python run.py -m rank=8,64 ...` makes two" if low == high
         else "" if crossed else "need runs of two seeds, as two ranks of one seed begin with the same rows of A: "
-        f"`python run.py -m rank={low},{high} seed=0,1 ...` makes them; --pairs same compares them all the same",
+        f"`python run.py -m rank={low},{high} seed=0,1 ...` makes them; --pairs same takes one seed",
         "seeds": "" if len(ids[high]) > 1 else f"need runs of two seeds at rank {high}: "
         f"`python run.py -m rank={high} seed=0,1 ...` makes them",
     }  # fmt: skip
@@ -142,10 +144,8 @@ def _panel(here: pd.DataFrame, pairs: Sequence[Pair], side: str) -> pd.DataFrame
     names = [name for name in here["name"].unique() if any((run, name) in weights for pair in pairs for run in pair)]
     for (one, other), name in product(pairs, names):
         if ((one, name) in weights) != ((other, name) in weights):
-            lacking = other if (one, name) in weights else one
-            raise UserError(
-                f"{name} has not moved in run {lacking} but in the run beside it; leave it out of --weights"
-            )
+            moved, lacking = (one, other) if (one, name) in weights else (other, one)
+            raise UserError(f"{name} has not moved in {lacking} but in {moved}; leave it out of --weights")
     both: list[tuple[Weight, Weight]] = [(weights[a, n], weights[b, n]) for (a, b), n in product(pairs, names)]
     rows, columns = (min(pair[end].kept for pair in both) for end in (0, 1))
     vectors = [(a[side][:, :rows], b[side][:, :columns]) for a, b in both]
