@@ -48,8 +48,8 @@ def _wrapped(name: str) -> str:
 
 
 def powers(axis: Axis, low: float, high: float) -> None:
-    """Put ticks at few powers of two of a log axis, as plain numbers."""
-    shown = [2.0**k for k in range(20) if low <= 2**k <= high]
+    """Put ticks at few powers of two of a log axis, or at its ends where there are none, as plain numbers."""
+    shown = [2.0**k for k in range(20) if low <= 2**k <= high] or sorted({float(low), float(high)})
     axis.set_major_locator(FixedLocator(shown[:: 1 + (len(shown) - 1) // 5]))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
