@@ -14,12 +14,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+from PIL import Image
 
 from intrinsic.errors import UserError
 
 # Okabe & Ito 2008, in an order in which neighbours differ in lightness too; black is kept for horizontal lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 MARKERS = ("o", "s", "^", "D", "v", "<", ">")  # one more than colours: the pairs repeat after 42 curves
+LARGEST = 200_000  # bytes of a PNG in full colour
 STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -110,6 +112,8 @@ def draw(
 def save(figure: Figure, rows: pd.DataFrame, name: str, out: Path) -> tuple[Path, ...]:
     """Write `out/name.png`, `.pdf` and `.csv`, each by a rename, and return the three paths.
 
+    A PNG of more than 200 kB is written in 256 colours, about a third of the bytes.
+
     Raises:
         UserError: the folder cannot be made or written to.
     """
@@ -119,6 +123,12 @@ def save(figure: Figure, rows: pd.DataFrame, name: str, out: Path) -> tuple[Path
             buffer = io.BytesIO()
             figure.savefig(buffer, format=suffix, metadata=metadata)
             contents[suffix] = buffer.getvalue()
+    if len(contents["png"]) > LARGEST:
+        buffer = io.BytesIO()
+        Image.open(io.BytesIO(contents["png"])).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
+            buffer, format="png", optimize=True, dpi=(STYLE["savefig.dpi"], STYLE["savefig.dpi"])
+        )
+        contents["png"] = buffer.getvalue()
     contents["csv"] = rows.to_csv(index=False, lineterminator="\n").encode()
     paths = tuple(out / f"{name}.{suffix}" for suffix in contents)
     try:

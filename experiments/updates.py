@@ -4,13 +4,16 @@ python -m experiments.updates outputs/STUDY         a file updates.safetensors b
 python -m analysis.spectrum outputs/STUDY           draws them; as do analysis.similarity and analysis.amplification
 """
 
+from collections.abc import Iterable
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from experiments.measure import Measurement, measure
 from experiments.reopen import Reopened
 from intrinsic import rng
 from intrinsic.errors import UserError
+from intrinsic.inject import head_parameters
 
 
 def updates(run: Reopened, *, keep: int = 64) -> Measurement:
@@ -26,7 +29,8 @@ def updates(run: Reopened, *, keep: int = 64) -> Measurement:
     Raises:
         UserError: if no weight of two axes has moved.
     """
-    origin, trained = ({name: p.detach() for name, p in model.named_parameters()} for model in run.plain())
+    models = run.plain()
+    origin, trained = ({name: p.detach() for name, p in model.named_parameters()} for model in models)
     moved = [name for name, w in origin.items() if w.ndim > 1 and name in trained and not w.equal(trained[name])]
     if not moved:
         raise UserError(f"no weight matrix has moved under method={run.record['method']}: its update is zero")
@@ -36,7 +40,7 @@ def updates(run: Reopened, *, keep: int = 64) -> Measurement:
         found = decompose(before, trained[name].double().flatten(1) - before, keep, seed=number)
         arrays |= {f"{name}/{key}": value.float() for key, value in found.items()}
     shapes = {name: list(origin[name].flatten(1).shape) for name in moved}
-    return {"weights": shapes, "numbers": run.record["numbers"]}, arrays
+    return {"weights": shapes, "head": _head(models[0], shapes), "numbers": run.record["numbers"]}, arrays
 
 
 def decompose(origin: Tensor, update: Tensor, keep: int, *, seed: int) -> dict[str, Tensor]:
@@ -60,6 +64,14 @@ def decompose(origin: Tensor, update: Tensor, keep: int, *, seed: int) -> dict[s
         "projected_random": _norms(random[0].T @ origin @ random[1]),
         "resemblance": (own.T @ after[:, :k]).abs().amax(0),
     }
+
+
+def _head(model: nn.Module, moved: Iterable[str]) -> list[str]:
+    """Which of the weights are the head's; none where the model has no head."""
+    try:
+        return [name for name in head_parameters(model) if name in moved]
+    except UserError:
+        return []
 
 
 def _norms(product: Tensor) -> Tensor:
