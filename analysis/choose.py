@@ -67,13 +67,17 @@ def choose(
     if sizes is not None:
         table = shown(sizes.points, "rank")
         results += [f"{sizes.curve}: {interval(threshold)}" for threshold in sizes.thresholds]
-        results += [f"rank {row.rank}: {row.setting}" for row in table.itertuples()]
+        rates = ", ".join(
+            f"rank {rank} {setting}" for rank, setting in zip(table["rank"], table["setting"], strict=True)
+        )
+        results.append(f"by validation: {rates}")
         parts.append(sizes.rows.assign(part="run", test_score=tests[sizes.rows["run_id"]].to_numpy()))
     offers = None
     if gradients:
         moved = _moved(frame, sizes, notes)
         kept = int(gradients[0].options["keep"])
-        offers = Offers.of(gradients[0], rank or min(1 if sizes is None else sizes.rank, kept), moved)
+        usual = 1 if sizes is None else min(sizes.rank, kept)
+        offers = Offers.of(gradients[0], usual if rank is None else rank, moved)
         table = offers.table()
         results += offers.agreement()
         parts.append(offers.matrices.assign(part="matrix", rank=offers.rank))

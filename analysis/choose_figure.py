@@ -19,7 +19,7 @@ def choose_figure(sizes: SmallestRank | None, offers: Offers | None) -> Figure:
     with mpl.rc_context(STYLE):
         widths = [1.25] * (sizes is not None) + ([1.0] + [1.0] * bool(offers.labels) if offers is not None else [])
         margin = 0.4 if sizes is None else 0.0
-        figure = Figure(figsize=(3.5 * sum(widths) + margin, 4.2), layout="constrained")
+        figure = Figure(figsize=(3.2 * sum(widths) + margin, 4.2), layout="constrained")
         panels = list(np.atleast_1d(figure.subplots(1, len(widths), width_ratios=widths)))
         if sizes is not None:
             _ranks(panels.pop(0), sizes)
@@ -54,7 +54,7 @@ def _ranks(axes: Axes, sizes: SmallestRank) -> None:
     if sizes.thresholds:
         axes.axhline(sizes.thresholds[0].baseline, color="black", lw=1.1, zorder=1.5, label="full training")
     axes.set(xlabel="LoRA rank r", ylabel=f"validation {drawn['metric'].iloc[0]}", xlim=(left, right))
-    axes.legend(loc="lower right", frameon=True, framealpha=0.85, edgecolor="none")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0))
 
 
 def _gains(axes: Axes, offers: Offers) -> None:
@@ -77,9 +77,8 @@ def _movement(axes: Axes, offers: Offers) -> None:
     for number, label in enumerate(labels):
         shift = (number - (len(labels) - 1) / 2) * height
         axes.barh(places + shift, types[label], height, color=COLOURS[1 + number], alpha=0.75, lw=0, label=label)
-    axes.plot(
-        types["weights"], places, "|", color="black", ms=18, mew=1.4, ls="none", label="if all weights moved alike"
-    )
+    axes.plot(types["weights"], places, "|", color="black", ms=16, mew=1.4)
+    axes.plot([], [], "|", color="black", ms=9, mew=1.4, label="if all weights moved alike")
     _bars(axes, offers)
     axes.set_yticks(places, [""] * len(places))
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, 0))
@@ -91,4 +90,4 @@ def _bars(axes: Axes, offers: Offers) -> None:
     axes.grid(visible=True, axis="x")
     axes.set_ylim(len(offers.types) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=1)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0))

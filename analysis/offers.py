@@ -21,8 +21,9 @@ class Offers:
     first r directions; and by label its ||dW||_F^2, the mean over runs, NaN where no run moved it.
 
     `types`: type, matrices (a count), shape, gain (the mean of the matrices), above, above_0 and above_1 (whether it
-    exceeds that of the average number of all matrices: over the batch and its halves), weights (the share of all
-    weights, which would be that of ||dW||_F^2 if every weight moved alike), and by label the share of ||dW||_F^2.
+    exceeds that of the average number of all matrices: over the batch and its halves), share (of ||G||_F^2 in the
+    first r directions, the mean of the matrices), weights (the share of all weights, which would be that of ||dW||_F^2
+    if every weight moved alike), and by label the share of ||dW||_F^2.
     """
 
     matrices: pd.DataFrame
@@ -39,7 +40,7 @@ class Offers:
         """
         kept = int(gradients.options["keep"])
         if not 1 <= rank <= kept:
-            again = f"`python -m experiments.gradients {gradients.path.parent} --keep {rank}` measures more"
+            again = f"`python -m experiments.gradients {gradients.path.parent} --keep {max(rank, kept)}` measures more"
             raise UserError(f"need 1 <= rank <= {kept}, the ranks measured, got rank={rank}; {again}")
         rows = []
         for name, weight in gradients.values["weights"].items():
@@ -67,13 +68,14 @@ class Offers:
         columns = {"type": "matrices", "matrices": "layers", "shape": "shape"}
         table = self.types[list(columns)].rename(columns=columns)
         table[f"gain of rank {self.rank}, × average"] = self.types["gain"] / self.average()
+        table[f"‖G‖² in rank {self.rank}"] = self.types["share"]
         for label in self.labels:
             table[f"share of ‖ΔW‖², {label}"] = self.types[label]
         table["share of weights"] = self.types["weights"]
         return table
 
     def agreement(self) -> list[str]:
-        """For each label, the rank correlation over matrices of gain and of ||dW||_F^2 / (m n): by number, by weight."""
+        """By label, the rank correlation over matrices of gain, which is by number, and of ||dW||_F^2 / (m n)."""
         lines = []
         for label in self.labels:
             there = self.matrices[self.matrices[label].notna()]
@@ -113,7 +115,8 @@ def _types(matrices: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
     groups = frame.groupby("type", sort=False)
     table = pd.DataFrame({
         "matrices": groups.size(), "shape": groups["shape"].agg(lambda shapes: " or ".join(dict.fromkeys(shapes))),
-        "gain": groups["gain"].mean(), "weights": groups["weights"].sum(),
+        "gain": groups["gain"].mean(),
+            "share": groups["share"].mean(), "weights": groups["weights"].sum(),
     })  # fmt: skip
     for gain, above in (("gain", "above"), ("half_0", "above_0"), ("half_1", "above_1")):
         table[above] = groups[gain].mean() > (frame[gain] * frame["numbers"]).sum() / frame["numbers"].sum()

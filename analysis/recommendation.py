@@ -43,41 +43,38 @@ def interval(threshold: Threshold) -> str:
 
 def _rank(sizes: SmallestRank) -> str:
     tried = ", ".join(map(str, sorted(sizes.points["x"].astype(int))))
+    said = f"{sizes.curve} of rank {sizes.rank}"
     if not sizes.thresholds:
         return (
-            f"{sizes.curve}, rank {sizes.rank}: the best validation score of the ranks tried ({tried}), and no more is "
-            f"known of the smallest that suffices: {sizes.problem}."
+            f"{said}, the best by validation of the ranks tried ({tried}); which is the smallest that suffices is not "
+            f"known: {sizes.problem}."
         )
     last = sizes.thresholds[-1]
     aim = f"{100 * last.fraction:g} % of full training{' above chance' * (last.chance is not None)}"
     if last.censored == "above":
-        said = f"{sizes.curve}, rank {sizes.rank}: no rank tried ({tried}) reaches {aim}, this one comes nearest"
+        said += f", the best of those tried ({tried}), though none of them reaches {aim}"
     elif last.censored == "below":
-        said = f"{sizes.curve}, rank {sizes.rank}, the smallest tried, reaches {aim}; a smaller one may do"
+        said += f", the smallest of those tried ({tried}): it reaches {aim}, and a smaller one may"
     else:
-        said = f"{sizes.curve}, rank {sizes.rank}: the smallest that reaches {aim}"
-    said += f"; {'; '.join(map(interval, sizes.thresholds))}, by validation scores of {tried}"
+        said += f", the smallest that reaches {aim} (tried: {tried})"
+    said += f"; {'; '.join(map(interval, sizes.thresholds))}"
     if sizes.seeds == 1:
-        return (
-            f"{said}. One seed a rank: seeds' noise is only guessed from how the ranks scatter, so trust no interval."
-        )
-    return f"{said}, {sizes.seeds} seeds each{' or more' * (sizes.points['finished'].nunique() > 1)}."
+        return f"{said}; with one seed at some rank, noise is only guessed from the scatter, and so are intervals."
+    return f"{said}; from {sizes.seeds} seeds of each rank{' or more' * (sizes.points['finished'].nunique() > 1)}."
 
 
 def _rate(sizes: SmallestRank, tests: pd.Series) -> str:
     point = sizes.points[sizes.points["x"] == sizes.tried].iloc[0]
-    where = f"at rank {sizes.tried}"
     here = sizes.rows[(sizes.rows["curve"] == sizes.curve) & (sizes.rows["x"] == sizes.tried)]
     chosen = here[here["chosen"]]
-    test = tests[chosen["run_id"]].dropna()
-    score = f"test {chosen['metric'].iloc[0]} {where} {test.mean():.3f}"
+    score = f"test {chosen['metric'].iloc[0]} there: {tests[chosen['run_id']].mean():.3f}"
+    said = f"Learning rate: {point['setting']}"
     if point["tried"] == 1:
-        return f"Learning rate: {point['setting']} {where}, the only one tried, so not known to be good ({score})."
-    rates = sorted(here["lr"].dropna().unique())
-    own = chosen["lr"].iloc[0]
-    edge = "" if own not in (rates[0], rates[-1]) or len(rates) == 1 else "largest" if own == rates[-1] else "smallest"
-    warning = f", and the {edge}, so that a {edge[:-2]}r one may be better" if edge else ""
-    return f"Learning rate: {point['setting']}, by validation the best of {point['tried']} {where}{warning} ({score})."
+        return f"{said}, the only setting tried at rank {sizes.tried}, so not known to be good ({score})."
+    rates, own = here["lr"].dropna(), chosen["lr"].iloc[0]
+    edges = {rates.max(): "a larger", rates.min(): "a smaller"} if rates.nunique() > 1 else {}
+    edge = f", at the edge: {edges[own]} rate may be better" if own in edges else ""
+    return f"{said}, the best by validation of {point['tried']} at rank {sizes.tried}{edge} ({score})."
 
 
 def _matrices(offers: Offers) -> str:
