@@ -21,7 +21,9 @@ from intrinsic.records import NAME, plain_numbers, read_record
 Measurement = tuple[dict[str, Any], dict[str, Tensor]]  # values that JSON can hold, and arrays by name
 
 
-def measure(function: Callable[..., Measurement], *, seeds: bool = True, method: str | None = None) -> None:
+def measure(
+    function: Callable[..., Measurement], *, seeds: bool | Sequence[str] = True, method: str | None = None
+) -> None:
     """Make a command of a measurement: `python -m experiments.<name> outputs/STUDY...`.
 
     `function(run, *, option=default, ...)` measures one finished run. What it returns goes into
@@ -31,7 +33,8 @@ def measure(function: Callable[..., Measurement], *, seeds: bool = True, method:
     Args:
         function: its name is the file's; options are its keyword arguments, numbers or strings, or tuples of them
             (an empty one says by its annotation of what).
-        seeds: measure every run. False: of the runs that differ in their seed alone, the one of the lowest seed.
+        seeds: measure every run. False: of the runs that differ in their seed alone, the one of the lowest seed. Keys
+            of the config: of the runs that agree in these, the one of the lowest seed.
         method: measure the runs of this method alone. None: of any.
     """
     module = sys.modules[function.__module__]
@@ -60,7 +63,7 @@ def _measure(
     studies: Sequence[Path],
     device: str,
     options: dict[str, Any],
-    seeds: bool,
+    seeds: bool | Sequence[str],
     method: str | None,
 ) -> None:
     runs = [run for run in _runs(studies, seeds) if method in (None, run[1]["method"])]
@@ -99,7 +102,7 @@ def _done(file: Path, options: dict[str, Any]) -> bool:
         return False
 
 
-def _runs(studies: Sequence[Path], seeds: bool) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _runs(studies: Sequence[Path], seeds: bool | Sequence[str]) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The finished runs of the studies, with their records.
 
     Raises:
@@ -113,7 +116,9 @@ def _runs(studies: Sequence[Path], seeds: bool) -> Iterator[tuple[Path, dict[str
         if not finished:
             raise UserError(f"no finished run in {study}; python run.py study=NAME makes one in outputs/NAME")
         for folder, record in sorted(finished, key=lambda run: run[1]["config"]["seed"]):
-            same = folder.name if seeds else json.dumps({**record["config"], "seed": None, "study": None})
+            config = record["config"]
+            kept = config.keys() - {"seed", "study"} if isinstance(seeds, bool) else config.keys() & set(seeds)
+            same = folder.name if seeds is True else json.dumps({key: config[key] for key in sorted(kept)})
             if same not in seen:
                 seen.add(same)
                 yield folder, record

@@ -1,0 +1,123 @@
+"""Which rank, which matrices, which learning rate? A recommendation for a model and a task, and what it rests on.
+
+python run.py -m method=lora rank=1,2,4,8 lr=0.003,0.01 seed=0,1,2 study=ranks    makes the runs
+python run.py -m method=full seed=0,1,2 study=ranks                               makes the baseline
+python -m experiments.gradients outputs/ranks                                     measures the gradients at theta_0
+python -m experiments.updates outputs/ranks                                       measures what training moved
+python -m analysis.choose outputs/ranks                                           recommends
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.choose_figure import choose_figure
+from analysis.figure import Drawn, save
+from analysis.measured import Measured, measured
+from analysis.offers import Offers
+from analysis.points import choose as settle
+from analysis.points import lost, shown
+from analysis.program import program
+from analysis.recommendation import interval, recommendation
+from analysis.records import load
+from analysis.smallest_rank import SmallestRank, smallest_rank
+from intrinsic.errors import UserError
+
+
+def choose(
+    *studies: str | Path,
+    out: str | Path | None = None,
+    where: Sequence[str] = (),
+    chance: float | None = None,
+    fractions: Sequence[float] = (0.9, 0.99),
+    rank: int | None = None,
+) -> Drawn:
+    """Recommend, by validation scores of the records, gradients at theta_0 and the updates that training found.
+
+    The rank is the threshold of `intrinsic.estimate_threshold` on the axis of ranks, rounded up, as are the ends of its
+    interval. Matrices are ordered by gain = sqrt(sigma_1^2 + ... + sigma_r^2) / (r (m + n)): how fast the loss falls
+    along the best update of rank r, by unit of its norm and by trained number (see `experiments.gradients`). Beside it
+    stands their share of ||dW||_F^2 after training. Test scores are told and choose nothing.
+
+    Args:
+        studies: folders of runs, of one task.
+        out: folder of choose.png, .pdf and .csv.
+        where: `key=value` filters on the config.
+        chance: the score of guessing; fractions are then of what is above it.
+        fractions: of full training that a rank is to reach, rising; the last one decides.
+        rank: r of the gains (default: the recommended rank, or 1 where no run has one).
+
+    Raises:
+        UserError: as `load`, `smallest_rank` and `gains`; if there is neither a run of LoRA nor a gradient.
+
+    Source: Hu et al. 2021, arXiv:2106.09685, section 7.1 and 7.2, whose questions these are; they compare trained runs.
+    """
+    frame, notes = load(studies, where)
+    tests = frame.set_index("run_id")["score"]
+    frame = frame.assign(score=frame["validation_score"])
+    sizes = smallest_rank(frame, fractions, chance)
+    gradients = _measured(frame, "gradients", notes)
+    if sizes is None and not gradients:
+        raise UserError(f"nothing to choose by: {_make(studies, 'lora')}, {_make(studies, 'gradients')}")
+    problem = "no run of LoRA has finished" if sizes is None else sizes.problem
+    if problem is not None:
+        notes.append(f"no smallest rank: {problem}; {_make(studies, 'full' if 'baseline' in problem else 'lora')}")
+    table, results, parts = pd.DataFrame(), [], []
+    if sizes is not None:
+        table = shown(sizes.points, "rank")
+        results += [f"{sizes.curve}: {interval(threshold)}" for threshold in sizes.thresholds]
+        rates = ", ".join(
+            f"rank {rank} {setting}" for rank, setting in zip(table["rank"], table["setting"], strict=True)
+        )
+        results.append(f"by validation: {rates}")
+        parts.append(sizes.rows.assign(part="run", test_score=tests[sizes.rows["run_id"]].to_numpy()))
+    offers = None
+    if gradients:
+        moved = _moved(frame, sizes, notes)
+        kept = int(gradients[0].options["keep"])
+        usual = 1 if sizes is None else min(sizes.rank, kept)
+        offers = Offers.of(gradients[0], usual if rank is None else rank, moved)
+        table = offers.table()
+        results += offers.agreement()
+        parts.append(offers.matrices.assign(part="matrix", rank=offers.rank))
+    results.append(recommendation(sizes, offers, tests))
+    figure = choose_figure(sizes, offers)
+    rows = pd.concat(parts, ignore_index=True)
+    paths = save(figure, rows, "choose", Path(studies[0]) / "figures" if out is None else Path(out))
+    gone = () if sizes is None else lost(sizes.rows)
+    return Drawn(rows=rows, table=table, notes=notes, paths=paths, figure=figure, results=(*results, *gone))
+
+
+def _make(studies: Sequence[str | Path], what: str) -> str:
+    """The command that makes what is missing."""
+    names, study = " ".join(map(str, studies)), Path(studies[0]).resolve().name
+    if what in ("lora", "full"):
+        sizes = " rank=1,2,4,8" * (what == "lora")
+        return f"`python run.py -m method={what}{sizes} seed=0,1,2 study={study}` makes runs of {what}"
+    return f"`python -m experiments.{what} {names}` measures {what}"
+
+
+def _measured(frame: pd.DataFrame, name: str, notes: list[str]) -> list[Measured]:
+    """The measurements of that name, that of the lowest seed first; a note if there is none."""
+    there = frame[[(Path(folder) / f"{name}.safetensors").is_file() for folder in frame["folder"]]]
+    if not there.empty:
+        return list(measured(there.sort_values(["seed", "run_id"]), name)[0]["measured"])
+    notes.append(f"no {name}: {_make(list(dict.fromkeys(Path(folder).parent for folder in frame['folder'])), name)}")
+    return []
+
+
+def _moved(frame: pd.DataFrame, sizes: SmallestRank | None, notes: list[str]) -> dict[str, list[Measured]]:
+    """Updates of full training, and of LoRA at the tried rank, at the settings that validation chose."""
+    used = frame[frame["projection"].eq("Identity") & frame["method"].isin(["full", "lora"])]
+    rows, _ = settle(used.assign(x=used["rank"].mask(used["method"] == "full")), "validation")
+    sources = {"full": rows["x"].isna()}
+    if sizes is not None:
+        sources[f"LoRA, rank {sizes.tried}"] = rows["x"].eq(sizes.tried) & rows["curve"].eq(sizes.curve)
+    runs = {label: rows[mask.fillna(False) & rows["chosen"]]["run_id"] for label, mask in sources.items()}
+    files = {label: _measured(frame[frame["run_id"].isin(ids)], "updates", notes) for label, ids in runs.items()}
+    return {label: found for label, found in files.items() if found}
+
+
+if __name__ == "__main__":
+    program(choose)
