@@ -51,10 +51,11 @@ def similarity(
         studies: folders of runs.
         out: folder of the files; None: `figures` in the first study.
         where: see `analysis.records.load`.
-        ranks: two ranks to compare; seeds are compared at the second (default: the smallest from 2, and the largest).
+        ranks: two ranks to compare; seeds are compared at the second (default: the smallest from 2 that has a seed to
+            pair, and the largest; seeds at the largest of several).
         between: compare runs of two ranks, of two seeds, or both as far as the runs allow.
         side: right or left singular vectors, in the space of the inputs or of the outputs.
-        pairs: seeds paired between ranks. same: their A begin with the same rows, which alone makes them alike.
+        pairs: seeds paired between ranks. same: rows of A, a new head and the data's order begin alike.
         weights: parts of names such as query, layer.0 or layer.*.output.dense (default: what has moved in every run).
         per: a panel for each type of weight, the mean of its layers, or for each weight.
 
@@ -109,30 +110,33 @@ def _pairs(
             f"need the runs of one method, got {', '.join(runs['curve'].unique())}; choose with --where method=lora"
         )
     tried = sorted({int(x) for x in runs["x"]})
+    if ranks and len(ranks) != 2:
+        raise UserError(f"need two ranks, got {len(ranks)}: --ranks {tried[0]} {tried[-1]}")
     missing = [str(rank) for rank in ranks if rank not in tried]
     if missing:
         raise UserError(f"no run of rank {', '.join(missing)}; the ranks are {', '.join(map(str, tried))}")
-    if ranks and len(ranks) != 2:
-        raise UserError(f"need two ranks, got {len(ranks)}: --ranks {tried[0]} {tried[-1]}")
-    low, high = ranks or (min([rank for rank in tried if rank > 1], default=tried[-1]), tried[-1])
-    ids = {rank: {run.seed: run.run_id for run in runs[runs["x"] == rank].itertuples()} for rank in (low, high)}
-    crossed = [(a, b) for a, b in product(ids[low], ids[high]) if (a == b) == same]
+    seeds = {rank: {run.seed: run.run_id for run in runs[runs["x"] == rank].itertuples()} for rank in tried}
+
+    def crossed(one: int, other: int) -> list[Pair]:
+        return [(seeds[one][a], seeds[other][b]) for a, b in product(seeds[one], seeds[other]) if (a == b) == same]
+
+    smaller = [rank for rank in tried[:-1] if rank > 1] or tried[:1]
+    low, high = ranks or (next((rank for rank in smaller if crossed(rank, tried[-1])), smaller[0]), tried[-1])
+    repeated = high if ranks else max([rank for rank in tried if len(seeds[rank]) > 1], default=high)
     problems = {
         "ranks": f"need two ranks, got {low}: `python run.py -m rank=8,64 ...` makes two" if low == high
-        else "" if crossed else "need runs of two seeds, as two ranks of one seed begin with the same rows of A: "
+        else "" if crossed(low, high) else "need runs of two seeds, as ranks of one seed begin with equal rows of A: "
         f"`python run.py -m rank={low},{high} seed=0,1 ...` makes them; --pairs same takes one seed",
-        "seeds": "" if len(ids[high]) > 1 else f"need runs of two seeds at rank {high}: "
-        f"`python run.py -m rank={high} seed=0,1 ...` makes them",
+        "seeds": "" if len(seeds[repeated]) > 1 else f"need runs of two seeds at rank {repeated}: "
+        f"`python run.py -m rank={repeated} seed=0,1 ...` makes them",
     }  # fmt: skip
     wanted = ["ranks", "seeds"] if between == "both" else [between]
     if all(problems[name] for name in wanted):
         raise UserError(problems[wanted[0]])
     chosen = {
-        f"rank {low} against {high}":
-            ("ranks", [(ids[low][a], ids[high][b]) for a, b in crossed]),
-        f"rank {high} against {high}":
-            ("seeds", [(ids[high][a], ids[high][b]) for a, b in combinations(ids[high], 2)]),
-    }  # fmt: skip
+        f"rank {low} against {high}": ("ranks", crossed(low, high)),
+        f"rank {repeated} against {repeated}": ("seeds", list(combinations(seeds[repeated].values(), 2))),
+    }
     more = [f"not drawn between {name}: {problems[name]}" for name in wanted if problems[name]]
     found = {title: pairs for title, (name, pairs) in chosen.items() if name in wanted and not problems[name]}
     return found, [*notes, *more]

@@ -120,7 +120,7 @@ def _quantities(table: pd.DataFrame, k: int, epsilon: float) -> list[pd.DataFram
             runs.append((run, [(w, w["values"][: w.rank]) for w in here["weight"]]))
         for run, measured in runs:
             count = min(len(values) for _, values in measured)
-            nulls = [marchenko_pastur(weight.shape, np.linalg.norm(values)) for weight, values in measured]
+            nulls = [marchenko_pastur(weight.shape, float(np.linalg.norm(values))) for weight, values in measured]
             logs = [np.log(np.maximum(values[:count], np.finfo(float).tiny)) for _, values in measured]
             series = {VALUES: np.exp(np.mean(logs, axis=0)), RANDOM: np.exp(np.log(nulls).mean(0))}
             numbers = {
@@ -189,7 +189,7 @@ def _draw(
 
 
 def _line(axes: Axes, rows: pd.DataFrame, **look: Any) -> None:
-    alone = {"marker": "o", "ms": 4} if len(rows) == 1 else {}
+    alone: dict[str, Any] = {"marker": "o", "ms": 4} if len(rows) == 1 else {}
     axes.plot(rows["j"].to_numpy(float), rows["value"].to_numpy(float), **alone, **look)
 
 

@@ -70,6 +70,11 @@ def test_similarity_of_random_updates_is_the_null(study):
     assert table.loc["rank 8 against 8", ["layers", "pairs", "d", "k"]].to_list() == [3, 6, 30, 8]
     assert set(similarity(study, side="left").rows["d"]) == {40}
     assert len(similarity(study, per="weight").table) == 6
+    random_runs(study, ranks=(4, 16), seeds=(0,))
+    random_runs(study, ranks=(3,), seeds=(1,))
+    assert set(similarity(study).table["between"]) == {"rank 2 against 16", "rank 8 against 8"}
+    assert set(similarity(study, where=["seed=0"], pairs="same").table["between"]) == {"rank 2 against 16"}
+    assert set(similarity(study, ranks=(3, 4)).table["between"]) == {"rank 3 against 4"}
 
 
 def test_similarity_finds_a_shared_direction(study):
@@ -285,12 +290,13 @@ def test_what_similarity_cannot_draw(study):
     random_runs(study, ranks=(4, 8), seeds=(0,))
     no = {"figure": similarity}
     refused(
-        r"need runs of two seeds, as two ranks of one seed begin with the same rows of A: .*rank=4,8 seed=0,1",
+        r"need runs of two seeds, as ranks of one seed begin with equal rows of A: .*rank=4,8 seed=0,1",
         study,
         **no,
     )
     refused(r"need runs of two seeds at rank 8: `python run\.py -m rank=8 seed=0,1", study, **no, between="seeds")
     assert similarity(study, pairs="same").table["between"].to_list() == ["rank 4 against 8"]
+    assert set(similarity(study, pairs="same", ranks=(8, 4)).table["between"]) == {"rank 8 against 4"}
     refused("no run of rank 64; the ranks are 4, 8", study, **no, ranks=(8, 64))
     refused("need two ranks, got 1: --ranks 4 8", study, **no, ranks=(8,))
     refused("need between to be both or ranks or seeds, got 'layers'", study, **no, between="layers")
