@@ -28,7 +28,7 @@ def moved_weights(
         studies: folders of runs.
         where: see `analysis.records.load`.
         wanted: parts of names, as in `query`, `layer.0` or `layer.*.output.dense`; a weight with one of them is kept.
-            None given: the weights that have moved in every run, without the head.
+            None given: the weights that most runs have moved, without the head, and the runs that have moved them.
         per: `type`: weights that differ only in numbers in their names, of one shape, share a label; `weight`: none do.
         ranked: only the runs that have a rank.
 
@@ -82,16 +82,16 @@ def _select(table: pd.DataFrame, wanted: Sequence[str]) -> tuple[pd.DataFrame, l
     if backbone.empty:
         raise UserError(f"the head alone has moved; --weights {table['name'].iloc[0]} draws it")
     runs = backbone.groupby("name")["run_id"].nunique()
-    everywhere = runs.index[runs == backbone["run_id"].nunique()]
-    if everywhere.empty:
-        raise UserError(f"no weight has moved in every run; choose --weights of {_some(backbone['name'])}")
-    kept, notes = backbone[backbone["name"].isin(everywhere)].copy(), []
-    others = sorted(set(table["name"]) - set(everywhere))
+    common = backbone[backbone["name"].map(runs) == runs.max()]
+    having = common.groupby("run_id")["name"].nunique()
+    kept = common[common["run_id"].map(having) == common["name"].nunique()].copy()
+    lacking = table[~table["run_id"].isin(kept["run_id"])]
+    notes, here = [], table[table["run_id"].isin(kept["run_id"])]
+    others = sorted(set(here["name"]) - set(kept["name"]))
     if others:
         notes.append(f"weights left out, the head or not moved in every run: {_some(others)}; --weights draws them")
-    heads = table["run_id"].nunique() - backbone["run_id"].nunique()
-    if heads:
-        notes.append(f"runs left out, whose head alone has moved: {heads}")
+    if len(lacking):
+        notes.append(f"runs left out, which did not move {kept['name'].iloc[0]}: {_some(lacking['run'])}")
     return kept, notes
 
 

@@ -105,10 +105,10 @@ def _pairs(
 ) -> tuple[dict[str, list[Pair]], list[str]]:
     """The pairs of runs to compare under each title, and notes on those that the runs don't allow."""
     runs = table.drop_duplicates("run_id")
-    if runs["curve"].nunique() > 1:
-        raise UserError(
-            f"need the runs of one method, got {', '.join(runs['curve'].unique())}; choose with --where method=lora"
-        )
+    counts = runs["curve"].value_counts()
+    if len(counts) > 1:
+        notes = [*notes, f"methods left out: {', '.join(counts.index[1:])}; --where method=NAME draws one"]
+        runs = runs[runs["curve"] == counts.index[0]]
     tried = sorted({int(x) for x in runs["x"]})
     if ranks and len(ranks) != 2:
         raise UserError(f"need two ranks, got {len(ranks)}: --ranks {tried[0]} {tried[-1]}")
