@@ -1,7 +1,8 @@
 """The loss around theta_0, around the solution, and along the line from one to the other.
 
-python -m experiments.landscape outputs/STUDY       a file landscape.safetensors beside each record
-python -m analysis.landscape outputs/STUDY          draws them
+python -m experiments.landscape outputs/STUDY                   a file landscape.safetensors beside each record
+python -m experiments.landscape outputs/STUDY --examples 64     a transformer on a CPU: it evaluates hundreds of points
+python -m analysis.landscape outputs/STUDY                      draws them
 """
 
 import itertools
