@@ -57,12 +57,14 @@ def choose(
     tests = frame.set_index("run_id")["score"]
     frame = frame.assign(score=frame["validation_score"])
     sizes = smallest_rank(frame, fractions, chance)
-    gradients = _measured(frame, "gradients", notes)
+    gradients = _measured(frame, "gradients")
     if sizes is None and not gradients:
         raise UserError(f"nothing to choose by: {_make(studies, 'lora')}, {_make(studies, 'gradients')}")
     problem = "no run of LoRA has finished" if sizes is None else sizes.problem
     if problem is not None:
         notes.append(f"no smallest rank: {problem}; {_make(studies, 'full' if 'baseline' in problem else 'lora')}")
+    if not gradients:
+        notes.append(f"no gradients: {_make(studies, 'gradients')}")
     table, results, parts = pd.DataFrame(), [], []
     if sizes is not None:
         table = shown(sizes.points, "rank")
@@ -74,10 +76,15 @@ def choose(
         parts.append(sizes.rows.assign(part="run", test_score=tests[sizes.rows["run_id"]].to_numpy()))
     offers = None
     if gradients:
-        moved = _moved(frame, sizes, notes)
+        moved = _moved(frame, sizes)
+        without = [label for label, found in moved.items() if not found]
+        if without:
+            notes.append(f"no updates of {' and '.join(without)}: {_make(studies, 'updates')}")
         kept = int(gradients[0].options["keep"])
         usual = 1 if sizes is None else min(sizes.rank, kept)
-        offers = Offers.of(gradients[0], usual if rank is None else rank, moved)
+        offers = Offers.of(
+            gradients[0], usual if rank is None else rank, {label: found for label, found in moved.items() if found}
+        )
         table = offers.table()
         results += offers.agreement()
         parts.append(offers.matrices.assign(part="matrix", rank=offers.rank))
@@ -98,25 +105,21 @@ def _make(studies: Sequence[str | Path], what: str) -> str:
     return f"`python -m experiments.{what} {names}` measures {what}"
 
 
-def _measured(frame: pd.DataFrame, name: str, notes: list[str]) -> list[Measured]:
-    """The measurements of that name, that of the lowest seed first; a note if there is none."""
+def _measured(frame: pd.DataFrame, name: str) -> list[Measured]:
+    """The measurements of that name, that of the lowest seed first; none is no mistake."""
     there = frame[[(Path(folder) / f"{name}.safetensors").is_file() for folder in frame["folder"]]]
-    if not there.empty:
-        return list(measured(there.sort_values(["seed", "run_id"]), name)[0]["measured"])
-    notes.append(f"no {name}: {_make(list(dict.fromkeys(Path(folder).parent for folder in frame['folder'])), name)}")
-    return []
+    return [] if there.empty else list(measured(there.sort_values(["seed", "run_id"]), name)[0]["measured"])
 
 
-def _moved(frame: pd.DataFrame, sizes: SmallestRank | None, notes: list[str]) -> dict[str, list[Measured]]:
-    """Updates of full training, and of LoRA at the tried rank, at the settings that validation chose."""
+def _moved(frame: pd.DataFrame, sizes: SmallestRank | None) -> dict[str, list[Measured]]:
+    """Updates of full training, and of LoRA at the tried rank, at the settings that validation chose; by label."""
     used = frame[frame["projection"].eq("Identity") & frame["method"].isin(["full", "lora"])]
     rows, _ = settle(used.assign(x=used["rank"].mask(used["method"] == "full")), "validation")
     sources = {"full": rows["x"].isna()}
     if sizes is not None:
         sources[f"LoRA, rank {sizes.tried}"] = rows["x"].eq(sizes.tried) & rows["curve"].eq(sizes.curve)
     runs = {label: rows[mask.fillna(False) & rows["chosen"]]["run_id"] for label, mask in sources.items()}
-    files = {label: _measured(frame[frame["run_id"].isin(ids)], "updates", notes) for label, ids in runs.items()}
-    return {label: found for label, found in files.items() if found}
+    return {label: _measured(frame[frame["run_id"].isin(ids)], "updates") for label, ids in runs.items() if len(ids)}
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def choose_figure(sizes: SmallestRank | None, offers: Offers | None) -> Figure:
     with mpl.rc_context(STYLE):
         widths = [1.25] * (sizes is not None) + ([1.0] + [1.0] * bool(offers.labels) if offers is not None else [])
         margin = 0.4 if sizes is None else 0.0
-        figure = Figure(figsize=(3.2 * sum(widths) + margin, 4.2), layout="constrained")
+        figure = Figure(figsize=(3.3 * sum(widths) + margin, 4.2), layout="constrained")
         panels = list(np.atleast_1d(figure.subplots(1, len(widths), width_ratios=widths)))
         if sizes is not None:
             _ranks(panels.pop(0), sizes)
@@ -58,17 +58,21 @@ def _ranks(axes: Axes, sizes: SmallestRank) -> None:
 
 
 def _gains(axes: Axes, offers: Offers) -> None:
-    types, scale = offers.types, 1000
-    places = np.arange(len(types))
-    axes.barh(places, types["gain"] * scale, 0.62, color=COLOURS[0], alpha=0.55, lw=0)
-    for place, name in zip(places, types["type"], strict=True):
-        each = offers.matrices[offers.matrices["type"] == name]["gain"] * scale
-        if len(each) > 1:
-            axes.plot(each, place + np.linspace(-0.18, 0.18, len(each)), "o", color=COLOURS[0], ms=3, mew=0)
-    axes.axvline(offers.average() * scale, color="black", lw=1.1, ls="--", label="average number")
+    """A point a matrix, of 1,000 numbers; a bar at the mean of each type. The scale is log where they differ much."""
+    gains = offers.matrices["gain"] * 1000
+    if gains.max() > 10 * gains[gains > 0].min():
+        axes.set_xscale("log")
+    for place, name in enumerate(offers.types["type"]):
+        each = gains[offers.matrices["type"] == name]
+        spread = np.linspace(-0.2, 0.2, len(each)) if len(each) > 1 else [0.0]
+        axes.plot(each, place + np.asarray(spread), "o", color=COLOURS[0], ms=4.5, mew=0, alpha=0.6)
+        axes.plot([each.mean()], [place], "|", color=COLOURS[0], ms=20, mew=2.5)
+    axes.plot([], [], "o", color=COLOURS[0], ms=4.5, mew=0, alpha=0.6, label="a layer, first on top")
+    axes.plot([], [], "|", color=COLOURS[0], ms=9, mew=2.5, label="mean of the layers")
+    axes.axvline(offers.average() * 1000, color="black", lw=1.1, ls="--", label="the average number")
     _bars(axes, offers)
-    axes.set_yticks(places, list(types["type"]))
-    axes.set_xlabel(f"gain at θ₀, rank {offers.rank}: fall of the loss\nby unit of ‖ΔW‖ and 1,000 numbers")
+    axes.set_yticks(range(len(offers.types)), list(offers.types["type"]))
+    axes.set_xlabel(f"gain at θ₀, rank {offers.rank}:\nfall of the loss by unit of\n‖ΔW‖ and 1,000 numbers")
 
 
 def _movement(axes: Axes, offers: Offers) -> None:
@@ -82,7 +86,7 @@ def _movement(axes: Axes, offers: Offers) -> None:
     _bars(axes, offers)
     axes.set_yticks(places, [""] * len(places))
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, 0))
-    axes.set_xlabel("found by training:\nshare of ‖ΔW‖²")
+    axes.set_xlabel("found by training:\nshare of ‖ΔW‖²\n")
 
 
 def _bars(axes: Axes, offers: Offers) -> None:

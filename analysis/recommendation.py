@@ -35,7 +35,7 @@ def interval(threshold: Threshold) -> str:
     if threshold.censored == "above":
         return f"{name} > {value}, the largest rank tried"
     if threshold.censored == "below":
-        return f"{name} <= {value}, the smallest rank tried"
+        return f"{name} ≤ {value}, the smallest rank tried"
     low = "below the smallest rank tried" if threshold.low is None else str(math.ceil(threshold.low))
     high = "beyond the largest rank tried" if threshold.high is None else str(math.ceil(threshold.high))
     return f"{name} = {value} ({100 * threshold.confidence:g} % interval {low} to {high})"
@@ -44,6 +44,8 @@ def interval(threshold: Threshold) -> str:
 def _rank(sizes: SmallestRank) -> str:
     tried = ", ".join(map(str, sorted(sizes.points["x"].astype(int))))
     said = f"{sizes.curve} of rank {sizes.rank}"
+    if len(sizes.points) > 1 and sizes.points["mean"].nunique() == 1:
+        return f"{said}, for want of a reason: all ranks tried ({tried}) have the same validation score."
     if not sizes.thresholds:
         return (
             f"{said}, the best by validation of the ranks tried ({tried}); which is the smallest that suffices is not "
@@ -86,7 +88,9 @@ def _matrices(offers: Offers) -> str:
         f"at rank {offers.rank} gains more, to first order, than the average one"
     )
     first, last = types.iloc[0], types.iloc[-1]
-    said += f" ({first['type']} {first['gain'] / last['gain']:.2g} times {last['type']})" if last["gain"] > 0 else ""
+    if last["gain"] > 0:
+        ratio = first["gain"] / last["gain"]
+        said += f" ({first['type']} {ratio:.{int(ratio < 10)}f} times {last['type']})"
     halves = [types.loc[types[half], "type"] for half in ("above_0", "above_1")]
     if all(set(half) == set(best["type"]) for half in halves):
         said += ", and both halves of the batch say the same"

@@ -57,6 +57,7 @@ def smallest_rank(frame: pd.DataFrame, fractions: Sequence[float], chance: float
     points = points[points["curve"] == curve]
     mine = [next(one for one in each if one.curve == curve) for each in found]
     problem = incomplete(mine[-1:], "rank")
+    problem = problem and problem.partition(";")[0]
     thresholds = tuple(one.threshold for one in mine if one.threshold is not None)
     ranks = points["x"].astype(int)
     if thresholds and thresholds[-1].censored != "above":

@@ -130,7 +130,7 @@ def test_matrices_stand_in_the_order_of_their_gain(study):
     assert list(drawn.table[lora]) == pytest.approx([0.9, np.nan, 0.1], nan_ok=True)
     assert list(drawn.table["share of weights"]) == pytest.approx([1 / 6, 4 / 6, 1 / 6])
     assert "begin with q and up; at theta_0" in said(drawn)
-    assert "(q 2 times v), and both halves of the batch say the same" in said(drawn)
+    assert "(q 2.0 times v), and both halves of the batch say the same" in said(drawn)
     assert "space.targets=[q,up]." in said(drawn)
     (line,) = [line for line in drawn.results if "(full): rank correlation" in line]
     assert "over 6 matrices; without any relation within ±0.88 in 19 of 20 cases" in line  # 1.96 / sqrt(5)
@@ -149,6 +149,14 @@ def test_head_and_embeddings_are_left_out(study):
     assert "Matrices: the gradients prefer none." in said(choose(study))
 
 
+def test_no_full_training_and_no_updates_are_no_mistake(study):
+    fill(study, baseline=False)
+    gradients(study, {"q": 4.0, "v": 2.0})
+    drawn = choose(study)
+    assert "begin with q; at theta_0, a number trained there at rank 16" in said(drawn)  # measured no further
+    assert any(f"no updates of LoRA, rank 32: `python -m experiments.updates {study}`" in note for note in drawn.notes)
+
+
 def test_gradients_without_ranks_still_say_matrices(study):
     for seed in (0, 1):
         add(study, "full", seed=seed)
@@ -157,7 +165,9 @@ def test_gradients_without_ranks_still_say_matrices(study):
     assert "Which rank and which learning rate is not known: no run of LoRA has finished." in said(drawn)
     assert "a number trained there at rank 1 gains more" in said(drawn)
     assert any("`python run.py -m method=lora rank=1,2,4,8 seed=0,1,2 study=ranks` makes" in x for x in drawn.notes)
-    assert any(f"no updates: `python -m experiments.updates {study}` measures updates" in x for x in drawn.notes)
+    assert any(
+        f"no updates of full: `python -m experiments.updates {study}` measures updates" in x for x in drawn.notes
+    )
     assert len(drawn.figure.axes) == 1
 
 
