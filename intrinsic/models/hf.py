@@ -21,6 +21,7 @@ from intrinsic.models.hf_frame import (
 
 HEAD_STD = 0.02  # of a new head's weights, as in BERT
 
+
 def hf(
     input_shape: Sequence[int],
     num_outputs: int,
