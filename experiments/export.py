@@ -49,6 +49,7 @@ def export(run: Path, folder: Path) -> Path:
 
 
 def main() -> None:
+    """The command."""
     parser = argparse.ArgumentParser(
         prog="python -m experiments.export",
         description=__doc__,

@@ -94,4 +94,4 @@ def _check_order(model: Any, folder: str) -> None:
     model.train(training)
     change = (logits[0] - logits[1]).abs().amax(1)  # (length,)
     if change[:-1].max() > LEAK * change[-1]:
-        raise UserError(f"{folder} sees later tokens: take model.objective=masked")
+        raise UserError(f"{folder} sees later tokens: need another model, or model.objective=masked")

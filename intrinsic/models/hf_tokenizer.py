@@ -60,8 +60,8 @@ class HFTokenizer:
 
     @property
     def special(self) -> list[int]:
-        """The ids of tokens that are no part of a text."""
-        return list(self._cut.all_special_ids)
+        """The ids of tokens that are no part of a text: those that an empty one has, and what the tokenizer names."""
+        return sorted({*self._cut.all_special_ids, *self._cut("", "")["input_ids"]})
 
     def save(self, folder: str | Path) -> None:
         """Write its files into a folder, as transformers reads them."""
