@@ -66,6 +66,8 @@ def fit_replicas(
     optimizer, cuts = _optimizer(replicas, make_optimizer, [lrs[net] for net in rows])
     if task.train.lengths is not None:
         raise UserError("replicas need inputs of one length, and batches of text have their own: take replicas=1")
+    if task.noise is not None:
+        raise UserError("replicas read examples as they are, and this task has noise of its own: take replicas=1")
     scheduler = make_scheduler(optimizer, schedule, -(-len(task.train) // batch_size))
     each, warming = (None, scheduler) if isinstance(scheduler, LinearWarmup) else (scheduler, None)
 

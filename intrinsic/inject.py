@@ -19,11 +19,16 @@ HEAD_NAMES = (
 
 
 def find_head(model: nn.Module) -> str:
-    """The name of the module that maps features to outputs: a child with a usual name, else the last nn.Linear.
+    """The name of the module that maps features to outputs.
+
+    The output embedding of a language model of transformers, else a child with a usual name, else the last nn.Linear.
 
     Raises:
         UserError: if there is none.
     """
+    embedding = getattr(model, "get_output_embeddings", lambda: None)()
+    if embedding is not None:
+        return next(name for name, module in model.named_modules() if module is embedding)
     children = dict(model.named_children())
     for name in HEAD_NAMES:
         if name in children:

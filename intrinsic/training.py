@@ -34,9 +34,9 @@ def fit(
 ) -> Iterator[Epoch]:
     """Train `net` on `task` and yield each epoch as it ends; stops early on divergence or lack of patience.
 
-    Data order and dropout are functions of (seed, epoch), so that going on after `history` gives the same bits as
-    never having stopped, if `net` and `optimizer` are as they were after its last epoch. Inputs that have lengths make
-    batches of similar ones, each trimmed to its longest. The global random state is left as it was.
+    Data order, dropout and the task's noise are functions of (seed, epoch), so that going on after `history` gives the
+    same bits as never having stopped, if `net` and `optimizer` are as they were after its last epoch. Inputs that have
+    lengths make batches of similar ones, each trimmed to its longest. The global random state is left as it was.
 
     Args:
         net: what is trained, on the device of the task's data.
@@ -113,6 +113,8 @@ def _train(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(rng.fan_out(seed, "dropout"))
         for inputs, targets in batches(split, order, batch_size):
+            if task.noise is not None:
+                inputs, targets = task.noise(inputs, targets)
             weights = net.weights()
             loss = task.loss(net.call(weights, inputs), targets)
             optimizer.zero_grad(set_to_none=True)

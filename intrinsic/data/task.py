@@ -38,6 +38,13 @@ class Task:
     per example; or, where it is no such mean, an entry of `metrics(outputs, targets)`, numbers by name of a whole
     split, all of which are reported.
 
+    `tokens(targets)`, (n,) int64: how many tokens of each example are predicted, in language modelling. Outputs are
+    then (n, length, num_outputs) or wider, the loss is the mean over tokens, `score` the sum over those of an example,
+    and perplexity, exp(loss), is reported beside the metric. None: an example is judged as a whole.
+
+    `noise(inputs, targets)`: what training reads instead of a batch, drawn anew in each step from torch's global random
+    state; evaluation reads the examples as they are. None: training does, too.
+
     `texts`: what there is to read, one or two texts each. Inputs (n,) int64 are then positions in it, until a model's
     tokenizer turns them into what that model takes. None: inputs are what models take.
     """
@@ -51,6 +58,8 @@ class Task:
     metric: str = "accuracy"
     metrics: Callable[[Tensor, Tensor], dict[str, float]] | None = None
     texts: Sequence[tuple[str, ...]] | None = None
+    tokens: Callable[[Tensor], Tensor] | None = None
+    noise: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
 
     def __post_init__(self) -> None:
         if (self.score is None) == (self.metrics is None):

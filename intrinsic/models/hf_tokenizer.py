@@ -48,6 +48,26 @@ class HFTokenizer:
             )
 
     @cached_property
+    def size(self) -> int:
+        """One more than the largest token id."""
+        return 1 + max(self._cut.get_vocab().values())
+
+    @property
+    def mask(self) -> int | None:
+        """The id of the token that stands for a hidden one; None if there is none."""
+        mask: int | None = self._cut.mask_token_id
+        return mask
+
+    @property
+    def special(self) -> list[int]:
+        """The ids of tokens that are no part of a text: those that an empty one has, and what the tokenizer names."""
+        return sorted({*self._cut.all_special_ids, *self._cut("", "")["input_ids"]})
+
+    def save(self, folder: str | Path) -> None:
+        """Write its files into a folder, as transformers reads them."""
+        self._cut.save_pretrained(folder)
+
+    @cached_property
     def fingerprint(self) -> str:
         """A hash of all that decides how texts are cut."""
         cut = self._cut

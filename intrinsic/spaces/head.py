@@ -14,12 +14,12 @@ class Head(Space):
     """The parameters of the head on a frozen backbone (feature extraction).
 
     In models of transformers the head is what the task adds: `classifier` (BERT; with its dense layer in RoBERTa),
-    `score` (GPT-2, Llama), `classification_head` (T5), `lm_head`. BERT's pooler, which is pretrained, is no part of it.
-    A head that is tied to the embeddings moves them.
+    `score` (GPT-2, Llama), `classification_head` (T5). BERT's pooler, which is pretrained, is no part of it. That of a
+    language model is its output embedding; one that is tied to the input embedding moves that, too.
 
     Args:
-        name: the head's module name. None: a child called head, classifier, score, classification_head, lm_head
-            or fc, else the last nn.Linear.
+        name: the head's module name. None: a language model's output embedding, a child called head, classifier,
+            score, classification_head, lm_head or fc, else the last nn.Linear.
     """
 
     name: str | None = None

@@ -1,0 +1,66 @@
+"""A trained run as a folder of transformers: ordinary weights, config and tokenizer.
+
+python -m experiments.export outputs/STUDY/RUN FOLDER
+
+Anyone's from_pretrained reads it; here model=hf model.name=FOLDER starts from it, and model=hf_lm.
+"""
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from experiments.build import build
+from experiments.cli import one_line_errors
+from experiments.reopen import reopen
+from intrinsic.errors import UserError
+from intrinsic.records import read_record
+
+
+def export(run: Path, folder: Path) -> Path:
+    """Write the model at theta_0 + P z in its original architecture, as save_pretrained does, and its tokenizer.
+
+    Raises:
+        UserError: as `reopen`, for a model that is not transformers' own, for what no weight can hold (adapters and
+            prefixes), and for a folder that is there.
+    """
+    record = read_record(run)
+    if record is not None and "tokenizer" not in record["config"]:
+        raise UserError(f"{run} trained {record['config']['model']['_target_']}: need model=hf or a sibling of it")
+    if folder.exists():
+        raise UserError(f"{folder} is there already: need the name of a new folder")
+    opened = reopen(run)
+    model: Any = opened.net.eval().merge()
+    added = sorted({type(part).__name__ for part in model.modules() if type(part).__module__.startswith("intrinsic.")})
+    if added:
+        raise UserError(
+            f"method={opened.record['method']} adds {', '.join(added)}, which transformers cannot hold: "
+            "need a method that merges, such as lora"
+        )
+    model.config.use_cache = True  # off here, as training never reads it
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".partial-") as partial:
+        written = Path(partial, "model")
+        model.save_pretrained(written)
+        build(opened.config["tokenizer"]).save(written)
+        os.replace(written, folder)
+    return folder
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.export",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", type=Path, metavar="outputs/STUDY/RUN", help="folder of a finished run")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="to be made")
+    with one_line_errors():
+        given = parser.parse_args()
+        print(export(given.run, given.folder))
+
+
+if __name__ == "__main__":
+    main()
