@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from analysis.estimates import BASELINE, estimates, incomplete
+from analysis.estimates import estimates, incomplete
 from analysis.figure import DrawnCurves
 from intrinsic.errors import UserError
+from intrinsic.threshold import Threshold
 
 AXES = {"dim": "subspace dimension", "rank": "rank", "trained": "trained numbers"}
 
@@ -15,8 +16,8 @@ AXES = {"dim": "subspace dimension", "rank": "rank", "trained": "trained numbers
 class Thresholds:
     """The thresholds of a study's curves, in each of the `AXES`."""
 
-    rows: list[tuple[str, str, str]] = field(default_factory=list)  # curve, unit, estimate with interval
-    baseline: str = ""  # what they are measured against, in a sentence
+    rows: list[tuple[str, str, str]] = field(default_factory=list)  # curve, estimate with interval, unit
+    against: str = ""  # what they are measured against, in words
     missing: str = ""  # why there are none
 
 
@@ -41,14 +42,24 @@ def thresholds(frame: pd.DataFrame, studies: str) -> Thresholds:
         for each in curves:
             if each.threshold is None:
                 continue
-            found.rows.append((each.curve, unit, str(each.threshold)))
-            percent = f"{100 * each.threshold.fraction:g} %"
-            found.baseline = (
-                f"{BASELINE} reaches {each.threshold.baseline:.4f} on test data (mean of {len(each.baselines)} runs); "
-                f"the target is {percent} of it, {each.threshold.target:.4f}. In brackets: the "
-                f"{100 * each.threshold.confidence:g} % interval."
-            )
+            said = str(each.threshold).partition(" (")[0]
+            alike = [row for row in found.rows if row[:2] == (each.curve, said)]  # a dim is a count of numbers, too
+            for row in alike:
+                found.rows.remove(row)
+            found.rows.append((each.curve, said, ", ".join([*(row[2] for row in alike), unit])))
+            found.against = _against(each.threshold, len(each.baselines))
     return found
+
+
+def _against(threshold: Threshold, runs: int) -> str:
+    """What d90 means here, with the numbers."""
+    percent = f"{100 * threshold.fraction:g}"
+    return (
+        f"d{percent} is the smallest size whose {'mean score' if threshold.estimand == 'mean' else 'median seed'} "
+        f"reaches {percent} % of full training. Full training scores {threshold.baseline:.4f} on test data "
+        f"(mean of {runs} {'runs' if runs > 1 else 'run: its noise is unknown'}), so the target is "
+        f"{threshold.target:.4f}. In brackets: the {100 * threshold.confidence:g} % interval."
+    )
 
 
 def best(drawn: DrawnCurves) -> pd.DataFrame:
@@ -64,7 +75,6 @@ def best(drawn: DrawnCurves) -> pd.DataFrame:
         top = runs[runs["x"] == means.idxmax()]
         table.append({
             "method": curve, "trained numbers": int(top["trained"].max()), "setting": top["setting"].iloc[0],
-            "runs": len(top), "validation, mean": means.max(), "test, mean": top["score"].mean(),
-            "test, sd": top["score"].std(),
+            "runs": len(top), "validation": means.max(), "test": top["score"].mean(), "sd": top["score"].std(),
         })  # fmt: skip
     return pd.DataFrame(table)

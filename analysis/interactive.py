@@ -9,7 +9,10 @@ from analysis.tasks import text
 
 SHAPES = ("circle", "square", "triangle", "diamond", "inverted_triangle", "star", "plus")  # as many as MARKERS
 UNCHOSEN = 0.25  # opacity of runs at settings that validation did not choose
-HOVER = ("run", "curve", "size", "seed", "setting", "validation", "test")
+HOVER = (  # BokehJS escapes what it puts in
+    '<div style="color: #1c1e21; font: 13px/1.5 system-ui, sans-serif"><b>@curve</b>, @size<br>seed @seed, @setting<br>'
+    "validation @validation, test @test<br>run @run</div>"
+)
 
 
 def interactive(rows: pd.DataFrame, *, xlabel: str, ylabel: str, target: str) -> tuple[dict[str, Any], list[list[str]]]:
@@ -52,8 +55,7 @@ def interactive(rows: pd.DataFrame, *, xlabel: str, ylabel: str, target: str) ->
         line.name = points.name = f"{target}-{number}"
         names.append([str(curve), colour])
         hovered.append(points)
-    tooltips = [(name, f"@{name}") for name in HOVER]
-    plot.add_tools(HoverTool(renderers=hovered, tooltips=tooltips, point_policy="snap_to_data"))
+    plot.add_tools(HoverTool(renderers=hovered, tooltips=HOVER, point_policy="snap_to_data"))
     item: dict[str, Any] = dict(json_item(plot, target))  # type: ignore[arg-type]
     return item, names
 

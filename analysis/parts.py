@@ -32,7 +32,7 @@ def parts(studies: Sequence[str | Path], where: Sequence[str] = ()) -> list[Part
     frame["home"] = [str(folder.parent) for folder in frame["folder"]]
     tasks: list[pd.DataFrame] = []
     for _, study in frame.groupby("home", sort=False):
-        for _, runs in study.groupby(_tasks(study), sort=False):
+        for _, runs in study.groupby(_tasks(study)):
             alike = [k for k, others in enumerate(tasks) if _one_task(pd.concat([others, runs]))]
             if alike:
                 tasks[alike[0]] = pd.concat([tasks[alike[0]], runs])
@@ -61,6 +61,6 @@ def _part(runs: pd.DataFrame, frame: pd.DataFrame) -> Part:
     conditions = []
     for key in task_keys(beside) if len(beside) > len(runs) else ():
         values = {text(flat.get(key)) for flat in runs["config"]}
-        if len(values) == 1:
+        if len(values) == 1 and "=" not in key:
             conditions.append(f"{key}={values.pop()}")
     return Part(tuple(map(Path, homes)), tuple(conditions))

@@ -22,7 +22,7 @@ def question(frame: pd.DataFrame) -> str:
     flat = frame["config"].iloc[0]
     data, model = (_name(flat, node) for node in ("dataset", "model"))
     subject = f"How many trained numbers does {model} need" if model else "How many trained numbers are needed"
-    methods = list(dict.fromkeys(frame["method"]))
+    methods = sorted(set(frame["method"]))
     compared = f", and how do {_listed(methods)} compare" if len(methods) > 1 else f" with {methods[0]}"
     return f"{subject} on {data}{compared}?"
 
@@ -33,7 +33,7 @@ def protocol(frame: pd.DataFrame) -> list[Line]:
     Args:
         frame: runs of one task, as from `analysis.records.load`.
     """
-    lines = [("Methods", [_sizes(method, runs) for method, runs in frame.groupby("method", sort=False)])]
+    lines = [("Methods", [_sizes(method, runs) for method, runs in frame.groupby("method")])]
     for heading, node in NODES.items():
         said = [_said(flat, node) for flat in frame["config"]]
         if any(entry is not None for entry in said):
@@ -70,6 +70,7 @@ def _said(flat: dict[str, object], node: str) -> str | None:
         for key in keys
         if UNSAID.isdisjoint(key.split(".")) and key not in (f"{node}._target_", "optim.lr")
     ]
+    knobs = [knob.replace("._target_=", "=") for knob in knobs]
     return " ".join([str(target).rpartition(".")[2], *knobs] if target else knobs)
 
 

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from analysis.figure import DrawnCurves
 from analysis.figures_of import Shown, figures_of
 from analysis.findings import Thresholds, best, thresholds
@@ -82,7 +84,6 @@ def _section(part: Part, where: Sequence[str], number: int, room: int) -> dict[s
             continue
         room -= len(figure.png)
         figures.append(_figure(figure))
-    said = [note for figure in shown for note in figure.drawn.notes]
     return section | {
         "names": [study.resolve().name for study in part.studies],
         "where": part.where,
@@ -90,7 +91,7 @@ def _section(part: Part, where: Sequence[str], number: int, room: int) -> dict[s
         "protocol": protocol(frame),
         "figures": figures,
         "missing": missing,
-        "notes": list(dict.fromkeys([*notes, *said])),
+        "notes": notes,
         "runs": runs_of(frame),
     }
 
@@ -104,6 +105,7 @@ def _figure(shown: Shown) -> dict[str, Any]:
         "says": shown.says,
         "command": shown.command,
         "results": shown.drawn.results,
+        "notes": shown.drawn.notes,
         "table": _table(shown.drawn.table),
         "width": round(width * 96 / DPI),
         "height": round(height * 96 / DPI),
@@ -112,9 +114,14 @@ def _figure(shown: Shown) -> dict[str, Any]:
     }
 
 
-def _table(frame: Any) -> dict[str, Any]:
+def _table(frame: pd.DataFrame) -> dict[str, Any]:
     """Headings, and cells as they are read."""
-    return {"columns": list(frame), "rows": [list(map(cell, row)) for row in frame.itertuples(index=False)]}
+    numeric = [pd.api.types.is_numeric_dtype(column) for _, column in frame.items()]
+    return {
+        "columns": list(frame),
+        "numeric": numeric,
+        "rows": [list(map(cell, row)) for row in frame.itertuples(index=False)],
+    }
 
 
 def _page(sections: list[dict[str, Any]], names: list[str]) -> str:
@@ -131,7 +138,11 @@ def _page(sections: list[dict[str, Any]], names: list[str]) -> str:
     scripts = [script.replace("\r\n", "\n") for script in scripts]
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     environment = Environment(
-        loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {}  # in order: BokehJS refers to what stands before
     return environment.get_template("report.html.j2").render(

@@ -1,5 +1,6 @@
 """The runs of a study for reading: columns, what differs between configs, failures, versions, machines."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ class Runs:
     """A table of runs."""
 
     columns: list[str]
+    numeric: list[bool]  # whether a column holds numbers only
     rows: list[Run]
     shared: dict[str, str]  # what every config says
     machines: list[tuple[str, list[str]]]  # version, commit and the like: the values, with counts where they differ
@@ -42,22 +44,33 @@ def runs_of(frame: pd.DataFrame) -> Runs:
     Args:
         frame: as from `analysis.records.load`.
     """
+    frame = frame.sort_values(list(FIRST), kind="stable")
     records = [whole(folder) for folder in frame["folder"]]
     flats = [{key: text(value) for key, value in flat.items()} for flat in frame["config"]]
     shared = {key: value for key, value in flats[0].items() if all(flat.get(key) == value for flat in flats)}
     knobs = _knobs(frame)
-    several = ["study"] * (frame["study"].nunique() > 1)
-    first = [name for name in FIRST if frame[name].notna().any()]
+    first = ["study"] * (frame["study"].nunique() > 1) + ["status"] * bool((frame["status"] != "finished").any())
+    first += [name for name in FIRST if frame[name].notna().any()]
     rows = []
     for run, flat, record in zip(frame.to_dict("records"), flats, records, strict=True):
         seconds = record.get("seconds")
-        cells = [_cell(run[name]) for name in (*several, "status", *first)]
+        cells = [_cell(run[name]) for name in first]
         cells += [(flat.get(knob, ""), flat.get(knob, "")) for knob in knobs]
         cells += [_cell(run["trained"], ","), _cell(run["validation_score"], ".4f"), _cell(run["score"], ".4f")]
         cells.append(_cell(float(seconds), ",.1f") if isinstance(seconds, int | float) else ("", ""))
         own = {key: value for key, value in flat.items() if key not in shared}
         rows.append(Run(str(run["run_id"]), run["status"], run["error"], cells, own))
-    return Runs([*several, "status", *first, *knobs, *LAST], rows, shared, _machines(records))
+    numeric = [
+        all(_is_number(order) for _, order in column) for column in zip(*(run.cells for run in rows), strict=True)
+    ]
+    return Runs([*first, *knobs, *LAST], numeric, rows, shared, _machines(records))
+
+
+def _is_number(value: str) -> bool:
+    try:
+        return not value or math.isfinite(float(value))
+    except ValueError:
+        return False
 
 
 def _knobs(frame: pd.DataFrame) -> list[str]:
@@ -82,7 +95,9 @@ def _machines(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]
     for key in dict.fromkeys(key for environment in told for key in environment):
         counts = Counter(text(environment.get(key)) for environment in told)
         one = len(counts) == 1
-        lines.append((str(key), [f"{v}{'' if one else f' ({n} of {len(told)} runs)'}" for v, n in counts.most_common()]))
+        lines.append(
+            (str(key), [f"{v}{'' if one else f' ({n} of {len(told)} runs)'}" for v, n in counts.most_common()])
+        )
     days = sorted({str(record["started_at"])[:10] for record in records if record.get("started_at")})
     if days:
         lines.append(("run on", [days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"]))
