@@ -18,6 +18,7 @@ demo: setup
 	$(BIN)/python -m analysis.rank_curve outputs/demo
 	$(BIN)/python -m analysis.dim_curve outputs/demo
 	$(BIN)/python -m analysis.compare outputs/demo
+	$(BIN)/python -m analysis.report outputs/demo
 
 test: setup
 	$(BIN)/python -m pytest

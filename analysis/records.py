@@ -180,8 +180,18 @@ def _need_key(frame: pd.DataFrame, key: str, form: str, given: str) -> None:
 
 def configs(studies: Sequence[str | Path], where: Sequence[str] = ()) -> list[dict[str, Any]]:
     """The flat config of every run, whatever its task: for those who must know which tasks there are to `load`."""
-    rows = [_row(file, "test", "last") for study in map(Path, studies) for file in _files(study)[0]]
-    frame = pd.DataFrame(rows)
+    return list(every(studies, where)["config"])
+
+
+def every(studies: Sequence[str | Path], where: Sequence[str] = ()) -> pd.DataFrame:
+    """The rows of `load`, whatever their tasks, in the order of the studies."""
+    frame = pd.DataFrame([_row(file, "test", "last") for study in map(Path, studies) for file in _files(study)[0]])
     for condition in where:
         frame = _filter(frame, condition)
-    return list(frame["config"])
+    return frame
+
+
+def whole(folder: Path) -> dict[str, Any]:
+    """The record in a run's folder as it is, for those who show all of it; `load` has checked it."""
+    record: dict[str, Any] = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    return record

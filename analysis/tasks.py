@@ -33,16 +33,21 @@ def varying(frame: pd.DataFrame, keep: Callable[[str], bool], copied: Sequence[s
     return found
 
 
+def task_keys(frame: pd.DataFrame, across: Sequence[str] = ()) -> list[str]:
+    """Name the config keys, neither FREE nor `across`, that differ between runs: those of runs of one task don't."""
+    knobs = {key.rpartition(".")[2] for flat in frame["config"] for key in flat if key.partition(".")[0] in METHOD}
+    free = FREE | knobs  # a method's knob stands at the top, too: bottleneck, for space.bottleneck
+    free |= set(across)
+    keys = varying(frame, lambda key: free.isdisjoint([key, key.partition(".")[0]]), copied=("seed",))
+    return [key for key in keys if INCIDENTAL.isdisjoint(key.split("."))]  # dataset.data_dir, too
+
+
 def check_one_task(frame: pd.DataFrame, across: Sequence[str]) -> None:
     """Refuse runs whose configs differ in anything that is neither FREE nor `across`."""
     metrics = sorted(set(frame["metric"]) - {""})  # a run may fail before its task names the metric
     if len(metrics) > 1:
         raise UserError(f"the runs are of different tasks, with the metrics {' and '.join(metrics)}; pass one study")
-    knobs = {key.rpartition(".")[2] for flat in frame["config"] for key in flat if key.partition(".")[0] in METHOD}
-    free = FREE | knobs  # a method's knob stands at the top, too: bottleneck, for space.bottleneck
-    free |= set(across)
-    keys = varying(frame, lambda key: free.isdisjoint([key, key.partition(".")[0]]), copied=("seed",))
-    keys = [key for key in keys if INCIDENTAL.isdisjoint(key.split("."))]  # dataset.data_dir, too
+    keys = task_keys(frame, across)
     if keys:
         key = min(keys, key=lambda name: (not name.endswith("_target_"), name))  # a class explains its arguments
         counts = Counter(sorted(text(flat.get(key)) for flat in frame["config"]))

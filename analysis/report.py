@@ -1,0 +1,176 @@
+"""Write one page to read in a browser: question, protocol, results, every figure the records allow, and all runs.
+
+python run.py -m rank=1,2,4,8 seed=0,1,2 study=grid        makes runs
+python run.py -m method=full,head seed=0,1,2 study=grid    makes the baselines
+python -m analysis.report outputs/grid -o report.html      writes the page
+
+The page needs no network and no other file.
+"""
+
+import argparse
+import base64
+import hashlib
+import struct
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.figure import DrawnCurves
+from analysis.figures_of import Shown, figures_of
+from analysis.findings import Thresholds, best, thresholds
+from analysis.interactive import interactive
+from analysis.parts import Part, parts
+from analysis.program import OPTIONS, cell
+from analysis.protocol import protocol, question
+from analysis.records import load
+from analysis.runs_of import runs_of
+from intrinsic.errors import UserError
+from intrinsic.records import write_atomically
+
+IMAGES = 2_700_000  # bytes of all figures; a third more as text, beside a megabyte of BokehJS, is below 5 MB
+LINKED = 60_000  # bytes of a CSV that is small enough to lie in the page
+DPI = 150  # of the figures' PNG files; a page has 96 pixels an inch
+
+
+def report(*studies: str | Path, out: str | Path | None = None, where: Sequence[str] = ()) -> Path:
+    """Write a self-contained HTML page about the studies, a section for each task, and return its path.
+
+    Args:
+        studies: folders of runs.
+        out: the page; None: `report.html` in the first study.
+        where: `key=value` filters on the config.
+
+    Raises:
+        UserError: as `analysis.records.load`, but for runs of different tasks; if the page can't be written.
+    """
+    if not studies:
+        raise UserError("need at least one study, got none; pass a folder such as outputs/demo")
+    room = IMAGES
+    sections = []
+    for number, part in enumerate(parts(studies, where)):
+        sections.append(_section(part, where, number, room))
+        room -= sum(len(figure["png"]) * 3 // 4 for figure in sections[-1]["figures"])
+    target = Path(studies[0]) / "report.html" if out is None else Path(out)
+    if target.is_dir():
+        raise UserError(f"need --out to be a file, got the folder {target}; choose {target / 'report.html'}")
+    page = _page(sections, [Path(study).resolve().name for study in studies])
+    try:
+        write_atomically(target, lambda path: path.write_text(page, encoding="utf-8"))
+    except UserError as error:
+        raise UserError(str(error).replace("output=", "--out")) from None
+    return target
+
+
+def _section(part: Part, where: Sequence[str], number: int, room: int) -> dict[str, Any]:
+    """What the template shows of one task."""
+    conditions = [*where, *part.where]
+    frame, notes = load(part.studies, conditions)
+    shown, missing = figures_of(part.studies, conditions)
+    drawn = next((figure.drawn for figure in shown if figure.name == "compare"), None)
+    assert drawn is None or isinstance(drawn, DrawnCurves)
+    section: dict[str, Any] = {"id": f"task-{number}", "plot": None, "curves": [], "best": None, "thresholds": None}
+    if drawn is not None:
+        label = {"xlabel": "trained numbers", "ylabel": f"test {drawn.rows['metric'].max()}"}
+        section["plot"], section["curves"] = interactive(drawn.rows, **label, target=f"plot-{number}")
+        section["best"] = _table(best(drawn))
+        section["thresholds"] = thresholds(frame, " ".join(map(str, part.studies)))
+    figures = []
+    for figure in shown:
+        if len(figure.png) > room:
+            missing[figure.name] = f"the page would pass 5 MB; `{figure.command}` draws it"
+            continue
+        room -= len(figure.png)
+        figures.append(_figure(figure))
+    return section | {
+        "names": [study.resolve().name for study in part.studies],
+        "where": part.where,
+        "question": question(frame),
+        "protocol": protocol(frame),
+        "figures": figures,
+        "missing": missing,
+        "notes": notes,
+        "runs": runs_of(frame),
+    }
+
+
+def _figure(shown: Shown) -> dict[str, Any]:
+    """A figure as its template needs it: the image and, where it is small, the CSV are text in base64."""
+    width, height = struct.unpack(">II", shown.png[16:24])
+    return {
+        "name": shown.name,
+        "title": shown.name.replace("_", " ").capitalize(),
+        "says": shown.says,
+        "command": shown.command,
+        "results": shown.drawn.results,
+        "notes": shown.drawn.notes,
+        "table": _table(shown.drawn.table),
+        "width": round(width * 96 / DPI),
+        "height": round(height * 96 / DPI),
+        "png": base64.b64encode(shown.png).decode(),
+        "csv": base64.b64encode(shown.csv).decode() if len(shown.csv) <= LINKED else None,
+    }
+
+
+def _table(frame: pd.DataFrame) -> dict[str, Any]:
+    """Headings, and cells as they are read."""
+    numeric = [pd.api.types.is_numeric_dtype(column) for _, column in frame.items()]
+    return {
+        "columns": list(frame),
+        "numeric": numeric,
+        "rows": [list(map(cell, row)) for row in frame.itertuples(index=False)],
+    }
+
+
+def _page(sections: list[dict[str, Any]], names: list[str]) -> str:
+    """Fill the template; only its own scripts, known by their hashes, may run in the page, and nothing is loaded."""
+    from bokeh.resources import Resources
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    folder = Path(__file__).parent
+    scripts = ["\n".join(Resources(mode="inline", components=["bokeh"]).js_raw)] if any(
+        section["plot"] for section in sections
+    ) else []  # fmt: skip
+    scripts.append((folder / "report.js").read_text(encoding="utf-8"))
+    scripts = [script.replace("\r\n", "\n") for script in scripts]
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {}  # in order: BokehJS refers to what stands before
+    return environment.get_template("report.html.j2").render(
+        sections=sections,
+        title=", ".join(dict.fromkeys(names)),
+        style=Markup((folder / "report.css").read_text(encoding="utf-8")),  # noqa: S704
+        scripts=[Markup(script) for script in scripts],  # noqa: S704
+        hashes=hashes,
+        empty=Thresholds(),
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run as a command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("studies", nargs="+", metavar="outputs/STUDY", help="folders of runs; a section for each task")
+    parser.add_argument("-o", "--out", metavar="FILE", help="the page (default: report.html in the first study)")
+    said, kinds = OPTIONS["where"]
+    parser.add_argument("--where", default=[], help=said, **kinds)
+    options = parser.parse_args(arguments)
+    try:
+        sys.stdout.write(f"{report(*options.studies, out=options.out, where=options.where)}\n")
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()
