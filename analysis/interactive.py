@@ -29,6 +29,7 @@ def interactive(rows: pd.DataFrame, *, xlabel: str, ylabel: str, target: str) ->
     """
     from bokeh.embed import json_item
     from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter
+    from bokeh.models.renderers import DataRenderer
     from bokeh.plotting import figure
 
     plot = figure(
@@ -42,7 +43,8 @@ def interactive(rows: pd.DataFrame, *, xlabel: str, ylabel: str, target: str) ->
     plot.axis.axis_label_text_font_style = "normal"
     plot.xgrid.visible = False
     finished = rows[rows["score"].notna() & rows["x"].notna()]
-    names, hovered = [], []
+    names: list[list[str]] = []
+    hovered: list[DataRenderer] = []
     for number, (curve, runs) in enumerate(finished.groupby("curve", sort=False)):
         colour, shape = COLOURS[number % len(COLOURS)], SHAPES[number % len(SHAPES)]
         mean = runs[runs["chosen"]].groupby("x")["score"].mean()

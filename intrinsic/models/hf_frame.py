@@ -87,9 +87,9 @@ def check_backbone(model: Any, absent: set[str], head: str | None, folder: str) 
 def reading(model: Any, precision: str) -> nn.Module:
     """The model, which now also takes (n, 2, length) integers and then returns its logits; its class keeps its name."""
     model.config.use_cache = False
-    model.__class__ = _reading(type(model))
+    model.__class__ = _reading(type(model))  # type: ignore[arg-type]  # a class is hashable
     model.precision = precision
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 @functools.cache

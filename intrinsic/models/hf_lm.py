@@ -58,7 +58,7 @@ def hf_lm(
         raise UserError(f"hf_lm: need num_outputs to be an integer >= 1, got {num_outputs!r}")
     check_choices(input_shape, source=source, classifier=classifier, precision=precision, model="hf_lm")
     folder = hf_folder(name, weights=source == "hub")
-    transformers = hf_import()
+    transformers, absent = hf_import(), set[str]()
     with loading(transformers, folder, "language modelling"):
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
         objective = choose_objective(config, objective)
@@ -73,7 +73,7 @@ def hf_lm(
             config.is_decoder = True  # an encoder such as BERT looks back alone then
         auto = transformers.AutoModelForCausalLM if objective == "causal" else transformers.AutoModelForMaskedLM
         if source != "hub":
-            model, absent = auto.from_config(config, dtype=torch.float32, trust_remote_code=False), set()
+            model = auto.from_config(config, dtype=torch.float32, trust_remote_code=False)
         else:
             model, absent = load_weights(auto, folder, config)
     check_backbone(model, absent, None, folder)
