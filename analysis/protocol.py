@@ -53,7 +53,8 @@ def _name(flat: dict[str, object], node: str) -> str:
     for key in ("task", "name", "_target_"):
         value = flat.get(f"{node}.{key}")
         if isinstance(value, str):
-            return value.rpartition(".")[2] if key == "_target_" else value
+            package = value.removeprefix("package:").partition("/")[0] if value.startswith("package:") else value
+            return value.rpartition(".")[2] if key == "_target_" else package
     return ""
 
 
