@@ -34,10 +34,11 @@ def interval(threshold: Threshold) -> str:
     value = math.ceil(threshold.value)
     if threshold.censored == "above":
         return f"{name} > {value}, the largest rank tried"
-    if threshold.censored == "below":
-        return f"{name} ≤ {value}, the smallest rank tried"
-    low = "below the smallest rank tried" if threshold.low is None else str(math.ceil(threshold.low))
     high = "beyond the largest rank tried" if threshold.high is None else str(math.ceil(threshold.high))
+    if threshold.censored == "below":
+        said = f"{name} = 1, the smallest rank there is" if value == 1 else f"{name} ≤ {value}, the smallest rank tried"
+        return f"{said} ({100 * threshold.confidence:g} % interval up to {high})"
+    low = "below the smallest rank tried" if threshold.low is None else str(math.ceil(threshold.low))
     return f"{name} = {value} ({100 * threshold.confidence:g} % interval {low} to {high})"
 
 
@@ -56,7 +57,9 @@ def _rank(sizes: SmallestRank) -> str:
     if last.censored == "above":
         said += f", the best of those tried ({tried}), though none of them reaches {aim}"
     elif last.censored == "below":
-        said += f", the smallest of those tried ({tried}): it reaches {aim}, and a smaller one may"
+        said += (
+            f", the smallest of those tried ({tried}): it reaches {aim}{', and a smaller one may' * (sizes.rank > 1)}"
+        )
     else:
         said += f", the smallest that reaches {aim} (tried: {tried})"
     said += f"; {'; '.join(map(interval, sizes.thresholds))}"
