@@ -72,10 +72,11 @@ def hf_lm(
         if objective == "causal" and hasattr(config, "is_decoder"):
             config.is_decoder = True  # an encoder such as BERT looks back alone then
         auto = transformers.AutoModelForCausalLM if objective == "causal" else transformers.AutoModelForMaskedLM
-        if source != "hub":
-            model, absent = auto.from_config(config, dtype=torch.float32, trust_remote_code=False), set()
-        else:
+        absent: set[str] = set()
+        if source == "hub":
             model, absent = load_weights(auto, folder, config)
+        else:
+            model = auto.from_config(config, dtype=torch.float32, trust_remote_code=False)
     check_backbone(model, absent, None, folder)
     if classifier == "folder" and (lost := sorted(key for key in absent if ".pooler." not in key)):
         raise UserError(
