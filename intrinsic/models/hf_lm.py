@@ -58,7 +58,7 @@ def hf_lm(
         raise UserError(f"hf_lm: need num_outputs to be an integer >= 1, got {num_outputs!r}")
     check_choices(input_shape, source=source, classifier=classifier, precision=precision, model="hf_lm")
     folder = hf_folder(name, weights=source == "hub")
-    transformers, absent = hf_import(), set[str]()
+    transformers = hf_import()
     with loading(transformers, folder, "language modelling"):
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
         objective = choose_objective(config, objective)
@@ -72,10 +72,11 @@ def hf_lm(
         if objective == "causal" and hasattr(config, "is_decoder"):
             config.is_decoder = True  # an encoder such as BERT looks back alone then
         auto = transformers.AutoModelForCausalLM if objective == "causal" else transformers.AutoModelForMaskedLM
-        if source != "hub":
-            model = auto.from_config(config, dtype=torch.float32, trust_remote_code=False)
-        else:
+        absent: set[str] = set()
+        if source == "hub":
             model, absent = load_weights(auto, folder, config)
+        else:
+            model = auto.from_config(config, dtype=torch.float32, trust_remote_code=False)
     check_backbone(model, absent, None, folder)
     if classifier == "folder" and (lost := sorted(key for key in absent if ".pooler." not in key)):
         raise UserError(
