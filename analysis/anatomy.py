@@ -54,6 +54,7 @@ def anatomy(
     batches = {"×".join(map(str, run.values["batch"])) for run in found["measured"]}
     if len(batches) > 1:
         raise UserError(f"the steps are of batches {' and '.join(sorted(batches))}: measure all with one --batch")
+    found = found.iloc[(found["method"] != "full").argsort(kind="stable")]  # the one to compare with on top
     rows = pd.DataFrame([_row(run) for run in found.itertuples()])
     folder = Path(studies[0]) / "figures" if out is None else Path(out)
     figure = _bars(rows, batches.pop())
@@ -115,9 +116,9 @@ def _bars(rows: pd.DataFrame, batch: str) -> Figure:
         ):
             _stack(axes, rows, parts, column, name, unit)
         panels[2].plot(
-            rows["peak_measured"] / _scale(rows, PEAK, "peak")[0], range(len(rows)), "|", color="black", ms=15, mew=1.8,
-            label="measured",
-        )  # fmt: skip
+            rows["peak_measured"] / _scale(rows, PEAK, "peak")[0], range(len(rows)), "|", color="black", ms=15, mew=1.8
+        )
+        panels[2].plot([], [], "|", color="black", ms=8, mew=1.8, label="measured")
         panels[0].set_yticks(range(len(rows)), rows["label"])
         panels[0].invert_yaxis()
         for axes in panels:

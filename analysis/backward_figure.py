@@ -6,6 +6,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch
 
 from analysis.figure import STYLE
@@ -35,7 +36,7 @@ def backward_figure(graph: dict[str, Any], title: str) -> tuple[Figure, pd.DataF
         texts["silent"] = _silent(graph["silent"])
         edges += [(name, "silent") for name, node in nodes.items() if node["stops"] and name != "Pᵀ"]
     sizes = {
-        name: (2 * MARGIN + LETTER * max(map(len, lines)), 2 * MARGIN + LINE * len(lines))
+        name: (2 * MARGIN + LETTER * max(1.1 * len(lines[0]), *map(len, lines)), 2 * MARGIN + LINE * len(lines))
         for name, lines in reversed(texts.items())
     }
     if "silent" in sizes:
@@ -144,7 +145,7 @@ def _draw(
     bottom = min(y - sizes[name][1] / 2 for name, (_, y) in places.items()) - 0.25
     top = max(y + sizes[name][1] / 2 for name, (_, y) in places.items()) + 0.1
     used = {_state(node) for node in nodes.values()}
-    head = 0.62 + 0.2 * (len(used) > 2)
+    head = 0.62 + 0.2 * (len(used) > 1)
     width = max(right - left, 5.2)
     figure = Figure(figsize=(width, top - bottom + head))
     axes = figure.add_axes((0, 0, 1, (top - bottom) / (top - bottom + head)))
@@ -160,12 +161,14 @@ def _draw(
             x, y = places[name][0], places[name][1] - sizes[name][1] / 2 - 0.05
             axes.plot([x - 0.16, x + 0.16], [y, y], color=STOP, lw=2.2, solid_capstyle="butt")
     handles = [Patch(fc=FILLS[state], ec="#555555", lw=0.7, label=LEGEND[state]) for state in FILLS if state in used]
+    if any(node["stops"] for node in nodes.values()):
+        handles.append(Line2D([], [], color=STOP, lw=2.2, label="no gradient goes on"))
     figure.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(0.1 / width, 1 - 0.26 / (top - bottom + head)), ncols=2,
         fontsize=8, handlelength=1.3, columnspacing=1.2, borderaxespad=0,
     )  # fmt: skip
     figure.text(
-        0.1 / width, 1 - 0.06 / (top - bottom + head), f"{title}: the backward pass; a red bar: no gradient goes on",
+        0.1 / width, 1 - 0.06 / (top - bottom + head), f"{title}: backward pass of one step",
         va="top", fontsize=10,
     )  # fmt: skip
     return figure

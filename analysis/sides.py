@@ -30,7 +30,13 @@ def sides(
     for method in methods or ():
         if method not in set(rows["method"]):
             raise UserError(f"no run has method={method}: the methods are {', '.join(dict.fromkeys(rows['method']))}")
-    rows, more = measured(rows if methods is None else rows[rows["method"].isin(methods)], name)
+    rows = rows if methods is None else rows[rows["method"].isin(methods)]
+    there, more = measured(rows, name)
+    known, found = (_chosen(some) for some in (rows[rows["status"] == "finished"], there))
+    return found, [*notes, *more * (len(found) < len(known))]
+
+
+def _chosen(rows: pd.DataFrame) -> pd.DataFrame:
     chosen, _ = choose(rows.assign(x=rows["rank"].fillna(rows["dim"])), "test")
     chosen = chosen[chosen["chosen"]].drop_duplicates(["curve", "x"])[["run_id", "curve"]]
     found = chosen.merge(rows, on="run_id")  # in the order of the curves
@@ -38,4 +44,4 @@ def sides(
         f" r={run.rank}" if pd.notna(run.rank) else f" d={run.dim:,}" if pd.notna(run.dim) else ""
         for run in found.itertuples()
     ]
-    return found.assign(label=found["curve"] + sizes), [*notes, *more]
+    return found.assign(label=found["curve"] + sizes)

@@ -1,6 +1,8 @@
 """How many bytes of tensors a call allocates."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import accumulate
 
 import torch
@@ -20,7 +22,7 @@ def allocated(call: Callable[[], object], device: torch.device) -> tuple[int, in
         call()
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device) - before, torch.cuda.memory_allocated(device) - before
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profiler:
+    with _quiet(), profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profiler:
         call()
     assert profiler.profiler is not None
     assert profiler.profiler.kineto_results is not None
@@ -28,3 +30,16 @@ def allocated(call: Callable[[], object], device: torch.device) -> tuple[int, in
     events.sort(key=lambda event: event.start_ns())
     counts = list(accumulate(event.nbytes() for event in events))
     return max(counts, default=0), counts[-1] if counts else 0
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the lines that the profiler's C++ writes to standard error when it begins and ends."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

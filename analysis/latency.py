@@ -1,0 +1,144 @@
+"""Draw how long inference takes with each method, merged and not, against the base model.
+
+python run.py -m method=lora,adapter,prefix model=minilm dataset=sst2 study=grid     makes runs
+python -m experiments.latency outputs/grid                                           times them
+python -m analysis.latency outputs/grid                                              draws them
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.figure import COLOURS, STYLE, Drawn, save
+from analysis.program import program
+from analysis.sides import sides
+
+QUARTILES = (0.25, 0.5, 0.75)
+HATCHES = ("", "////", "....")  # for more sides than colours
+
+
+def latency(
+    *studies: str | Path,
+    out: str | Path | None = None,
+    where: Sequence[str] = (),
+    methods: Sequence[str] | None = None,
+) -> Drawn:
+    """Inference time over the base model's in %, by batch and length: medians over turns, whiskers at the quartiles.
+
+    Each turn has timed the base model and the run's in the same fraction of a second, and gives one ratio: what else
+    the machine does hits both. Milliseconds are medians of their own. Writes latency.png, .pdf and .csv.
+
+    Source: the form of Hu et al. 2021, arXiv:2106.09685, table 1 (there GPT-2 medium on a GPU).
+
+    Args:
+        studies: folders of runs.
+        out: folder of the files; None: `figures` in the first study.
+        where: see `load`.
+        methods: only these, such as lora adapter.
+
+    Raises:
+        UserError: as `sides`.
+    """
+    found, notes = sides(studies, "latency", where, methods)
+    rows = pd.DataFrame([row for run in found.itertuples() for row in _rows(run)])
+    rows = rows.sort_values(["batch", "length"], kind="stable", ignore_index=True)
+    figure = _draw(rows)
+    paths = save(figure, rows, "latency", Path(studies[0]) / "figures" if out is None else Path(out))
+    conditions = dict.fromkeys(f"{run.values['device']}, {run.values['threads']} threads" for run in found["measured"])
+    notes += [f"timed on different machines: {'; '.join(conditions)}"] * (len(conditions) > 1)
+    return Drawn(
+        rows=rows, table=_table(rows), notes=notes, paths=paths, figure=figure, results=tuple(_results(rows, conditions))
+    )
+
+
+def _rows(run: Any) -> list[dict[str, Any]]:
+    """A row for each setting and side of a run; the base is a row of each."""
+    measured, rows = run.measured, []
+    names = measured.names()
+    for name in names:
+        setting, _, side = name.partition("/")
+        batch, _, length = setting.partition("x")
+        times, base = measured.array(name), measured.array(f"{setting}/base")
+        alone = side == "merged" and f"{setting}/unmerged" not in names  # full, head, bitfit: nothing to merge
+        row = {"side": "base" if side == "base" else run.label, "form": "" if side == "base" or alone else side}
+        if side == "unmerged" and f"{setting}/merged" not in names:
+            row["form"] = ""  # adapters and prefixes: no other form
+        row |= {"batch": int(batch), "length": int(length) or pd.NA, "run_id": run.run_id}
+        row["numbers"] = measured.values["numbers"]["trained"]
+        for key, values in (("ms", times), ("ratio", times / base)):
+            row |= dict(zip((f"{key}_q1", key, f"{key}_q3"), np.quantile(values, QUARTILES), strict=True))
+        rows.append({**row, "turns": len(times)})
+    return rows
+
+
+def _names(rows: pd.DataFrame) -> pd.Series:
+    return (rows["side"] + ", " + rows["form"]).str.removesuffix(", ")
+
+
+def _table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Settings below each other, and for each the sides; the base's milliseconds are the median of its medians."""
+    found = []
+    for (batch, length), here in rows.groupby(["batch", "length"], dropna=False, sort=False):
+        first = {"batch": batch, "length": length}
+        base = here[here["side"] == "base"]
+        found.append({**first, "model": "base", "numbers": pd.NA, "ms": base["ms"].median(),
+                      "ms, quartiles": _span(base["ms_q1"].median(), base["ms_q3"].median(), "{:.2f}"),
+                      "over base": "", "quartiles": ""})  # fmt: skip
+        for name, row in zip(_names(here), here.itertuples(), strict=True):
+            if row.side != "base":
+                found.append({**first, "model": name, "numbers": row.numbers, "ms": row.ms,
+                              "ms, quartiles": _span(row.ms_q1, row.ms_q3, "{:.2f}"),
+                              "over base": f"{100 * (row.ratio - 1):+.1f} %",
+                              "quartiles": _span(100 * (row.ratio_q1 - 1), 100 * (row.ratio_q3 - 1), "{:+.1f}")})  # fmt: skip
+    table = pd.DataFrame(found).astype({"numbers": "Int64", "length": "Int64"})
+    return table if table["length"].notna().any() else table.drop(columns="length")
+
+
+def _span(low: float, high: float, form: str) -> str:
+    return f"{form.format(low)} to {form.format(high)}"
+
+
+def _results(rows: pd.DataFrame, conditions: dict[str, None]) -> list[str]:
+    lines = [f"timed on {'; '.join(conditions)}; medians of {rows['turns'].min()} turns"]
+    own = rows[rows["side"] != "base"]
+    for name, here in own.groupby(_names(own), sort=False):
+        over = 100 * (here["ratio"] - 1)
+        lines.append(f"{name}: {over.min():+.1f} to {over.max():+.1f} % over the base model")
+    return lines
+
+
+def _draw(rows: pd.DataFrame) -> Figure:
+    own = rows[rows["side"] != "base"]
+    names = list(dict.fromkeys(_names(own)))
+    settings = list(dict.fromkeys(zip(own["batch"], own["length"].fillna(0), strict=True)))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(max(6.4, 1.6 + 0.22 * len(names) * len(settings)), 4.2), layout="constrained")
+        axes = figure.add_subplot()
+        width = 0.82 / len(names)
+        for number, name in enumerate(names):
+            here = own[_names(own) == name].set_index(["batch", own[_names(own) == name]["length"].fillna(0)])
+            at = [settings.index(key) + (number - (len(names) - 1) / 2) * width for key in here.index]
+            middle = 100 * (here["ratio"].to_numpy() - 1)
+            spread = [middle - 100 * (here["ratio_q1"] - 1), 100 * (here["ratio_q3"] - 1) - middle]
+            axes.bar(at, middle, width * 0.9, color=COLOURS[number % len(COLOURS)], label=name,
+                     hatch=HATCHES[number // len(COLOURS) % len(HATCHES)], ec="white", lw=0)  # fmt: skip
+            axes.errorbar(at, middle, yerr=np.array(spread), fmt="none", ecolor="#222222", elinewidth=1, capsize=2)
+        axes.axhline(0, color="black", lw=1.1)
+        axes.annotate("base", (1, 0), (4, 0), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
+                      va="center", fontsize=9, annotation_clip=False)  # fmt: skip
+        axes.set_xticks(range(len(settings)), [f"{b} × {length}" if length else str(b) for b, length in settings])
+        text = any(length for _, length in settings)
+        axes.set(xlabel="batch × length (tokens)" if text else "batch", ylabel="time of inference over the base (%)")
+        axes.tick_params(axis="x", length=0)
+        columns = max(1, min(4, int(6.3 / (0.6 + 0.073 * max(map(len, names))))))
+        figure.legend(loc="outside upper center", ncols=columns, handletextpad=0.5, columnspacing=1.6)
+    return figure
+
+
+if __name__ == "__main__":
+    program(latency)
