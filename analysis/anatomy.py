@@ -32,7 +32,7 @@ def anatomy(
     *studies: str | Path,
     out: str | Path | None = None,
     where: Sequence[str] = (),
-    methods: Sequence[str] | None = None,
+    methods: Sequence[str] = (),
 ) -> Drawn:
     """Bars of a step's FLOPs, of the bytes that it needs, and of its peak; and a graph for each method.
 
@@ -45,7 +45,7 @@ def anatomy(
         studies: folders of runs.
         out: folder of the files; None: `figures` in the first study.
         where: see `load`.
-        methods: only these, such as full lora.
+        methods: only these, such as full lora; none: all.
 
     Raises:
         UserError: as `sides`; the runs were measured on different batches.
@@ -61,7 +61,7 @@ def anatomy(
     paths = save(figure, rows, "anatomy", folder)
     for run in found.drop_duplicates("method").itertuples():
         graph, nodes = backward_figure(run.measured.values["graph"], str(run.label))
-        paths += save(graph, nodes, f"anatomy_{re.sub(r'[^a-z0-9]+', '_', run.method)}", folder)
+        paths += save(graph, nodes, f"anatomy_{re.sub(r'[^a-z0-9]+', '_', run.method)}", folder, palette=256)
     return Drawn(
         rows=rows, table=_table(rows), notes=notes, paths=paths, figure=figure, results=tuple(_results(found, rows))
     )

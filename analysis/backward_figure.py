@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch
+from matplotlib.path import Path
 
 from analysis.figure import STYLE
 from analysis.graph_layout import Places, graph_layout
@@ -16,7 +17,7 @@ FILLS = {"trained": "#F6D9B8", "projected": "#EBD3E4", "frozen": "#E2E6EA", "": 
 LEGEND = {"trained": "has trained numbers", "projected": "gradients of weights go to Pᵀ", "frozen": "weights frozen",
           "": "no weights"}  # fmt: skip
 STOP = "#C03A2B"
-LINE, LETTER, MARGIN = 0.145, 0.064, 0.07  # inches: of a line of text, of a letter, around the text
+LINE, LETTER, MARGIN = 0.11, 0.0475, 0.05  # inches: of a line of text, of a letter, around the text
 ROWS = 4  # of texts about saved tensors or parameters in a box
 
 
@@ -45,7 +46,7 @@ def backward_figure(graph: dict[str, Any], title: str) -> tuple[Figure, pd.DataF
     places = graph_layout({name: size for name, size in sizes.items() if name != "Pᵀ"}, drawn)
     if "Pᵀ" in sizes:
         low = min(y - sizes[name][1] / 2 for name, (_, y) in places.items())
-        places["Pᵀ"] = (sum(x for x, _ in places.values()) / len(places), low - 0.3 - sizes["Pᵀ"][1] / 2)
+        places["Pᵀ"] = (sum(x for x, _ in places.values()) / len(places), low - 0.2 - sizes["Pᵀ"][1] / 2)
     with mpl.rc_context(STYLE):
         figure = _draw(nodes, texts, sizes, places, drawn, title)
     return figure, pd.DataFrame([_row(name, node) for name, node in nodes.items()])
@@ -69,8 +70,25 @@ def gathered(graph: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], list[tup
             first["modules"] += 1
         else:
             nodes[name] = {**node, "layers": container if inner else ""}
-    edges = dict.fromkeys((home[source], home[target]) for source, target in graph["edges"])
-    return nodes, [edge for edge in edges if edge[0] != edge[1]]
+    edges = list(dict.fromkeys((home[source], home[target]) for source, target in graph["edges"]))
+    return _joined(nodes, [edge for edge in edges if edge[0] != edge[1]])
+
+
+def _joined(
+    nodes: dict[str, dict[str, Any]], edges: list[tuple[str, str]]
+) -> tuple[dict[str, dict[str, Any]], list[tuple[str, str]]]:
+    """With each node without weights that just one such node leads to in that node: dropout and a sum are one box."""
+    plain = [name for name, node in nodes.items() if not node["parameters"] and name not in ("loss", "Pᵀ")]
+    for name in plain:
+        sources = [source for source, target in edges if target == name]
+        if len(sources) == 1 and sources[0] in plain:
+            inner, outer = nodes.pop(name), nodes[sources[0]]
+            outer["kind"] = f"{inner['kind']}, {outer['kind']}"
+            outer["saved"] = inner["saved"] + outer["saved"]
+            outer["stops"] |= inner["stops"]
+            outer["modules"] += inner["modules"]
+            edges = [(sources[0] if a == name else a, b) for a, b in edges if b != name]
+    return nodes, list(dict.fromkeys(edges))
 
 
 def _text(node: dict[str, Any]) -> list[str]:
@@ -79,14 +97,16 @@ def _text(node: dict[str, Any]) -> list[str]:
     states = [state for _, _, state in node["parameters"]]
     saved = sum(size for *_, size in node["saved"])
     if node["layers"]:
-        numbers = {state: sum(_count(shape) for _, shape, own in node["parameters"] if own == state) for state in states}
-        lines = [f"{node['layers']}.0 … {node['count'] - 1}: {node['count']} layers like the next"]
+        numbers = dict.fromkeys(states, 0)
+        for _, shape, state in node["parameters"]:
+            numbers[state] += _count(shape)
+        lines = [f"{node['layers']}.0 … {node['count'] - 1}: {node['count']} layers like layer {node['count']}"]
         lines += [f"save {_bytes(saved)}"] * bool(saved)
         return lines + [f"{count:,} numbers {state}" for state, count in numbers.items()]
     name = node["name"].partition(":")[0]
     if node["repeat"]:
         name = name.removeprefix(node["repeat"][0] + ".")
-    kind = node["kind"] if node["kind"] != name else ""
+    kind = node["kind"] if node["kind"] != name.rpartition(".")[2] else ""
     head = f"{name}  {kind}".strip() if node["parameters"] or node["name"] == "loss" else f"{kind}"
     lines = [" ".join([head, *(["→", _shape(node["shape"])] if node["shape"] else [])])]
     shapes = [f"{f'{many} of ' * (many > 1)}{_shape(shape)}" for shape, many, size in node["saved"] if size > 64]
@@ -140,26 +160,32 @@ def _draw(
     nodes: dict[str, dict[str, Any]], texts: dict[str, list[str]], sizes: dict[str, tuple[float, float]],
     places: Places, edges: list[tuple[str, str]], title: str,
 ) -> Figure:  # fmt: skip
-    left = min(x - sizes[name][0] / 2 for name, (x, _) in places.items()) - 0.35
-    right = max(x + sizes[name][0] / 2 for name, (x, _) in places.items()) + 0.35
+    left = min(x - sizes[name][0] / 2 for name, (x, _) in places.items()) - 0.2
+    right = max(x + sizes[name][0] / 2 for name, (x, _) in places.items()) + 0.4
     bottom = min(y - sizes[name][1] / 2 for name, (_, y) in places.items()) - 0.25
     top = max(y + sizes[name][1] / 2 for name, (_, y) in places.items()) + 0.1
     used = {_state(node) for node in nodes.values()}
     head = 0.62 + 0.2 * (len(used) > 1)
-    width = max(right - left, 5.2)
+    width = max(right - left, 4.4)
     figure = Figure(figsize=(width, top - bottom + head))
     axes = figure.add_axes((0, 0, 1, (top - bottom) / (top - bottom + head)))
     middle = (left + right) / 2
     axes.set(xlim=(middle - width / 2, middle + width / 2), ylim=(bottom, top))
     axes.set_axis_off()
     for source, target in edges:
-        _arrow(axes, places[source], sizes[source], places[target], sizes[target], stopped=target == "silent")
+        stopped = target == "silent"
+        axes.add_patch(
+            FancyArrowPatch(
+                path=_path(source, target, places, sizes), arrowstyle="-" if stopped else "-|>", mutation_scale=6,
+                lw=0.8, color=STOP if stopped else "#444444", ls=(0, (2, 2)) if stopped else "-", zorder=2,
+            )
+        )  # fmt: skip
     for name, lines in texts.items():
         node = nodes.get(name, {"stops": False, "parameters": []})
         _box(axes, places[name], sizes[name], lines, FILLS[_state(node)] if name in nodes else "none")
         if node["stops"] and name != "Pᵀ":
-            x, y = places[name][0], places[name][1] - sizes[name][1] / 2 - 0.05
-            axes.plot([x - 0.16, x + 0.16], [y, y], color=STOP, lw=2.2, solid_capstyle="butt")
+            x, y = places[name][0], places[name][1] - sizes[name][1] / 2 - 0.035
+            axes.plot([x - 0.12, x + 0.12], [y, y], color=STOP, lw=2.2, solid_capstyle="butt")
     handles = [Patch(fc=FILLS[state], ec="#555555", lw=0.7, label=LEGEND[state]) for state in FILLS if state in used]
     if any(node["stops"] for node in nodes.values()):
         handles.append(Line2D([], [], color=STOP, lw=2.2, label="no gradient goes on"))
@@ -189,23 +215,21 @@ def _box(axes: Axes, place: tuple[float, float], size: tuple[float, float], line
     )  # fmt: skip
     for row, line in enumerate(lines):
         at = y + height / 2 - MARGIN - LINE * (row + 0.5)
-        axes.text(x, at, line, ha="center", va="center", fontsize=7.5, zorder=4, weight="bold" if row == 0 else None)
+        axes.text(x, at, line, ha="center", va="center", fontsize=5.6, zorder=4, weight="bold" if row == 0 else None)
 
 
-def _arrow(axes: Axes, start: Any, start_size: Any, end: Any, end_size: Any, *, stopped: bool) -> None:
-    """From the lower edge of one box to the upper edge of another, bent around what stands between."""
-    tail = start[0], start[1] - start_size[1] / 2
-    point = end[0], end[1] + end_size[1] / 2
-    far = tail[1] - point[1] > 0.6
-    straight = abs(tail[0] - point[0]) > 0.2 or not far
-    if not straight:  # past the boxes of a chain
-        shift = max(start_size[0], end_size[0]) / 2
-        tail, point = (start[0] + shift * 0.6, tail[1]), (end[0] + shift * 0.6, point[1])
-    bend = "arc3,rad=0" if straight else "arc3,rad=-0.55"
-    colour, dashes = (STOP, (0, (2, 2))) if stopped else ("#444444", "-")
-    axes.add_patch(
-        FancyArrowPatch(
-            tail, point, arrowstyle="-" if stopped else "-|>", mutation_scale=8, lw=0.9, color=colour, ls=dashes,
-            connectionstyle=bend, shrinkA=0, shrinkB=0, zorder=2,
-        )
-    )  # fmt: skip
+def _path(source: str, target: str, places: Places, sizes: dict[str, tuple[float, float]]) -> Path:
+    """From the lower edge of one box to the upper edge of another, or by the right of what stands between."""
+    (x0, y0), (x1, y1) = places[source], places[target]
+    low, high = y0 - sizes[source][1] / 2, y1 + sizes[target][1] / 2
+    between = [
+        x + sizes[name][0] / 2 for name, (x, y) in places.items() if high < y < low and name not in (source, target)
+    ]
+    if not between:
+        return Path([(x0, low), (x1, high)])
+    right = max(*between, x0 + sizes[source][0] / 2, x1 + sizes[target][0] / 2) + 0.15
+    out, back = (x0 + sizes[source][0] / 2, y0), (x1 + sizes[target][0] / 2, y1)
+    turn = 0.12
+    points = [out, (right, y0), (right, y0), (right, y0 - turn), (right, y1 + turn), (right, y1), (right, y1), back]
+    codes = [Path.MOVETO, *[Path.CURVE4] * 3, Path.LINETO, *[Path.CURVE4] * 3]
+    return Path(points, codes)

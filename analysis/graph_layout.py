@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from intrinsic.errors import UserError
 
-GAP = 0.3  # inches
+GAP = 0.2  # inches
 Places = dict[str, tuple[float, float]]
 
 
@@ -26,7 +26,7 @@ def graph_layout(sizes: Mapping[str, tuple[float, float]], edges: Sequence[tuple
 
 def _dot(sizes: Mapping[str, tuple[float, float]], edges: Sequence[tuple[str, str]]) -> Places:
     number = {name: f"n{index}" for index, name in enumerate(sizes)}
-    lines = [f"digraph {{ nodesep={GAP / 2}; ranksep={GAP}; node [shape=box, fixedsize=true, label=\"\"];"]
+    lines = [f'digraph {{ nodesep={GAP / 2}; ranksep={GAP}; node [shape=box, fixedsize=true, label=""];']
     lines += [f"{number[name]} [width={width:.3f}, height={height:.3f}];" for name, (width, height) in sizes.items()]
     lines += [f"{number[source]} -> {number[target]};" for source, target in edges]
     try:

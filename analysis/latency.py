@@ -6,6 +6,7 @@ python -m analysis.latency outputs/grid                                         
 """
 
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,22 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from analysis.figure import COLOURS, STYLE, Drawn, save
 from analysis.program import program
 from analysis.sides import sides
 
 QUARTILES = (0.25, 0.5, 0.75)
-HATCHES = ("", "////", "....")  # for more sides than colours
+SHADES = (*COLOURS, "#555555", "#A0A0A0")
+MERGED = "////"
 
 
 def latency(
     *studies: str | Path,
     out: str | Path | None = None,
     where: Sequence[str] = (),
-    methods: Sequence[str] | None = None,
+    methods: Sequence[str] = (),
 ) -> Drawn:
     """Inference time over the base model's in %, by batch and length: medians over turns, whiskers at the quartiles.
 
@@ -39,7 +42,7 @@ def latency(
         studies: folders of runs.
         out: folder of the files; None: `figures` in the first study.
         where: see `load`.
-        methods: only these, such as lora adapter.
+        methods: only these, such as lora adapter; none: all.
 
     Raises:
         UserError: as `sides`.
@@ -52,7 +55,12 @@ def latency(
     conditions = dict.fromkeys(f"{run.values['device']}, {run.values['threads']} threads" for run in found["measured"])
     notes += [f"timed on different machines: {'; '.join(conditions)}"] * (len(conditions) > 1)
     return Drawn(
-        rows=rows, table=_table(rows), notes=notes, paths=paths, figure=figure, results=tuple(_results(rows, conditions))
+        rows=rows,
+        table=_table(rows),
+        notes=notes,
+        paths=paths,
+        figure=figure,
+        results=tuple(_results(rows, conditions)),
     )
 
 
@@ -87,14 +95,14 @@ def _table(rows: pd.DataFrame) -> pd.DataFrame:
         first = {"batch": batch, "length": length}
         base = here[here["side"] == "base"]
         found.append({**first, "model": "base", "numbers": pd.NA, "ms": base["ms"].median(),
-                      "ms, quartiles": _span(base["ms_q1"].median(), base["ms_q3"].median(), "{:.2f}"),
+                      "ms, quartiles": _span(base["ms_q1"].median(), base["ms_q3"].median(), "{:.3g}"),
                       "over base": "", "quartiles": ""})  # fmt: skip
         for name, row in zip(_names(here), here.itertuples(), strict=True):
             if row.side != "base":
+                spread = _span(100 * (row.ratio_q1 - 1), 100 * (row.ratio_q3 - 1), "{:+.1f}")
                 found.append({**first, "model": name, "numbers": row.numbers, "ms": row.ms,
-                              "ms, quartiles": _span(row.ms_q1, row.ms_q3, "{:.2f}"),
-                              "over base": f"{100 * (row.ratio - 1):+.1f} %",
-                              "quartiles": _span(100 * (row.ratio_q1 - 1), 100 * (row.ratio_q3 - 1), "{:+.1f}")})  # fmt: skip
+                              "ms, quartiles": _span(row.ms_q1, row.ms_q3, "{:.3g}"),
+                              "over base": f"{100 * (row.ratio - 1):+.1f} %", "quartiles": spread})  # fmt: skip
     table = pd.DataFrame(found).astype({"numbers": "Int64", "length": "Int64"})
     return table if table["length"].notna().any() else table.drop(columns="length")
 
@@ -113,30 +121,34 @@ def _results(rows: pd.DataFrame, conditions: dict[str, None]) -> list[str]:
 
 
 def _draw(rows: pd.DataFrame) -> Figure:
-    own = rows[rows["side"] != "base"]
-    names = list(dict.fromkeys(_names(own)))
-    settings = list(dict.fromkeys(zip(own["batch"], own["length"].fillna(0), strict=True)))
+    own = rows[rows["side"] != "base"].assign(name=_names(rows), length=rows["length"].fillna(0))
+    names = list(dict.fromkeys(own["name"]))
+    colours = dict(zip(dict.fromkeys(own["side"]), cycle(SHADES), strict=False))
+    settings = list(dict.fromkeys(zip(own["batch"], own["length"], strict=True)))
+    handles = [Patch(color=colour, label=side) for side, colour in colours.items()]
+    if (own["form"] == "merged").any():
+        handles.append(Patch(fc="#888888", ec="white", hatch=MERGED, lw=0, label="the same, merged"))
+    size = max(6.4, 1.6 + 0.2 * len(names) * len(settings))
+    columns = max(1, min(4, int(size / (0.7 + 0.078 * max(len(str(handle.get_label())) for handle in handles)))))
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(max(6.4, 1.6 + 0.22 * len(names) * len(settings)), 4.2), layout="constrained")
+        figure = Figure(figsize=(size, 3.5 + 0.22 * -(-len(handles) // columns)), layout="constrained")
         axes = figure.add_subplot()
         width = 0.82 / len(names)
-        for number, name in enumerate(names):
-            here = own[_names(own) == name].set_index(["batch", own[_names(own) == name]["length"].fillna(0)])
-            at = [settings.index(key) + (number - (len(names) - 1) / 2) * width for key in here.index]
-            middle = 100 * (here["ratio"].to_numpy() - 1)
-            spread = [middle - 100 * (here["ratio_q1"] - 1), 100 * (here["ratio_q3"] - 1) - middle]
-            axes.bar(at, middle, width * 0.9, color=COLOURS[number % len(COLOURS)], label=name,
-                     hatch=HATCHES[number // len(COLOURS) % len(HATCHES)], ec="white", lw=0)  # fmt: skip
-            axes.errorbar(at, middle, yerr=np.array(spread), fmt="none", ecolor="#222222", elinewidth=1, capsize=2)
+        for row in own.itertuples():
+            at = settings.index((row.batch, row.length)) + (names.index(row.name) - (len(names) - 1) / 2) * width
+            low, middle, high = (100 * (ratio - 1) for ratio in (row.ratio_q1, row.ratio, row.ratio_q3))
+            axes.bar(at, middle, width * 0.9, color=colours[row.side], ec="white", lw=0,
+                     hatch=MERGED if row.form == "merged" else "")  # fmt: skip
+            axes.errorbar(at, middle, yerr=[[middle - low], [high - middle]], fmt="none", ecolor="#222222",
+                          elinewidth=1, capsize=2)  # fmt: skip
         axes.axhline(0, color="black", lw=1.1)
         axes.annotate("base", (1, 0), (4, 0), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
                       va="center", fontsize=9, annotation_clip=False)  # fmt: skip
         axes.set_xticks(range(len(settings)), [f"{b} × {length}" if length else str(b) for b, length in settings])
         text = any(length for _, length in settings)
-        axes.set(xlabel="batch × length (tokens)" if text else "batch", ylabel="time of inference over the base (%)")
+        axes.set(xlabel="batch × length (tokens)" if text else "batch", ylabel="inference time over base (%)")
         axes.tick_params(axis="x", length=0)
-        columns = max(1, min(4, int(6.3 / (0.6 + 0.073 * max(map(len, names))))))
-        figure.legend(loc="outside upper center", ncols=columns, handletextpad=0.5, columnspacing=1.6)
+        figure.legend(handles=handles, loc="outside upper center", ncols=columns, handletextpad=0.5, columnspacing=1.6)
     return figure
 
 

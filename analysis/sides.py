@@ -11,7 +11,7 @@ from intrinsic.errors import UserError
 
 
 def sides(
-    studies: Sequence[object], name: str, where: Sequence[str], methods: Sequence[str] | None
+    studies: Sequence[object], name: str, where: Sequence[str], methods: Sequence[str]
 ) -> tuple[pd.DataFrame, list[str]]:
     """One run, measured by `experiments.<name>`, for each method and size, with a `label`; and notes.
 
@@ -21,16 +21,16 @@ def sides(
         studies: folders of runs.
         name: of the measurement.
         where: see `load`.
-        methods: only these. None: all.
+        methods: only these; none: all.
 
     Raises:
         UserError: as `load` and `measured`; a method of which there is no run.
     """
     rows, notes = load(studies, where)  # type: ignore[arg-type]
-    for method in methods or ():
+    for method in methods:
         if method not in set(rows["method"]):
             raise UserError(f"no run has method={method}: the methods are {', '.join(dict.fromkeys(rows['method']))}")
-    rows = rows if methods is None else rows[rows["method"].isin(methods)]
+    rows = rows[rows["method"].isin(methods or set(rows["method"]))]
     there, more = measured(rows, name)
     known, found = (_chosen(some) for some in (rows[rows["status"] == "finished"], there))
     return found, [*notes, *more * (len(found) < len(known))]

@@ -11,7 +11,8 @@ from torch.autograd.graph import Node
 from experiments.step_trace import ACCUMULATE, StepTrace, address, reached, saved_by
 
 LOSS, PROJECTION = "loss", "Pᵀ"
-VIEWS = set("view unsafeview reshapealias transpose permute t unsqueeze squeeze alias expand slice clone".split())
+VIEWS = {"view", "unsafeview", "reshapealias", "transpose", "permute", "t", "unsqueeze", "squeeze", "alias", "expand",
+         "slice", "clone"}  # fmt: skip
 
 
 def backward_graph(

@@ -11,10 +11,8 @@ from torch.autograd.graph import Node
 from experiments.step_trace import ACCUMULATE, address, reached, saved_by
 
 # nodes whose result is (a view of) the gradient that they are given
-PASSING = set(
-    "View UnsafeView ReshapeAlias Transpose Permute T Unsqueeze Squeeze Alias Add Sub Clone Cat Expand Identity "
-    "SwapDims Movedim Detach ToCopy Contiguous".split()
-)
+PASSING = {"View", "UnsafeView", "ReshapeAlias", "Transpose", "Permute", "T", "Unsqueeze", "Squeeze", "Alias", "Add",
+           "Sub", "Clone", "Cat", "Expand", "ToCopy"}  # fmt: skip
 KINDS = ("saved", "gradients", "working")
 
 

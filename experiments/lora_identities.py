@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from experiments.step_trace import tensors
 from intrinsic.low_rank import LowRank
@@ -33,9 +33,7 @@ def lora_identities(net: Subspace, loss: Any, batch: tuple[Tensor, Tensor]) -> d
         net.zero_grad(set_to_none=True)
         inputs, targets = (t.double() if t.is_floating_point() else t for t in tensors(batch))
         loss(net(inputs), targets).backward()
-        return {"layers": len(layers)} | {
-            name: max(_error(layer, name) for layer in layers) for name in ("dA", "dB")
-        }
+        return {"layers": len(layers)} | {name: max(_error(layer, name) for layer in layers) for name in ("dA", "dB")}
     finally:
         for layer in layers:
             layer.target.requires_grad_(False)
@@ -47,7 +45,7 @@ def lora_identities(net: Subspace, loss: Any, batch: tuple[Tensor, Tensor]) -> d
 @torch.no_grad()
 def _error(layer: LowRank, name: str) -> float:
     A, B, G = layer.lora_A, layer.lora_B, layer.target.grad
-    assert G is not None and isinstance(layer.base, nn.Linear)
+    assert G is not None
     factor, expected = (A, layer.scaling * B.T @ G) if name == "dA" else (B, layer.scaling * G @ A.T)
     assert factor.grad is not None
     difference = (factor.grad - expected).norm()
