@@ -108,9 +108,7 @@ def draw(
     return figure
 
 
-def save(
-    figure: Figure, rows: pd.DataFrame, name: str, out: Path, *, palette: int | None = None
-) -> tuple[Path, ...]:
+def save(figure: Figure, rows: pd.DataFrame, name: str, out: Path, *, palette: int | None = None) -> tuple[Path, ...]:
     """Write `out/name.png`, `.pdf` and `.csv`, each by a rename, and return the three paths.
 
     `palette`: so many colours in the PNG, a third of the bytes where there are few but for the edges of letters.

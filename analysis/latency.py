@@ -53,6 +53,10 @@ def latency(
     figure = _draw(rows)
     paths = save(figure, rows, "latency", Path(studies[0]) / "figures" if out is None else Path(out))
     conditions = dict.fromkeys(f"{run.values['device']}, {run.values['threads']} threads" for run in found["measured"])
+    load = max(run.values["load"] for run in found["measured"])
+    notes += [f"timed on a busy machine, {load:.1f} processes a core: trust no difference below the spread"] * (
+        load > 1
+    )
     notes += [f"timed on different machines: {'; '.join(conditions)}"] * (len(conditions) > 1)
     return Drawn(
         rows=rows,
@@ -94,21 +98,25 @@ def _table(rows: pd.DataFrame) -> pd.DataFrame:
     for (batch, length), here in rows.groupby(["batch", "length"], dropna=False, sort=False):
         first = {"batch": batch, "length": length}
         base = here[here["side"] == "base"]
-        found.append({**first, "model": "base", "numbers": pd.NA, "ms": base["ms"].median(),
-                      "ms, quartiles": _span(base["ms_q1"].median(), base["ms_q3"].median(), "{:.3g}"),
+        found.append({**first, "model": "base", "numbers": pd.NA, "ms": _ms(base["ms"].median()),
+                      "ms, quartiles": _span(_ms(base["ms_q1"].median()), _ms(base["ms_q3"].median())),
                       "over base": "", "quartiles": ""})  # fmt: skip
         for name, row in zip(_names(here), here.itertuples(), strict=True):
             if row.side != "base":
-                spread = _span(100 * (row.ratio_q1 - 1), 100 * (row.ratio_q3 - 1), "{:+.1f}")
-                found.append({**first, "model": name, "numbers": row.numbers, "ms": row.ms,
-                              "ms, quartiles": _span(row.ms_q1, row.ms_q3, "{:.3g}"),
+                spread = _span(*(f"{100 * (ratio - 1):+.1f}" for ratio in (row.ratio_q1, row.ratio_q3)))
+                found.append({**first, "model": name, "numbers": row.numbers, "ms": _ms(row.ms),
+                              "ms, quartiles": _span(_ms(row.ms_q1), _ms(row.ms_q3)),
                               "over base": f"{100 * (row.ratio - 1):+.1f} %", "quartiles": spread})  # fmt: skip
     table = pd.DataFrame(found).astype({"numbers": "Int64", "length": "Int64"})
     return table if table["length"].notna().any() else table.drop(columns="length")
 
 
-def _span(low: float, high: float, form: str) -> str:
-    return f"{form.format(low)} to {form.format(high)}"
+def _span(low: str, high: str) -> str:
+    return f"{low} to {high}"
+
+
+def _ms(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _results(rows: pd.DataFrame, conditions: dict[str, None]) -> list[str]:

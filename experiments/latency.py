@@ -4,6 +4,7 @@ python -m experiments.latency outputs/STUDY         a file latency.safetensors b
 python -m analysis.latency outputs/STUDY            draws them
 """
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -50,6 +51,7 @@ def latency(
             times = in_turns([_caller(side, inputs) for side in sides.values()], repeats)
             arrays |= {f"{batch}x{length}/{name}": 1e3 * row for name, row in zip(sides, times, strict=True)}
     values = {"method": run.record["method"], "numbers": run.record["numbers"], "threads": torch.get_num_threads()}
+    values["load"] = os.getloadavg()[0] / (os.cpu_count() or 1)  # processes that want a core, for each core
     device = torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else "cpu"
     total = sum(p.numel() for p in base.parameters())
     return {**values, "device": device, "parameters": total, "text": text}, arrays

@@ -190,7 +190,7 @@ def test_boxes_do_not_overlap(monkeypatch):
 
 def test_graphviz_places_the_boxes_where_it_is(tmp_path, monkeypatch):
     dot = tmp_path / "dot"
-    dot.write_text("#!/bin/sh\nfor i in 0 1 2 3; do echo \"node n$i $i 1.5 1 1 label solid box black grey\"; done\n")
+    dot.write_text('#!/bin/sh\nfor i in 0 1 2 3; do echo "node n$i $i 1.5 1 1 label solid box black grey"; done\n')
     dot.chmod(dot.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert graph_layout(SIZES, EDGES) == {name: (float(i), 1.5) for i, name in enumerate(SIZES)}
