@@ -21,6 +21,11 @@ class Measured:
     values: dict[str, Any]
     options: dict[str, Any]
 
+    def names(self) -> list[str]:
+        """The names of the arrays, sorted."""
+        with safe_open(self.path, "numpy") as file:
+            return sorted(file.keys())
+
     def array(self, name: str) -> np.ndarray:
         """The array of that name."""
         with safe_open(self.path, "numpy") as file:

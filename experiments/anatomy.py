@@ -1,0 +1,138 @@
+"""What one training step costs and where its gradients go.
+
+python -m experiments.anatomy outputs/STUDY         a file anatomy.safetensors beside each method's record
+python -m analysis.anatomy outputs/STUDY            draws them
+"""
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.optim import Optimizer
+from torch.utils.flop_counter import FlopCounterMode
+
+from experiments.allocated import allocated
+from experiments.backward_graph import backward_graph
+from experiments.backward_peak import backward_peak
+from experiments.build import build
+from experiments.lora_identities import lora_identities
+from experiments.measure import Measurement, measure
+from experiments.reopen import Reopened
+from experiments.step_trace import StepTrace
+from intrinsic.data.batches import batches
+from intrinsic.errors import UserError
+from intrinsic.subspace import Subspace
+from intrinsic.training import regularized
+
+Batch = tuple[Tensor, Tensor]
+WARM = 1  # steps between the first, which compiles and allocates, and the one that is measured
+
+
+def anatomy(run: Reopened, *, batch: int = 32) -> Measurement:
+    """Count a step of the run's optimiser from the trained weights, on the first `batch` training examples.
+
+    - `flops`: of matrix products, convolutions and attention (2 m n k each), forward and backward; not those of P.
+    - `bytes`: `weights` of the model, `method` (P, z, and buffers that stay between steps), `optimizer` (its state),
+      `gradients` (of what is trained), `saved` (activations that the forward pass keeps for the backward pass, each
+      storage once, without weights and batch).
+    - `peak`: bytes beyond those that are there before and after the step (weights, `method`, optimiser, batch):
+      `measured` by the allocator over the whole step, `predicted` from shapes and the graph, and its parts at that
+      moment: saved, gradients, working (gradients of activations in flight, or activations in use).
+    - `identities`: see `lora_identities`; `graph`: see `backward_graph`; `batch`: shape of the inputs.
+
+    Raises:
+        UserError: unless 1 <= batch <= the count of training examples.
+    """
+    split = run.task.train
+    if not 1 <= batch <= len(split):
+        raise UserError(f"need 1 <= batch <= {len(split)} training examples, got batch={batch}")
+    order = torch.arange(batch)
+    inputs, targets = next(iter(batches(split, order, batch)))
+    l2, loss = run.config["l2_weights"], run.task.loss
+    with torch.random.fork_rng(devices=[run.device] if run.device.type == "cuda" else []):
+        torch.manual_seed(0)  # of dropout
+        values = step_costs(run.net, loss, (inputs, targets), build(run.config["optim"]), l2)
+        values["identities"] = lora_identities(run.net, loss, (inputs, targets))
+    return {**values, "batch": list(inputs.shape), "method": run.record["method"], "numbers": run.record["numbers"]}, {}
+
+
+def step_costs(
+    net: Subspace, loss: Callable[..., Tensor], batch: Batch, make: Callable[..., Optimizer], l2: float = 0.0
+) -> dict[str, Any]:
+    """`flops`, `bytes`, `peak` and `graph` of a training step, see `anatomy`; the net's trained numbers stay.
+
+    Args:
+        net: what is trained.
+        loss: of outputs and targets.
+        batch: inputs and targets, on the net's device.
+        make: an optimiser of parameters.
+        l2: see `intrinsic.training.fit`.
+    """
+    device = batch[0].device
+    net = copy.deepcopy(net).train()
+    optimizer = make(net.parameters())
+
+    def step() -> None:
+        weights = net.weights()
+        value = loss(net.call(weights, batch[0]), batch[1])
+        optimizer.zero_grad(set_to_none=True)
+        regularized(value, weights, l2).backward()
+        optimizer.step()
+
+    _, kept = allocated(step, device)
+    for _ in range(WARM):
+        step()
+    moments = sum(_bytes(t) for state in optimizer.state.values() for t in state.values() if isinstance(t, Tensor))
+    gradients = sum(_bytes(p.grad) for p in net.parameters() if p.grad is not None)
+    optimizer.zero_grad(set_to_none=True)
+    measured, _ = allocated(step, device)
+    optimizer.zero_grad(set_to_none=True)
+
+    weights = net.weights()
+    resident = [*net.model.parameters(), *net.parameters(), *net.buffers(), *weights.values(), *batch]
+    with StepTrace(net.model, resident) as trace:
+        value = regularized(loss(net.call(weights, batch[0]), batch[1]), weights, l2)
+        collecting = {w.grad_fn for w in weights.values() if w.grad_fn is not None}
+        parts = backward_peak(value.grad_fn, trace.resident, collecting)
+        projected = [name for name, w in weights.items() if w.grad_fn is not None]
+        graph = backward_graph(value, trace, net.model, projected, collecting)
+        if sum(trace.peak.values()) > sum(parts.values()):
+            parts = {**trace.peak, "gradients": 0}
+        saved = sum(trace.saved.values())
+    del value
+    model = sum(_bytes(t) for t in (*net.model.parameters(), *net.model.buffers()))
+    return {
+        "flops": count_flops(net, weights, loss, batch),
+        "bytes": {
+            "weights": model,
+            "method": sum(_bytes(t) for t in (*net.projection.buffers(), *net.parameters(recurse=False)))
+            + max(0, kept - moments - gradients),
+            "optimizer": moments,
+            "gradients": gradients,
+            "saved": saved,
+        },
+        "peak": {"measured": measured, "predicted": sum(parts.values()), **parts},
+        "graph": graph,
+    }
+
+
+def count_flops(net: Subspace, weights: Mapping[str, Tensor], loss: Any, batch: Batch) -> dict[str, int]:
+    """2 m n k for each product (m, k) (k, n), forward and backward; theta_0 + P z is given, and P^T g left out."""
+    given = {name: w.detach().requires_grad_() if w.grad_fn is not None else w for name, w in weights.items()}
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        value = loss(net.call(given, batch[0]), batch[1])
+        ahead = counter.get_total_flops()
+        value.backward()
+    net.zero_grad(set_to_none=True)
+    return {"forward": ahead, "backward": counter.get_total_flops() - ahead}
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+if __name__ == "__main__":
+    measure(anatomy, seeds=False)
