@@ -4,6 +4,7 @@ from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -186,7 +187,9 @@ def _draw(
         if node["stops"] and name != "Pᵀ":
             x, y = places[name][0], places[name][1] - sizes[name][1] / 2 - 0.035
             axes.plot([x - 0.12, x + 0.12], [y, y], color=STOP, lw=2.2, solid_capstyle="butt")
-    handles = [Patch(fc=FILLS[state], ec="#555555", lw=0.7, label=LEGEND[state]) for state in FILLS if state in used]
+    handles: list[Artist] = [
+        Patch(fc=FILLS[state], ec="#555555", lw=0.7, label=LEGEND[state]) for state in FILLS if state in used
+    ]
     if any(node["stops"] for node in nodes.values()):
         handles.append(Line2D([], [], color=STOP, lw=2.2, label="no gradient goes on"))
     figure.legend(

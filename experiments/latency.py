@@ -44,17 +44,17 @@ def latency(
     longest = _longest(base) if text else None
     if longest is not None and max(lengths) > longest:
         raise UserError(f"the model reads at most {longest} tokens, got lengths={' '.join(map(str, lengths))}")
-    arrays = {}
+    arrays: dict[str, Tensor] = {}
     for batch in batches:
         for length in lengths if text else (0,):
             inputs = tokens(base, batch, length).to(run.device) if text else _examples(run, batch)
             times = in_turns([_caller(side, inputs) for side in sides.values()], repeats)
             arrays |= {f"{batch}x{length}/{name}": 1e3 * row for name, row in zip(sides, times, strict=True)}
-    values = {"method": run.record["method"], "numbers": run.record["numbers"], "threads": torch.get_num_threads()}
-    values["load"] = os.getloadavg()[0] / (os.cpu_count() or 1)  # processes that want a core, for each core
+    told = {"method": run.record["method"], "numbers": run.record["numbers"], "threads": torch.get_num_threads()}
+    told["load"] = os.getloadavg()[0] / (os.cpu_count() or 1)  # processes that want a core, for each core
     device = torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else "cpu"
     total = sum(p.numel() for p in base.parameters())
-    return {**values, "device": device, "parameters": total, "text": text}, arrays
+    return {**told, "device": device, "parameters": total, "text": text}, arrays
 
 
 def in_turns(calls: Sequence[Callable[[], object]], repeats: int) -> Tensor:
