@@ -21,7 +21,7 @@ from experiments.lora_identities import lora_identities
 from experiments.measure import _runs
 from intrinsic.checkpoint import write_tensors
 from intrinsic.errors import UserError
-from intrinsic.models.hf import _reading
+from intrinsic.models.hf_frame import reading
 
 N, IN, WIDE, OUT = 16, 12, 24, 5
 ADAM = torch.optim.Adam
@@ -44,7 +44,7 @@ def data(n=N, n_in=IN, out=OUT):
 def text_net(layers=4, **options):
     """A tiny BERT of our inputs, inside a subspace."""
     model = tiny("bert", num_hidden_layers=layers)
-    model.__class__, model.precision = _reading(type(model)), "float32"
+    model = reading(model, "float32")
     return intrinsic.Subspace(model, **options)
 
 
