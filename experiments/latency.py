@@ -35,16 +35,16 @@ def latency(
     Raises:
         UserError: unless all numbers are >= 1 and no length is above what the model reads.
     """
-    for name, values in (("batches", batches), ("lengths", lengths), ("repeats", (repeats,))):
-        if min(values) < 1:
-            raise UserError(f"need {name} >= 1, got {name}={' '.join(map(str, values))}")
+    for name, given in (("batches", batches), ("lengths", lengths), ("repeats", (repeats,))):
+        if min(given) < 1:
+            raise UserError(f"need {name} >= 1, got {name}={' '.join(map(str, given))}")
     base = make_model(run.config, run.task, run.config["seed"]).to(run.device).eval()
     sides = _sides(run, base)
     text = "tokenizer" in run.config
     longest = _longest(base) if text else None
     if longest is not None and max(lengths) > longest:
         raise UserError(f"the model reads at most {longest} tokens, got lengths={' '.join(map(str, lengths))}")
-    arrays = {}
+    arrays: dict[str, Tensor] = {}
     for batch in batches:
         for length in lengths if text else (0,):
             inputs = tokens(base, batch, length).to(run.device) if text else _examples(run, batch)
