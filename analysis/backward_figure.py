@@ -12,6 +12,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch
 from matplotlib.path import Path
 
 from analysis.figure import STYLE
+from analysis.gathered import gathered
 from analysis.graph_layout import Places, graph_layout
 
 FILLS = {"trained": "#F6D9B8", "projected": "#EBD3E4", "frozen": "#E2E6EA", "": "#FFFFFF"}
@@ -51,45 +52,6 @@ def backward_figure(graph: dict[str, Any], title: str) -> tuple[Figure, pd.DataF
     with mpl.rc_context(STYLE):
         figure = _draw(nodes, texts, sizes, places, drawn, title)
     return figure, pd.DataFrame([_row(name, node) for name, node in nodes.items()])
-
-
-def gathered(graph: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], list[tuple[str, str]]]:
-    """The nodes that are drawn, in the order of the forward pass, and the edges between them."""
-    home: dict[str, str] = {}
-    nodes: dict[str, dict[str, Any]] = {}
-    for node in graph["nodes"]:
-        container, index, count = node["repeat"] or ("", 0, 1)
-        inner = node["repeat"] is not None and index < count - 1
-        name = f"{container}.0-{count - 2}" if inner else node["name"]
-        home[node["name"]] = name
-        node = {**node, "stops": not node["input"], "modules": 1, "count": count - 1}
-        if name in nodes:
-            first = nodes[name]
-            first["saved"] = first["saved"] + node["saved"]
-            first["parameters"] = first["parameters"] + node["parameters"]
-            first["stops"] |= node["stops"]
-            first["modules"] += 1
-        else:
-            nodes[name] = {**node, "layers": container if inner else ""}
-    edges = list(dict.fromkeys((home[source], home[target]) for source, target in graph["edges"]))
-    return _joined(nodes, [edge for edge in edges if edge[0] != edge[1]])
-
-
-def _joined(
-    nodes: dict[str, dict[str, Any]], edges: list[tuple[str, str]]
-) -> tuple[dict[str, dict[str, Any]], list[tuple[str, str]]]:
-    """With each node without weights that just one such node leads to in that node: dropout and a sum are one box."""
-    plain = [name for name, node in nodes.items() if not node["parameters"] and name not in ("loss", "Pᵀ")]
-    for name in plain:
-        sources = [source for source, target in edges if target == name]
-        if len(sources) == 1 and sources[0] in plain:
-            inner, outer = nodes.pop(name), nodes[sources[0]]
-            outer["kind"] = f"{inner['kind']}, {outer['kind']}"
-            outer["saved"] = inner["saved"] + outer["saved"]
-            outer["stops"] |= inner["stops"]
-            outer["modules"] += inner["modules"]
-            edges = [(sources[0] if a == name else a, b) for a, b in edges if b != name]
-    return nodes, list(dict.fromkeys(edges))
 
 
 def _text(node: dict[str, Any]) -> list[str]:

@@ -95,6 +95,7 @@ def step_costs(
     resident = [*net.model.parameters(), *net.parameters(), *net.buffers(), *weights.values(), *batch]
     with StepTrace(net.model, resident) as trace:
         value = regularized(loss(net.call(weights, batch[0]), batch[1]), weights, l2)
+        assert value.grad_fn is not None
         collecting = {w.grad_fn for w in weights.values() if w.grad_fn is not None}
         assert value.grad_fn is not None
         parts = backward_peak(value.grad_fn, trace.resident, collecting)

@@ -35,9 +35,9 @@ def latency(
     Raises:
         UserError: unless all numbers are >= 1 and no length is above what the model reads.
     """
-    for name, values in (("batches", batches), ("lengths", lengths), ("repeats", (repeats,))):
-        if min(values) < 1:
-            raise UserError(f"need {name} >= 1, got {name}={' '.join(map(str, values))}")
+    for name, given in (("batches", batches), ("lengths", lengths), ("repeats", (repeats,))):
+        if min(given) < 1:
+            raise UserError(f"need {name} >= 1, got {name}={' '.join(map(str, given))}")
     base = make_model(run.config, run.task, run.config["seed"]).to(run.device).eval()
     sides = _sides(run, base)
     text = "tokenizer" in run.config

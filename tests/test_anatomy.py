@@ -2,6 +2,7 @@
 
 import itertools
 import stat
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +15,8 @@ from torch.nn import functional as F
 
 import intrinsic
 from analysis.anatomy import anatomy as draw_anatomy
-from analysis.backward_figure import backward_figure, gathered
+from analysis.backward_figure import backward_figure
+from analysis.gathered import gathered
 from analysis.graph_layout import graph_layout
 from experiments.anatomy import anatomy, step_costs
 from experiments.lora_identities import lora_identities
@@ -24,7 +26,7 @@ from intrinsic.errors import UserError
 from intrinsic.models.hf_frame import reading
 
 N, IN, WIDE, OUT = 16, 12, 24, 5
-ADAM = torch.optim.Adam
+ADAM = partial(torch.optim.Adam, fused=True)  # one that is not takes room for temporaries of its own
 
 
 def squares(outputs, targets):
@@ -90,16 +92,16 @@ METHODS = {
 }
 
 
+# activations and weights in turn are tens of MB
+@pytest.mark.parametrize(("n", "sizes"), [(16384, [64, 64, 64, 64]), (8, [1024, 2048, 1024])])
 @pytest.mark.parametrize("method", METHODS)
-def test_the_predicted_peak_is_the_measured(method):
+def test_the_predicted_peak_is_the_measured(method, n, sizes):
     torch.manual_seed(0)
-    sizes = [256, 1024, 1024, 256]  # a step holds some tens of MB
-    layers = [layer for a, b in itertools.pairwise(sizes) for layer in (nn.Linear(a, b), nn.GELU())]
-    model = nn.Sequential(*layers)
-    model.add_module("head", nn.Linear(256, 10))
-    costs = step_costs(intrinsic.Subspace(model, **METHODS[method]), squares, data(2048, 256, 10), ADAM)
+    model = nn.Sequential(*(layer for a, b in itertools.pairwise(sizes) for layer in (nn.Linear(a, b), nn.GELU())))
+    model.add_module("head", nn.Linear(sizes[-1], 10))
+    costs = step_costs(intrinsic.Subspace(model, **METHODS[method]), squares, data(n, sizes[0], 10), ADAM)
     peak = costs["peak"]
-    assert peak["measured"] > 1e7
+    assert peak["measured"] > (1e7 if method == "full" or n > 8 else 1e5)
     assert peak["predicted"] == pytest.approx(peak["measured"], rel=0.1)
     assert peak["predicted"] == peak["saved"] + peak["gradients"] + peak["working"]
 

@@ -91,7 +91,7 @@ def test_the_longest_text_is_what_the_model_has_positions_for():
     assert longest == {"bert": 32, "roberta": 33, "gpt2": 32, "t5": None}  # roberta's padding token is 0 here
     with torch.no_grad():
         tiny("roberta")(input_ids=tokens(tiny("roberta"), 1, 33)[:, 0])
-    with pytest.raises(IndexError):
+    with pytest.raises((IndexError, RuntimeError), match="out of"):
         tiny("roberta")(input_ids=tokens(tiny("roberta"), 1, 34)[:, 0])
 
 

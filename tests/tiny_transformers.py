@@ -24,7 +24,7 @@ def tiny(family, task=None, **options):
     name, usual, sizes = FAMILIES[family]
     module = import_module(f"transformers.models.{name.lower()}")
     torch.manual_seed(0)
-    config = getattr(module, f"{name}Config")(**SIZES, **sizes, **options)
+    config = getattr(module, f"{name}Config")(**SIZES, **sizes | options)
     return getattr(module, f"{name}{task or usual}")(config).eval()
 
 
