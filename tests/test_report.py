@@ -108,7 +108,7 @@ def test_what_the_page_says(demo, found):
     (asked,) = found.texts["h2"]
     assert asked == "How many trained numbers are needed on Digits, and how do full, lora and subspace compare?"
     titles = [title for title in found.texts["h4"] if title != "Best scores"]
-    assert titles == ["Compare", "Dim curve", "Rank curve", "Threshold"]
+    assert {"Compare", "Dim curve", "Rank curve", "Threshold"} <= set(titles)
     for picture in found.all("img"):
         assert len(picture["alt"]) > 20
         png = base64.b64decode(picture["src"].partition(",")[2])
