@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from analysis.figure import COLOURS, STYLE
 from analysis.measured import Measured
@@ -49,8 +51,16 @@ def draw_planes(runs: Mapping[str, Measured]) -> Figure:
             axes.set_xlabel("a  (unit: |θ* − θ₀|)")
         panels[-1, 2].set_xlabel("t  (θ₀ at 0, θ* at 1)")
         bar = figure.colorbar(ScalarMappable(norm, "viridis"), ax=panels[:, :2], location="bottom", aspect=40, pad=0.02)
+        _ticks(bar.ax.xaxis, bottom, top)
         bar.set_label(f"{values['split']} loss, {values['examples']:,} examples (dotted: the best constant answer)")
     return figure
+
+
+def _ticks(axis: Axis, low: float, high: float) -> None:
+    """Few ticks on a log axis, as plain numbers."""
+    axis.set_major_locator(LogLocator(subs=(1.0,) if high > 30 * low else (1.0, 2.0, 5.0)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _plane(axes: Axes, file: Measured, name: str, norm: LogNorm) -> None:
@@ -91,6 +101,7 @@ def _line(left: Axes, right: Axes, file: Measured) -> None:
     right.spines["right"].set_visible(True)
     for t in (0, 1):
         left.axvline(t, color="black", lw=0.9)
+    _ticks(left.yaxis, *left.get_ylim())
 
 
 def _alike(axes: Sequence[Axes]) -> None:
