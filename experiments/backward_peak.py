@@ -29,7 +29,7 @@ def backward_peak(root: Node, resident: Collection[int], collecting: Collection[
     `saved`: what the nodes not yet run hold, each storage once; `gradients`: those of leaves and of `collecting`;
     `working`: all other gradients. A node is held to have its inputs, its outputs and what it saved at once, in the
     order in which autograd runs nodes: the last recorded first, leaves as soon as they are reached. What a node
-    allocates inside and frees is not seen.
+    allocates inside and frees is not seen: temporaries of kernels and of products with P.
 
     Args:
         root: of the loss.
