@@ -58,7 +58,8 @@ def _against(threshold: Threshold, runs: int) -> str:
         f"d{percent} is the smallest size whose {'mean score' if threshold.estimand == 'mean' else 'median seed'} "
         f"reaches {percent} % of full training. Full training scores {threshold.baseline:.4f} on test data "
         f"(mean of {runs} {'runs' if runs > 1 else 'run: its noise is unknown'}), so the target is "
-        f"{threshold.target:.4f}. In brackets: the {100 * threshold.confidence:g} % interval."
+        f"{threshold.target:.4f}. In brackets: the {100 * threshold.confidence:g} % interval; "
+        "< and >: beyond what was run."
     )
 
 

@@ -38,8 +38,7 @@ def interactive(rows: pd.DataFrame, *, xlabel: str, ylabel: str, target: str) ->
         min_border_right=16,
     )  # fmt: skip
     plot.toolbar.logo = None
-    plot.xaxis.formatter = NumeralTickFormatter(format="0[.]0a")
-    plot.yaxis.formatter = NumeralTickFormatter(format="0.00")
+    plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
     plot.axis.axis_label_text_font_style = "normal"
     plot.xgrid.visible = False
     finished = rows[rows["score"].notna() & rows["x"].notna()]

@@ -1,7 +1,9 @@
 """How the runs of a study were made, in words, from their configs."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import pandas as pd
 
@@ -49,12 +51,13 @@ def protocol(frame: pd.DataFrame) -> list[Line]:
 
 
 def _name(flat: dict[str, object], node: str) -> str:
-    """The shortest name that says which: the task of GLUE, the folder of a pretrained model, else the class."""
+    """The shortest name that says which: the task of GLUE, the name of a pretrained model, else the class."""
     for key in ("task", "name", "_target_"):
         value = flat.get(f"{node}.{key}")
         if isinstance(value, str):
-            package = value.removeprefix("package:").partition("/")[0] if value.startswith("package:") else value
-            return value.rpartition(".")[2] if key == "_target_" else package
+            short = value.rpartition(".")[2] if key == "_target_" else value
+            package = re.match(r"package:(\w+)", short)
+            return package[1] if package else Path(short).name if Path(short).is_absolute() else short
     return ""
 
 
@@ -91,7 +94,10 @@ def _sizes(method: object, runs: pd.DataFrame) -> str:
         for name in ("rank", "dim")
         if runs[name].notna().any()
     ]
-    return ": ".join([str(method), "; ".join(sizes)] if sizes else [str(method)]) + f" ({len(runs)} runs)"
+    return (
+        ": ".join([str(method), "; ".join(sizes)] if sizes else [str(method)])
+        + f" ({len(runs)} run{'s' * (len(runs) > 1)})"
+    )
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from test_analysis import add, python
 from analysis.figures_of import figure_functions
 from analysis.findings import best, thresholds
 from analysis.parts import Part, parts
+from analysis.protocol import protocol, question
 from analysis.records import load
 from analysis.report import main, report
 from intrinsic.errors import UserError
@@ -145,6 +146,16 @@ def test_thresholds_and_best_scores_by_hand(outputs):
         896, "lr=0.1", 1, 0.99, 0.5,
     ]  # fmt: skip
     assert table.loc["full", "sd"] == 0
+
+
+def test_the_question_names_a_pretrained_model(outputs):
+    model = {"_target_": "intrinsic.models.hf.hf", "name": "package:some_encoder/model"}
+    add(outputs / "demo", rank=1, dataset={"_target_": "intrinsic.data.glue.glue", "task": "sst2"}, model=model)
+    frame, _ = load([outputs / "demo"])
+    assert question(frame) == "How many trained numbers does some_encoder need on sst2 with lora?"
+    said = dict(protocol(frame))
+    assert said["Model"] == ["hf name=package:some_encoder/model"]
+    assert said["Methods"] == ["lora: rank 1 (1 run)"]
 
 
 def test_figures_are_found_by_their_form():
