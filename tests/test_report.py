@@ -117,9 +117,7 @@ def test_what_the_page_says(demo, found):
         width, height = struct.unpack(">II", png[16:24])
         assert (int(picture["width"]), int(picture["height"])) == (round(width * 0.64), round(height * 0.64))
     csvs = [link for link in found.all("a") if "download" in link]
-    assert [link["download"] for link in csvs] == [
-        f"{n}.csv" for n in ("compare", "dim_curve", "rank_curve", "threshold")
-    ]
+    assert {f"{name.lower().replace(' ', '_')}.csv" for name in titles} == {link["download"] for link in csvs}
     assert base64.b64decode(csvs[0]["href"].partition(",")[2]).startswith(b"curve,x,rank,")
     assert not (demo / "figures").exists()  # the page is all that is written
     text = " ".join(found.texts["main"][0].split())
