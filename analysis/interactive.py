@@ -8,6 +8,16 @@ from analysis.figure import COLOURS
 from analysis.tasks import text
 
 SHAPES = ("circle", "square", "triangle", "diamond", "inverted_triangle", "star", "plus")  # as many as MARKERS
+OUTLINES = (  # the same in a square of 10, for the page's legend
+    "M5 1A4 4 0 1 1 5 9A4 4 0 1 1 5 1Z",
+    "M1 1H9V9H1Z",
+    "M5 1L9.6 9H.4Z",
+    "M5 0L8.4 5L5 10L1.6 5Z",
+    "M5 9L.4 1H9.6Z",
+    "M5 0L6.5 3.4L10 3.8L7.4 6.2L8.1 10L5 8L1.9 10L2.6 6.2L0 3.8L3.5 3.4Z",
+    "M3.6 0H6.4V3.6H10V6.4H6.4V10H3.6V6.4H0V3.6H3.6Z",
+)
+DECADES = {10**k: f"{10 ** (k % 3)}{unit}" for k in range(3, 12) for unit in [" kMG"[k // 3]]}
 UNCHOSEN = 0.25  # opacity of runs at settings that validation did not choose
 HOVER = (  # BokehJS escapes what it puts in
     '<div style="color: #1c1e21; font: 13px/1.5 system-ui, sans-serif"><b>@curve</b>, @size<br>seed @seed, @setting<br>'
@@ -25,7 +35,7 @@ def interactive(rows: pd.DataFrame, *, xlabel: str, ylabel: str, target: str) ->
         target: id of the page's element to draw in; the renderers of curve k are named `<target>-k`.
 
     Returns:
-        What `Bokeh.embed.embed_item` takes; and name and colour of each curve.
+        What `Bokeh.embed.embed_item` takes; and name, colour and outline of the marker of each curve.
     """
     from bokeh.embed import json_item
     from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter
@@ -39,6 +49,7 @@ def interactive(rows: pd.DataFrame, *, xlabel: str, ylabel: str, target: str) ->
     )  # fmt: skip
     plot.toolbar.logo = None
     plot.xaxis.formatter = NumeralTickFormatter(format="0,0")
+    plot.xaxis.major_label_overrides = DECADES
     plot.axis.axis_label_text_font_style = "normal"
     plot.xgrid.visible = False
     finished = rows[rows["score"].notna() & rows["x"].notna()]
@@ -54,7 +65,7 @@ def interactive(rows: pd.DataFrame, *, xlabel: str, ylabel: str, target: str) ->
             hover_alpha=1.0, hover_color=colour,
         )  # fmt: skip
         line.name = points.name = f"{target}-{number}"
-        names.append([str(curve), colour])
+        names.append([str(curve), colour, OUTLINES[number % len(SHAPES)]])
         hovered.append(points)
     plot.add_tools(HoverTool(renderers=hovered, tooltips=HOVER, point_policy="snap_to_data"))
     item: dict[str, Any] = dict(json_item(plot, target))  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from analysis.tasks import text
 from intrinsic.records import INCIDENTAL
 
 Line = tuple[str, list[str]]  # a heading, and what it says of the runs: one entry where they agree
+NAMED = 4  # methods, in the question
 MOST = 6  # of different entries; a grid of more is counted
 NODES = {
     "Dataset": "dataset", "Model": "model", "Start": "init", "Frozen base": "base", "Epochs": "epochs",
@@ -25,7 +26,8 @@ def question(frame: pd.DataFrame) -> str:
     data, model = (_name(flat, node) for node in ("dataset", "model"))
     subject = f"How many trained numbers does {model} need" if model else "How many trained numbers are needed"
     methods = sorted(set(frame["method"]))
-    compared = f", and how do {_listed(methods)} compare" if len(methods) > 1 else f" with {methods[0]}"
+    several = _listed(methods) if len(methods) <= NAMED else f"{len(methods)} methods"
+    compared = f", and how do {several} compare" if len(methods) > 1 else f" with {methods[0]}"
     return f"{subject} on {data}{compared}?"
 
 

@@ -83,7 +83,7 @@ def _section(part: Part, where: Sequence[str], number: int, room: int) -> dict[s
             missing[figure.name] = f"the page would pass 5 MB; `{figure.command}` draws it"
             continue
         room -= len(figure.png)
-        figures.append(_figure(figure))
+        figures.append(_figure(figure, notes))
     return section | {
         "names": [study.resolve().name for study in part.studies],
         "where": part.where,
@@ -96,7 +96,7 @@ def _section(part: Part, where: Sequence[str], number: int, room: int) -> dict[s
     }
 
 
-def _figure(shown: Shown) -> dict[str, Any]:
+def _figure(shown: Shown, said: Sequence[str]) -> dict[str, Any]:
     """A figure as its template needs it: the image and, where it is small, the CSV are text in base64."""
     width, height = struct.unpack(">II", shown.png[16:24])
     return {
@@ -105,7 +105,7 @@ def _figure(shown: Shown) -> dict[str, Any]:
         "says": shown.says,
         "command": shown.command,
         "results": shown.drawn.results,
-        "notes": shown.drawn.notes,
+        "notes": [note for note in shown.drawn.notes if note not in said],
         "table": _table(shown.drawn.table),
         "width": round(width * 96 / DPI),
         "height": round(height * 96 / DPI),
