@@ -17,7 +17,7 @@ OUTLINES = (  # the same in a square of 10, for the page's legend
     "M5 0L6.5 3.4L10 3.8L7.4 6.2L8.1 10L5 8L1.9 10L2.6 6.2L0 3.8L3.5 3.4Z",
     "M3.6 0H6.4V3.6H10V6.4H6.4V10H3.6V6.4H0V3.6H3.6Z",
 )
-DECADES = {10**k: f"{10 ** (k % 3)}{unit}" for k in range(3, 12) for unit in [" kMG"[k // 3]]}
+DECADES: dict[float | str, Any] = {10**k: f"{10 ** (k % 3)}{unit}" for k in range(3, 12) for unit in [" kMG"[k // 3]]}
 UNCHOSEN = 0.25  # opacity of runs at settings that validation did not choose
 HOVER = (  # BokehJS escapes what it puts in
     '<div style="color: #1c1e21; font: 13px/1.5 system-ui, sans-serif"><b>@curve</b>, @size<br>seed @seed, @setting<br>'
