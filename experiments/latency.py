@@ -4,6 +4,7 @@ python -m experiments.latency outputs/STUDY         a file latency.safetensors b
 python -m analysis.latency outputs/STUDY            draws them
 """
 
+import copy
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -21,21 +22,29 @@ TURN, MANY = 0.05, 100  # seconds of a turn, and calls in it
 
 
 def latency(
-    run: Reopened, *, batches: tuple[int, ...] = (1, 8), lengths: tuple[int, ...] = (32, 128), repeats: int = 20
+    run: Reopened,
+    *,
+    batches: tuple[int, ...] = (1, 8),
+    lengths: tuple[int, ...] = (32, 128),
+    repeats: int = 5,
+    copies: int = 5,
 ) -> Measurement:
     """Time forward passes without gradients, the base model and the run's in turns.
 
-    Array `<batch>x<length>/<side>` (repeats,): milliseconds a call. Sides: `base`, the plain model; `merged`, the
-    trained one in the same architecture, where the method has one; `unmerged`, the trained one as it trains (LoRA's
-    factors, adapters, prefixes; a subspace adds theta_0 + P z in each call), unless that is the same. See `in_turns`.
-    Texts are random tokens, all in use; other inputs are test examples, which have no length: 0, whatever `lengths` is.
+    Array `<batch>x<length>/<side>` (copies * repeats,): milliseconds a call, see `in_turns`. `repeats` turns with each
+    of `copies` copies of the models: on some machines times depend on where in memory weights come to lie.
+
+    Sides: `base`, the plain model; `merged`, the trained one in the same architecture, where the method has one;
+    `unmerged`, the trained one as it trains (LoRA's factors, adapters, prefixes; a subspace adds theta_0 + P z in each
+    call), unless that is the same. Texts are random tokens, all in use; other inputs are test examples, which have no
+    length: 0, whatever `lengths` is.
 
     Source: the form of Hu et al. 2021, arXiv:2106.09685, table 1.
 
     Raises:
         UserError: unless all numbers are >= 1 and no length is above what the model reads.
     """
-    for name, given in (("batches", batches), ("lengths", lengths), ("repeats", (repeats,))):
+    for name, given in (("batches", batches), ("lengths", lengths), ("repeats", (repeats,)), ("copies", (copies,))):
         if min(given) < 1:
             raise UserError(f"need {name} >= 1, got {name}={' '.join(map(str, given))}")
     base = make_model(run.config, run.task, run.config["seed"]).to(run.device).eval()
@@ -44,12 +53,16 @@ def latency(
     longest = _longest(base) if text else None
     if longest is not None and max(lengths) > longest:
         raise UserError(f"the model reads at most {longest} tokens, got lengths={' '.join(map(str, lengths))}")
-    arrays: dict[str, Tensor] = {}
-    for batch in batches:
-        for length in lengths if text else (0,):
-            inputs = tokens(base, batch, length).to(run.device) if text else _examples(run, batch)
-            times = in_turns([_caller(side, inputs) for side in sides.values()], repeats)
-            arrays |= {f"{batch}x{length}/{name}": 1e3 * row for name, row in zip(sides, times, strict=True)}
+    turns: dict[str, list[Tensor]] = {}
+    for _ in range(copies):
+        models = [copy.deepcopy(side) for side in sides.values()]
+        for batch in batches:
+            for length in lengths if text else (0,):
+                inputs = tokens(base, batch, length).to(run.device) if text else _examples(run, batch)
+                times = in_turns([_caller(model, inputs) for model in models], repeats)
+                for name, row in zip(sides, times, strict=True):
+                    turns.setdefault(f"{batch}x{length}/{name}", []).append(1e3 * row)
+    arrays = {name: torch.cat(rows) for name, rows in turns.items()}
     told = {"method": run.record["method"], "numbers": run.record["numbers"], "threads": torch.get_num_threads()}
     told["load"] = os.getloadavg()[0] / (os.cpu_count() or 1)  # processes that want a core, for each core
     device = torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else "cpu"

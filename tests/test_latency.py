@@ -15,6 +15,7 @@ from experiments import latency as timing
 from experiments.latency import _longest, _sides, in_turns, latency, tokens
 from intrinsic.checkpoint import write_tensors
 from intrinsic.errors import UserError
+from intrinsic.models.hf_frame import reading
 
 
 class Clock:
@@ -101,17 +102,29 @@ def test_the_longest_text_is_what_the_model_has_positions_for():
         ({"batches": (1, 0)}, "need batches >= 1, got batches=1 0$"),
         ({"lengths": (-3,)}, "need lengths >= 1, got lengths=-3$"),
         ({"repeats": 0}, "need repeats >= 1, got repeats=0$"),
+        ({"copies": 0}, "need copies >= 1, got copies=0$"),
         ({"lengths": (16, 33)}, "the model reads at most 32 tokens, got lengths=16 33$"),
     ],
 )
-def test_bad_options(options, match, monkeypatch):
-    monkeypatch.setattr(timing, "make_model", lambda *_: tiny("bert"))
-    run = SimpleNamespace(
-        config={"seed": 0, "tokenizer": {}}, task=None, device=torch.device("cpu"),
-        net=text_net(2, space=intrinsic.LoRA(2)),
-    )  # fmt: skip
+def test_bad_options(options, match, text_run):
     with pytest.raises(UserError, match=match):
-        latency(run, **options)
+        latency(text_run, **options)
+
+
+@pytest.fixture
+def text_run(monkeypatch):
+    monkeypatch.setattr(timing, "make_model", lambda *_: reading(tiny("bert").eval(), "float32"))
+    return SimpleNamespace(
+        config={"seed": 0, "tokenizer": {}}, task=None, device=torch.device("cpu"),
+        net=text_net(2, space=intrinsic.LoRA(2)), record={"method": "lora", "numbers": {}},
+    )  # fmt: skip
+
+
+def test_each_copy_has_its_turns(text_run):
+    values, arrays = latency(text_run, batches=(1, 2), lengths=(8,), repeats=2, copies=3)
+    assert set(arrays) == {f"{batch}x8/{side}" for batch in (1, 2) for side in ("base", "merged", "unmerged")}
+    assert all(row.shape == (6,) and (row > 0).all() for row in arrays.values())
+    assert values["text"] is True
 
 
 @pytest.fixture
