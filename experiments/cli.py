@@ -21,7 +21,8 @@ CONF = Path(__file__).parent.parent / "conf"
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Print errors of the user, of Hydra and of the config as `error: <one line>`; HYDRA_FULL_ERROR=1 shows all."""
-    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+    before = os.environ.get("HYDRA_FULL_ERROR")
+    if before == "1":
         yield
         return
     # so that Hydra and its parser of options raise instead of printing several lines of their own
@@ -47,6 +48,9 @@ def one_line_errors() -> Iterator[None]:
         sys.exit(130)
     finally:
         ArgumentParser.error = usual  # type: ignore[method-assign]
+        del os.environ["HYDRA_FULL_ERROR"]
+        if before is not None:
+            os.environ["HYDRA_FULL_ERROR"] = before
 
 
 def _refuse(parser: ArgumentParser, message: str) -> NoReturn:

@@ -19,7 +19,6 @@ def measure(name, *arguments):
     """The exit status of `python -m experiments.<name> <arguments>`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [name, *map(str, arguments)])
-        patch.setenv("HYDRA_FULL_ERROR", "")
         try:
             runpy.run_path(str(EXPERIMENTS / f"{name}.py"), run_name="__main__")
         except SystemExit as stop:

@@ -1,5 +1,6 @@
 """Every bad input ends in one line that names rule, value and remedy, with exit status 2, and leaves nothing behind."""
 
+import os
 import re
 import subprocess
 import sys
@@ -176,3 +177,10 @@ def test_memory_that_cannot_suffice(refused, program, monkeypatch):
     refused(command + "dense", "Dense needs .* GB for dim=3000, full_dim=[0-9]+.* are free: .*projection=onehot")
     status, _, _ = program(command + "onehot")
     assert status == 0  # the named one fits
+
+
+@pytest.mark.parametrize("command", ["rank=0", f"study=as_it_was {QUICK}"])
+def test_a_command_leaves_no_setting_of_hydra_behind(program, monkeypatch, command):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "")
+    program(command)
+    assert os.environ["HYDRA_FULL_ERROR"] == ""

@@ -101,12 +101,10 @@ def test_what_cannot_be_exported(trained, program, tmp_path):
 
 def test_the_command(trained, tmp_path, monkeypatch, capsys):
     run = trained("bert", "lora")
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     monkeypatch.setattr(sys, "argv", ["export", str(run), str(tmp_path / "folder")])
     runpy.run_module("experiments.export", run_name="__main__")
     assert capsys.readouterr().out == f"{tmp_path / 'folder'}\n"
     assert (tmp_path / "folder" / "model.safetensors").is_file()
-    monkeypatch.delenv("HYDRA_FULL_ERROR")  # set by the command
     with pytest.raises(SystemExit, match="2"):
         runpy.run_module("experiments.export", run_name="__main__")
     assert_one_line(capsys.readouterr().err, "is there already")
