@@ -5,11 +5,12 @@ python -m analysis.anatomy outputs/STUDY            draws them
 """
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import Node
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim import Optimizer
 from torch.utils.flop_counter import FlopCounterMode
@@ -21,7 +22,7 @@ from experiments.build import build
 from experiments.lora_identities import lora_identities
 from experiments.measure import Measurement, measure
 from experiments.reopen import Reopened
-from experiments.step_trace import StepTrace
+from experiments.step_trace import StepTrace, tensors
 from intrinsic.data.batches import batches
 from intrinsic.errors import UserError
 from intrinsic.subspace import Subspace
@@ -40,7 +41,8 @@ def anatomy(run: Reopened, *, batch: int = 32) -> Measurement:
       storage once, without weights and batch).
     - `peak`: bytes beyond those that are there before and after the step (weights, `method`, optimiser, batch):
       `measured` by the allocator over the whole step, `predicted` from shapes and the graph, and its parts at that
-      moment: saved, gradients, working (gradients of activations in flight, or activations in use).
+      moment: saved, gradients, working (gradients of activations in flight, or activations in use; what products with
+      P take inside is found by one of each).
     - `identities`: see `lora_identities`; `graph`: see `backward_graph`; `batch`: shape of the inputs.
 
     Raises:
@@ -91,18 +93,19 @@ def step_costs(
     measured, _ = allocated(step, device)
     optimizer.zero_grad(set_to_none=True)
 
-    weights = net.weights()
+    weights: dict[str, Tensor] = {}
+    ahead, _ = allocated(lambda: weights.update(net.weights()), device)
+    collecting = _products(weights.values(), list(net.parameters(recurse=False)))
     resident = [*net.model.parameters(), *net.parameters(), *net.buffers(), *weights.values(), *batch]
     with StepTrace(net.model, resident) as trace:
         value = regularized(loss(net.call(weights, batch[0]), batch[1]), weights, l2)
         assert value.grad_fn is not None
-        collecting = {w.grad_fn for w in weights.values() if w.grad_fn is not None}
-        assert value.grad_fn is not None
         parts = backward_peak(value.grad_fn, trace.resident, collecting)
         projected = [name for name, w in weights.items() if w.grad_fn is not None]
         graph = backward_graph(value, trace, net.model, projected, collecting)
-        if sum(trace.peak.values()) > sum(parts.values()):
-            parts = {**trace.peak, "gradients": 0}
+        for other in (trace.peak, {"saved": 0, "working": ahead}):
+            if sum(other.values()) > sum(parts.values()):
+                parts = {**other, "gradients": 0}
         saved = sum(trace.saved.values())
     del value
     model = sum(_bytes(t) for t in (*net.model.parameters(), *net.model.buffers()))
@@ -130,6 +133,24 @@ def count_flops(net: Subspace, weights: Mapping[str, Tensor], loss: Any, batch: 
         value.backward()
     net.zero_grad(set_to_none=True)
     return {"forward": ahead, "backward": counter.get_total_flops() - ahead}
+
+
+def _products(weights: Iterable[Tensor], coordinates: Sequence[Tensor]) -> dict[Node, int]:
+    """The nodes that take the gradients of weights, and the bytes that each, given zeros, allocates and frees."""
+    pieces: dict[Node, list[Tensor]] = {}
+    for weight in weights:
+        if weight.grad_fn is not None:
+            pieces.setdefault(weight.grad_fn, []).append(weight)
+    return {node: _inside(outputs, coordinates) for node, outputs in pieces.items()}
+
+
+def _inside(weights: Sequence[Tensor], coordinates: Sequence[Tensor]) -> int:
+    zeros, found = [torch.zeros_like(weight) for weight in weights], list[Tensor | None]()
+    peak, _ = allocated(
+        lambda: found.extend(torch.autograd.grad(weights, coordinates, zeros, retain_graph=True, allow_unused=True)),
+        zeros[0].device,
+    )
+    return peak - sum(map(_bytes, tensors(found)))
 
 
 def _bytes(tensor: Tensor) -> int:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from heapq import heappop, heappush
 from itertools import count
 
@@ -23,18 +23,18 @@ class _Buffer:
         self.size, self.kind, self.holders = size, kind, 0
 
 
-def backward_peak(root: Node, resident: Collection[int], collecting: Collection[Node] = ()) -> dict[str, int]:
+def backward_peak(root: Node, resident: Collection[int], collecting: Mapping[Node, int]) -> dict[str, int]:
     """The largest count of bytes between two nodes of the backward pass from `root`, by kind; nothing is computed.
 
     `saved`: what the nodes not yet run hold, each storage once; `gradients`: those of leaves and of `collecting`;
     `working`: all other gradients. A node is held to have its inputs, its outputs and what it saved at once, in the
-    order in which autograd runs nodes: the last recorded first, leaves as soon as they are reached. What a node
-    allocates inside and frees is not seen: temporaries of kernels and of products with P.
+    order in which autograd runs nodes: the last recorded first, leaves as soon as they are reached. What other nodes
+    than `collecting` allocate inside and free is not seen: temporaries of kernels.
 
     Args:
         root: of the loss.
         resident: addresses of storages that are not the step's.
-        collecting: nodes that wait for the gradients of many weights.
+        collecting: nodes that take the gradients of weights, and the bytes that each allocates inside and frees.
     """
     nodes = reached(root)
     waits = Counter(following for node in nodes for following, _ in node.next_functions if following is not None)
@@ -82,8 +82,9 @@ def backward_peak(root: Node, resident: Collection[int], collecting: Collection[
                 buffer.kind = "gradients"
             hold(buffer, 1)
             made.append((following, index, buffer))
-        if live.total() > sum(peak.values()):
-            peak = dict(live)
+        inside = collecting.get(node, 0)
+        if live.total() + inside > sum(peak.values()):
+            peak = dict(live + Counter({"working": inside}))
         for buffer in given.values():
             hold(buffer, -1)
         for place in saved[node]:

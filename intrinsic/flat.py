@@ -1,4 +1,4 @@
-"""theta_0 + P z in one buffer, written in place."""
+"""The weights theta_0 + P z in one buffer, written in place."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from intrinsic.projections.base import Projection
+from intrinsic.scales import Scales
 
 _FIRST = 1 << 62  # a sequence number above all that autograd gives out
 
@@ -22,13 +23,21 @@ class Flat:
     Args:
         parameters: of one dtype, on one device; their values are theta_0.
         projection: P.
+        scales: of each layer's offset: the weights are theta_0 + lambda * P z, and P z has a buffer of its own.
         stream: project each parameter's gradient as soon as autograd has it, and let go of it, where else all are
             collected and copied into a second buffer: 2 full_dim numbers less at the peak. P^T g is then a sum over the
             parameters, equal up to rounding.
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter], projection: Projection, *, stream: bool = False) -> None:
-        self.projection, self._stream = projection, stream
+    def __init__(
+        self,
+        parameters: Sequence[nn.Parameter],
+        projection: Projection,
+        *,
+        scales: Scales | None = None,
+        stream: bool = False,
+    ) -> None:
+        self.projection, self.scales, self._stream = projection, scales, stream
         self._origin = torch.cat([p.detach().reshape(-1) for p in parameters])
         self._shapes = [p.shape for p in parameters]
         for parameter, view in zip(parameters, self._cut(self._origin), strict=True):
@@ -40,6 +49,7 @@ class Flat:
     def _allocate(self) -> None:
         self._theta = torch.empty_like(self._origin)
         self._views = self._cut(self._theta)
+        self._offset: Tensor | None = None
         self._waiting = False  # whether a backward pass that needs theta is still to come
 
     def _cut(self, flat: Tensor) -> list[Tensor]:
@@ -50,66 +60,102 @@ class Flat:
         """Whether the parameters are still views of theta_0: a cast, a copy or an assignment moves them away."""
         return [p.data_ptr() for p in parameters] == self._addresses
 
-    def weights(self, z: Tensor) -> tuple[Tensor, ...]:
-        """theta_0 + P z, differentiable with respect to z; valid until the next call after their backward pass."""
+    def weights(self, z: Tensor, lambdas: Tensor | None = None) -> tuple[Tensor, ...]:
+        """The weights, differentiable with respect to z and lambda; valid until the next call after their backward."""
         if self._waiting:
             self._allocate()
         if not self._stream or not z.requires_grad:
-            return _Place.apply(z, self)
-        self.projection.displace(z.detach(), self._origin, self._theta)
+            return _Place.apply(z, lambdas, self)
+        self._displace(z.detach(), None if lambdas is None else lambdas.detach())
         self._waiting = True
         weights, low = [], 0
         for index, view in enumerate(self._views):
-            weights.append(_PlaceOne.apply(z, self, index, low))
+            weights.append(_PlaceOne.apply(z, lambdas, self, index, low))
             # the engine runs what was recorded last first: these would all wait for the end of the backward pass
             weights[-1].grad_fn._set_sequence_nr(_FIRST)
             low += view.numel()
         return tuple(weights)
 
+    def _displace(self, z: Tensor, lambdas: Tensor | None) -> None:
+        if self.scales is None or lambdas is None:
+            self.projection.displace(z, self._origin, self._theta)
+            return
+        if self._offset is None:
+            self._offset = torch.empty_like(self._origin, dtype=z.dtype)
+        self.projection.displace(z, z.detach()[:0], self._offset)
+        self.scales.displace(lambdas, self._offset, self._origin, self._theta)
+
     def __reduce__(self) -> tuple[type, tuple[()]]:
         return type(None), ()
 
 
+def _note(ctx: Any, z: Tensor, lambdas: Tensor | None, flat: Flat) -> None:
+    ctx.flat, ctx.theta, ctx.z, ctx.lambdas = flat, flat._theta, z, lambdas
+    ctx.offset, ctx.version = flat._offset, None if flat._offset is None else flat._offset._version
+
+
+def _let_go(ctx: Any) -> Flat:
+    flat: Flat = ctx.flat
+    if ctx.offset is not None and ctx.offset._version != ctx.version:
+        raise RuntimeError("P z, needed for the gradient of lambda, has been overwritten by a later step")
+    if ctx.theta is flat._theta:
+        flat._waiting = False
+    return flat
+
+
+def _adjoint(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The gradients of z and lambda for that of theta, as differentiable steps."""
+    projection, scales = ctx.flat.projection, ctx.flat.scales
+    if ctx.lambdas is None:
+        return projection.adjoint(g), None
+    return projection.adjoint(g * scales.spread(ctx.lambdas)), scales.gather(g * projection(ctx.z))
+
+
 class _Place(torch.autograd.Function):
-    """z -> the pieces of theta_0 + P z. No node saves a tensor, so that it may run once for each checkpointed part."""
+    """z -> the pieces of the weights. No node saves a tensor, so that it may run once for each checkpointed part."""
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, flat: Flat) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, z: Tensor, lambdas: Tensor | None, flat: Flat) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
-        ctx.flat, ctx.theta, ctx.dtype = flat, flat._theta, z.dtype
-        flat.projection.displace(z, flat._origin, flat._theta)
-        flat._waiting = z.requires_grad
+        flat._displace(z, lambdas)
+        flat._waiting = any(ctx.needs_input_grad)
+        _note(ctx, z, lambdas, flat)
         return tuple(view.detach() for view in flat._views)  # they share theta's version: autograd sees an overwrite
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor, None]:
-        flat = ctx.flat
-        if ctx.theta is flat._theta:
-            flat._waiting = False
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor, Tensor | None, None]:
+        flat = _let_go(ctx)
         pieces = [
             flat._origin.new_zeros(shape.numel()) if grad is None else grad.reshape(-1)
             for grad, shape in zip(grads, flat._shapes, strict=True)
         ]
         if torch.is_grad_enabled():  # the gradient of this gradient is asked for
-            return flat.projection.adjoint(torch.cat(pieces)), None
+            return *_adjoint(ctx, torch.cat(pieces)), None
         if flat._gradient is None:
-            flat._gradient = torch.empty_like(flat._origin, dtype=ctx.dtype)
-        return flat.projection.multiply(torch.cat(pieces, out=flat._gradient), transposed=True), None
+            flat._gradient = torch.empty_like(flat._origin, dtype=ctx.z.dtype)
+        g = torch.cat(pieces, out=flat._gradient)
+        found = None if flat.scales is None else flat.scales.pull_back(ctx.lambdas, ctx.offset, g)
+        return flat.projection.multiply(g, transposed=True), found, None
 
 
 class _PlaceOne(torch.autograd.Function):
-    """z -> one piece of theta_0 + P z, which has been written already; its gradient: what this piece adds to P^T g."""
+    """z -> one piece of the weights, which has been written already; its gradient: what this piece adds to P^T g."""
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, flat: Flat, index: int, low: int) -> Tensor:
-        ctx.flat, ctx.theta, ctx.low = flat, flat._theta, low
+    def forward(ctx: Any, z: Tensor, lambdas: Tensor | None, flat: Flat, index: int, low: int) -> Tensor:
+        _note(ctx, z, lambdas, flat)
+        ctx.index, ctx.low = index, low
         return flat._views[index].detach()
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
-        flat, g = ctx.flat, grads[0].reshape(-1)
-        if ctx.theta is flat._theta:
-            flat._waiting = False
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
+        flat, g, low = _let_go(ctx), grads[0].reshape(-1), ctx.low
         if torch.is_grad_enabled():  # the gradient of this gradient is asked for
-            return flat.projection.adjoint(pad(g, (ctx.low, len(flat._origin) - ctx.low - len(g)))), None, None, None
-        return flat.projection.multiply_rows(g, ctx.low), None, None, None
+            return *_adjoint(ctx, pad(g, (low, len(flat._origin) - low - len(g)))), None, None, None
+        found, to_z = None, flat.projection.multiply_rows(g, low)
+        if flat.scales is not None:
+            layer = flat.scales.layers[ctx.index]
+            found = torch.zeros_like(ctx.lambdas)
+            found[layer] = g.to(found.dtype).dot(ctx.offset[low : low + len(g)])
+            to_z *= ctx.lambdas[layer]
+        return to_z, found, None, None, None

@@ -20,7 +20,7 @@ from intrinsic.projections.base import Projection, check_dim
 from intrinsic.projections.granularity import Granularity, draw
 from intrinsic.projections.identity import Identity
 from intrinsic.projections.kernels.select import tracing
-from intrinsic.scales import layers_of
+from intrinsic.scales import Scales, layers_of
 from intrinsic.spaces.base import Space
 from intrinsic.spaces.full import Full
 
@@ -125,8 +125,8 @@ class Subspace(Hosted):
     def weights(self) -> dict[str, Tensor]:
         """theta_0 + P z by name: differentiable with gradients on; otherwise P z is kept until z changes.
 
-        With gradients on they are views of one buffer (see `Flat`), but for tracers (torch.func, torch.compile),
-        `scales`, and parameters of several dtypes or devices: there they are new tensors, by differentiable steps.
+        With gradients on they are views of one buffer (see `Flat`), but for tracers (torch.func, torch.compile) and
+        parameters of several dtypes or devices: there they are new tensors, by differentiable steps.
         """
         origin = self._placement.parameters()
         if self._identity:
@@ -134,7 +134,7 @@ class Subspace(Hosted):
         if torch.is_grad_enabled():
             flat = self._make_flat(list(origin.values()))
             if flat is not None:
-                return dict(zip(origin, flat.weights(self.z), strict=True))
+                return dict(zip(origin, flat.weights(*self._coordinates()), strict=True))
         offsets = self._offsets() if torch.is_grad_enabled() else self._kept_offsets()
         return {
             name: (theta + offset.view_as(theta)).to(theta.dtype)
@@ -142,12 +142,16 @@ class Subspace(Hosted):
         }
 
     def _make_flat(self, parameters: list[nn.Parameter]) -> Flat | None:
-        if self._layer_of or tracing(self.z):
+        if any(map(tracing, self._coordinates())):
             return None
         if self._flat is None or not self._flat.holds(parameters):
             uniform = len({(p.dtype, p.device) for p in parameters}) == 1
-            self._flat = Flat(parameters, self.projection, stream=self.stream) if uniform else None
+            scales = Scales(self._layer_of, self._sizes) if self._layer_of else None
+            self._flat = Flat(parameters, self.projection, scales=scales, stream=self.stream) if uniform else None
         return self._flat
+
+    def _coordinates(self) -> list[Tensor]:
+        return [self.z, self.lambdas] if self._layer_of else [self.z]
 
     def _offsets(self) -> list[Tensor]:
         offsets = self.projection(self.z).split(self._sizes)
@@ -156,7 +160,7 @@ class Subspace(Hosted):
         return [offset * self.lambdas[layer] for offset, layer in zip(offsets, self._layer_of, strict=True)]
 
     def _kept_offsets(self) -> list[Tensor]:
-        now = [self.z, self.lambdas] if self._layer_of else [self.z]
+        now = self._coordinates()
         if self._cache is None or not all(map(torch.equal, self._cache[0], now)):
             self._cache = [part.clone() for part in now], self._offsets()
         return self._cache[1]

@@ -13,7 +13,7 @@ ROOT = CONF.parent
 ORDER = ["errors", "lock"]
 ORDER += ["rng", "hadamard", "attention", "gated_prefix", "reparametrised_prefix", "attention_sites"]
 ORDER += ["inject", "twin", "int8", "quantization", "low_rank", "adapted", "adapter_places"]
-ORDER += ["projections", "spaces", "placement", "flat", "scales", "merge", "hosted"]
+ORDER += ["projections", "spaces", "placement", "scales", "flat", "merge", "hosted"]
 ORDER += ["subspace", "replicas", "models", "data", "course", "linear_warmup", "training", "fit_replicas"]
 ORDER += ["records", "settled", "checkpoint", "rows", "mixture", "bank", "peft", "threshold"]
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "intrinsic").rglob("*.py") if path.name != "__init__.py")

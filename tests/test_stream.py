@@ -53,6 +53,18 @@ def test_the_pieces_add_up(name, granularity, dtype):
         low += size
 
 
+def test_many_rows_go_in_parts():
+    for name in ("onehot", "sparse"):
+        make = build(composed("method=subspace", f"projection={name}")["projection"])
+        projection = make(DIM, 300_000, seed=3)
+        g = torch.randn(200_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        whole = torch.zeros(300_000, dtype=torch.float64)
+        whole[50_000:250_000] = g
+        torch.testing.assert_close(
+            projection.multiply_rows(g, 50_000), projection.multiply(whole, transposed=True), atol=1e-10, rtol=0
+        )
+
+
 def test_signs_that_are_not_stored(monkeypatch):
     expected = made("dense").multiply_rows(torch.ones(600), 7)
     monkeypatch.setattr("intrinsic.projections.dense.STORED", 0)
@@ -65,14 +77,14 @@ def pair(reentrant=None, **options):
         for stream in (True, False)
     ]
     for net in nets:
-        net.z.data.copy_(torch.linspace(-1, 1, 20))
+        net.z.data.copy_(torch.linspace(-1, 1, len(net.z)))
     return nets
 
 
 @pytest.mark.parametrize("reentrant", [None, True, False])
-@pytest.mark.parametrize("granularity", ["global", "tensor"])
-def test_gradients_are_the_same(reentrant, granularity):
-    streamed, plain = (net.train() for net in pair(reentrant, granularity=granularity))
+@pytest.mark.parametrize("options", [{}, {"granularity": "tensor"}, {"scales": "layer"}], ids=str)
+def test_gradients_are_the_same(reentrant, options):
+    streamed, plain = (net.train() for net in pair(reentrant, **options))
     x = inputs().requires_grad_()
     for _ in range(3):  # buffers are used again; a tied, a shared and an unused weight
         torch.testing.assert_close(flat_gradient(streamed, x), flat_gradient(plain, x))

@@ -114,11 +114,11 @@ class Projection(nn.Module, ABC):
     def displace(self, z: Tensor, origin: Tensor, out: Tensor) -> None:
         """out = origin + P z, written in place: (dim,), (full_dim,), (full_dim,). Without autograd.
 
-        `out` may have less precision than z: it is rounded once.
+        An empty `origin` means zero. `out` may have less precision than z: it is rounded once.
         """
         kernel = select(type(self), z) if self.kernels and z.dtype == out.dtype else None
         if kernel is None:
-            torch.add(origin, self.multiply(z), out=out)
+            torch.add(origin if len(origin) else out.new_zeros(()), self.multiply(z), out=out)
         else:
             kernel.matvec(self, z.detach(), origin, out)
             torch.autograd.graph.increment_version(out)

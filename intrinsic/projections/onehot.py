@@ -6,6 +6,7 @@ from torch import Tensor, cat
 
 from intrinsic import rng
 from intrinsic.projections.base import Projection, index_dtype
+from intrinsic.projections.tiles import tiles
 
 
 class OneHot(Projection):
@@ -54,7 +55,10 @@ class OneHot(Projection):
         """P^T g of some rows: (rows,) -> (dim,)."""
         g = g.to(torch.promote_types(g.dtype, torch.float32))
         index = torch.promote_types(self.code.dtype, torch.int32)
-        sums = g.new_zeros(2 * self.dim).index_add_(0, self.code[low : low + len(g)].to(index), g)  # for each code
+        sums = g.new_zeros(2 * self.dim)  # for each code
+        code = self.code[low : low + len(g)]
+        for part in tiles(len(g)):
+            sums.index_add_(0, code[part].to(index), g[part])
         return (sums[1::2] - sums[::2]) * self.scale(g)
 
     def group(self) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from intrinsic import rng
 from intrinsic.projections.base import Projection, index_dtype
+from intrinsic.projections.tiles import tiles
 
 
 class Sparse(Projection):
@@ -52,10 +53,12 @@ class Sparse(Projection):
         """P^T g of some rows, entry by entry: (rows,) -> (dim,)."""
         g = g.to(torch.promote_types(g.dtype, torch.float32))
         start, index, value = (self.get_buffer(f"rows_{part}") for part in ("start", "index", "value"))
-        start = start[low : low + len(g) + 1].long()
-        entries = slice(int(start[0]), int(start[-1]))
-        terms = g.repeat_interleave(start.diff()) * value[entries]
-        return g.new_zeros(self.dim).index_add_(0, index[entries], terms)
+        total = g.new_zeros(self.dim)
+        for part in tiles(len(g)):
+            first = start[low + part.start : low + part.stop + 1].long()
+            entries = slice(int(first[0]), int(first[-1]))
+            total.index_add_(0, index[entries], g[part].repeat_interleave(first.diff()) * value[entries])
+        return total
 
     def _product(self, name: str, rows: int, x: Tensor) -> Tensor:
         start, index, value = (self.get_buffer(f"{name}_{part}") for part in ("start", "index", "value"))
