@@ -89,7 +89,7 @@ def _table(rows: pd.DataFrame) -> pd.DataFrame:
 def _results(found: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
     off = rows["peak_predicted"] / rows["peak_measured"] - 1
     worst = off.abs().idxmax()
-    lines = [f"the predicted peak is off by at most {100 * abs(off[worst]):.1f} % ({rows['label'][worst]})"]
+    lines = [f"the predicted peak is off by at most {100 * abs(off[worst]):.2g} % ({rows['label'][worst]})"]
     checked = rows[rows["identity_layers"].notna()]
     if len(checked):
         error = checked[["identity_dA", "identity_dB"]].astype(float).max().max()
