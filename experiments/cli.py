@@ -1,6 +1,7 @@
 """A user's mistake ends in one line and exit status 2, a bug in a traceback."""
 
 import os
+import re
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -96,8 +97,16 @@ def _describe_key(error: OmegaConfBaseException) -> str:
     homes = [f"{path.parent.name}={path.stem}" for path in sorted(CONF.glob("*/*.yaml")) if _declares(path, key)]
     if full == key and homes:
         method = f" of method={parent['method']}" if "method" in keys else ""
-        return f"{key} is no knob{method}: it belongs to {', '.join(homes)}"
+        return f"{key} is no knob{method}: it belongs to {', '.join(homes)}{_as_choice(key)}"
     return f"there is no key {full!r} in this configuration{_nearest(key, keys)}"
+
+
+def _as_choice(key: str) -> str:
+    """How to set a knob of swept methods: Hydra tries what is not swept on the default method, which may have none."""
+    given = [argument for argument in sys.argv[1:] if argument.startswith(f"{key}=") and "," not in argument]
+    if not given or not any(re.match(r"(method|space|projection)=.*,", argument) for argument in sys.argv[1:]):
+        return ""
+    return f"; if the swept ones have it, write '{key}=choice({given[0].partition('=')[2]})'"
 
 
 def _declares(path: Path, key: str) -> bool:

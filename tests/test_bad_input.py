@@ -27,6 +27,10 @@ COMMANDS = [
     ("method=subspace rank=4", "rank is no knob of method=subspace: it belongs to space=lora"),
     ("method=lora dim=3", "dim is no knob of method=lora: it belongs to .*projection=fastfood"),
     ("method=full rank=1", "rank is no knob of method=full: it belongs to space=lora"),
+    (
+        "-m method=subspace,said dim=9",
+        r"dim is no knob of method=lora: .*; if the swept ones have it, write 'dim=choice\(9\)'$",
+    ),
     ("method=full +rank=1", r"cannot take \+rank=1: keys can be set, not added or removed"),
     ("method=subspace granularity=xyz", "need granularity=global, tensor or block, got granularity=xyz"),
     ("method=subspace granularity=block dim=2", "needs a coordinate for each of 6 tensors, got dim=2"),
