@@ -90,14 +90,18 @@ class Flat:
 
 
 def _note(ctx: Any, z: Tensor, lambdas: Tensor | None, flat: Flat) -> None:
-    ctx.flat, ctx.theta, ctx.z, ctx.lambdas = flat, flat._theta, z, lambdas
-    ctx.offset, ctx.version = flat._offset, None if flat._offset is None else flat._offset._version
+    ctx.flat, ctx.theta, ctx.offset, ctx.z, ctx.lambdas = flat, flat._theta, flat._offset, z, lambdas
+    ctx.versions = _versions(ctx)
+
+
+def _versions(ctx: Any) -> list[int]:
+    return [tensor._version for tensor in (ctx.offset, ctx.lambdas) if tensor is not None]
 
 
 def _let_go(ctx: Any) -> Flat:
     flat: Flat = ctx.flat
-    if ctx.offset is not None and ctx.offset._version != ctx.version:
-        raise RuntimeError("P z, needed for the gradient of lambda, has been overwritten by a later step")
+    if ctx.versions != _versions(ctx):
+        raise RuntimeError("lambda or P z, which gradients need, has been overwritten by a later step")
     if ctx.theta is flat._theta:
         flat._waiting = False
     return flat

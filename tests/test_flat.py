@@ -154,14 +154,16 @@ def test_gradients_accumulate():
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_overwritten_offset_is_noticed(stream):
+@pytest.mark.parametrize("changed", ["z", "lambdas"])
+def test_an_overwritten_offset_is_noticed(stream, changed):
     net = intrinsic.Subspace(Bias(), projection=intrinsic.OneHot, dim=2, scales="layer", stream=stream)
     loss = net(torch.ones(3)).sum()  # no step of the loss keeps theta, so autograd does not see that it is another
     loss.backward(retain_graph=True)
     with torch.no_grad():
-        net.z.add_(1)
-    net(torch.ones(3))
-    with pytest.raises(RuntimeError, match=r"P z, .* has been overwritten by a later step"):
+        getattr(net, changed).add_(1)
+    if changed == "z":
+        net(torch.ones(3))
+    with pytest.raises(RuntimeError, match=r"lambda or P z, .* has been overwritten by a later step"):
         loss.backward()
 
 
