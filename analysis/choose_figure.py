@@ -1,5 +1,6 @@
 """Score against rank, and by type of matrix what a trained number gains and where training went."""
 
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -38,7 +39,7 @@ def _ranks(axes: Axes, sizes: SmallestRank) -> None:
         look: dict[str, Any] = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
         axes.plot(mine["x"].to_numpy(float), mine["score"], **look, ls="none", ms=4, mew=0, alpha=0.4)
         mean = mine.groupby("x")["score"].mean()
-        axes.plot(mean.index.to_numpy(float), mean, **look, lw=1.5, ms=6, mec="white", mew=0.8, label=curve)
+        axes.plot(mean.index.to_numpy(float), mean, **look, lw=1.5, ms=6, mec="white", mew=0.8, label=fill(curve, 40))
     ticks = sorted({int(x) for x in drawn["x"]})
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_major_formatter(FixedFormatter(list(map(str, ticks))))

@@ -268,3 +268,14 @@ def test_the_command_and_a_legible_figure(study):
     (x0, y0), (x1, y1) = drawn.figure.bbox.padded(1).get_points()
     assert [name for name, box in boxes if box.x0 < x0 or box.y0 < y0 or box.x1 > x1 or box.y1 > y1] == []
     assert [(a, b) for (a, s), (b, t) in itertools.combinations(boxes, 2) if s.overlaps(t)] == []
+
+
+@pytest.mark.filterwarnings("error")
+def test_long_names_leave_room_for_the_curves(study):
+    targets = ["query", "key", "value", "attention.output.dense", "intermediate.dense"]
+    fill(study, space={"targets": "all-linear"})
+    fill(study, baseline=False, space={"targets": targets})
+    drawn = choose(study)
+    (axes,) = drawn.figure.axes
+    drawn.figure.draw_without_rendering()
+    assert axes.get_position().width > 0.7
