@@ -4,11 +4,23 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hypothesis import HealthCheck, settings
 from omegaconf import OmegaConf
 
 import experiments.resolvers  # noqa: F401  # configs name them
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
+
+# the same examples in every run, kept nowhere; a machine's speed is no property
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("repeatable")
 
 
 def names(group):
