@@ -187,13 +187,13 @@ def test_bad_options(tmp_path, changes, match):
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        ("text\tlabel\nfine\t1\n", r"train.tsv: need the column 'sentence' in its first line, got text, label"),
+        ("text\tlabel\nfine\t1\n", r"train.tsv: need the column 'sentence' once in its first line, got 'text, label'"),
         ("sentence\tlabel\n", r"train.tsv: need at least one example, got none: fetch it again"),
-        ("", r"train.tsv: need the column 'sentence' in its first line"),
+        ("", r"train.tsv: need the column 'sentence' once in its first line"),
         ("sentence\tlabel\nfine\t1\ndull\n", r"train.tsv, line 3: need 2 columns, got 1: fetch it again"),
         ("sentence\tlabel\nfine\t7\n", r"train.tsv, line 2: need the label 0 or 1, got '7': fetch it again"),
         ("sentence\nfine\n", r"SST-2: need labels in train and in dev or test, got them in dev"),
-        (b"\xff\xfe\x00", r"train.tsv: cannot be read \(.*codec"),
+        (b"\xff\xfe\x00", r"train.tsv: is no UTF-8 \(invalid start byte at byte 0\)"),
     ],
 )
 def test_harmed_files(tmp_path, content, match):

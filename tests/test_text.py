@@ -50,10 +50,10 @@ def test_splits(corpus):
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (None, r"absent.txt cannot be read \(No such file or directory\): need dataset.file=<a text file>"),
+        (None, r"absent.txt: cannot be read \(No such file or directory\): need dataset.file=<a text file>"),
         (b"", r"some.txt has no text: need one on each line"),
         (b" \n\t\n", r"some.txt has no text: need one on each line"),
-        (b"fine\n\xff\xfe\n", r"some.txt is no UTF-8 \(invalid start byte at byte 5\): save it as UTF-8"),
+        (b"fine\n\xff\xfe\n", r"some.txt: is no UTF-8 \(invalid start byte at byte 5\): save it as UTF-8"),
         (b"one\ntwo\none\n", r"need 3 different lines or more, for three splits, got 2 in file=.*: add some"),
     ],
 )
@@ -72,7 +72,7 @@ def test_no_file(file):
 
 
 def test_a_folder_is_no_file(tmp_path):
-    with pytest.raises(UserError, match=r"cannot be read \(Is a directory\): need dataset.file=<a text file>"):
+    with pytest.raises(UserError, match=r"cannot be read \(no regular file\): need dataset.file=<a text file>"):
         text(file=tmp_path, fraction=1.0, seed=0)
 
 
@@ -153,7 +153,7 @@ def test_the_config_says_what_is_learned(language_folders, corpus, tmp_path):
          "model=hf_lm reads decoders and encoders, got the encoder-decoder t5"),
         ("model=hf_lm init=hub model.name=BERT dataset=text dataset.file=CORPUS model.objective=next",
          "need model.objective=causal, masked or null, got objective='next'"),
-        ("model=hf_lm init=hub model.name=BERT dataset=text dataset.file=absent.txt", "absent.txt cannot be read"),
+        ("model=hf_lm init=hub model.name=BERT dataset=text dataset.file=absent.txt", "absent.txt: cannot be read"),
         ("model=hf_lm init=hub dataset=text dataset.fraction=2", "need 0 < fraction <= 1, got fraction=2"),
     ],
 )  # fmt: skip

@@ -85,8 +85,9 @@ def glue(
     if metric not in own:
         raise UserError(f"{task} is judged by {' or '.join(own)}, got metric={metric!r}: take one of them, or null")
     transforms = Transforms(rotate=0, shuffle_pixels=False, shuffle_labels=shuffle_labels, fraction=fraction, seed=seed)
-    found = read(form, task, data_folder(data_dir, "glue"))
-    texts, train, validation, test = _split(found, seed)
+    folder = data_folder(data_dir, "glue")
+    found = read(form, task, folder)
+    texts, train, validation, test = _split(found, seed, folder / form.folder)
     regression = not form.classes
     return Task(
         *transforms(
@@ -111,7 +112,7 @@ class _Metrics:
         return {name: METRICS[name](outputs, targets) for name in self.names}
 
 
-def _split(found: dict[str, Rows], seed: int) -> tuple[list[tuple[str, ...]], Split, Split, Split]:
+def _split(found: dict[str, Rows], seed: int, home: Path) -> tuple[list[tuple[str, ...]], Split, Split, Split]:
     """All texts, and the three splits as positions in them."""
     texts: list[tuple[str, ...]] = []
     splits: dict[str, Split] = {}
@@ -121,6 +122,8 @@ def _split(found: dict[str, Rows], seed: int) -> tuple[list[tuple[str, ...]], Sp
     train = splits["train"]
     if len(splits) == 3:
         return texts, train, splits["dev"], splits["test"]
+    if len(train) < 2:
+        raise UserError(f"{home}: need 2 training examples or more, for train and validation, got {len(train)}")
     test = splits["dev"] if "dev" in splits else splits["test"]
     order = torch.from_numpy(permutation(fan_out(seed, "split"), len(train)))
     held = max(1, round(HELD_OUT * len(train)))

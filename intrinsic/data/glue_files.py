@@ -1,12 +1,15 @@
 """The files of GLUE, as they come."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from intrinsic.data.read_lines import read_lines
 from intrinsic.errors import UserError
 
+DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{0,20})?", re.ASCII)
 HUB = "nyu-mll/glue"
 SPLITS = {"train": "train", "dev": "validation", "test": "test"}  # GLUE's names and the hub's
 
@@ -19,7 +22,8 @@ class Form:
         folder: inside the folder `glue`.
         texts: the columns of what is read.
         label: the column of what is to be said.
-        classes: labels in the order of their numbers; none: labels are real numbers.
+        classes: labels in the order of their numbers; none: labels are scores, real numbers.
+        scores: the least and the largest score.
         files: by split.
         sources: by split, files that are read where there is no train.tsv.
         columns: of files that do not name them, but for test files, which have no labels then.
@@ -36,6 +40,7 @@ class Form:
     columns: tuple[str, ...] = ()
     torn_rows: bool = False
     hub: tuple[str, ...] = ()
+    scores: tuple[float, float] = (0, 5)
 
 
 @dataclass(frozen=True)
@@ -69,21 +74,19 @@ def _read_file(path: Path, form: Form, split: str) -> Rows | None:
     """The examples of a file; None if it is absent or has no labels."""
     if not path.exists() or (form.columns and split == "test"):
         return None
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}): fetch it again") from None
-    # at line ends alone: str.splitlines would also cut at separators that stand inside sentences
-    lines = [line.removesuffix("\r").split("\t") for line in content.split("\n") if line.strip()]
-    columns, body = (form.columns, lines) if form.columns else (tuple(lines[0]) if lines else (), lines[1:])
-    missing = [column for column in form.texts if column not in columns]
+    numbered = [
+        (number, line.split("\t"))
+        for number, line in enumerate(read_lines(path, remedy="fetch it again"), start=1)
+        if line.strip()
+    ]
+    columns, body = (form.columns, numbered) if form.columns else (_heading(numbered), numbered[1:])
+    missing = [column for column in form.texts if columns.count(column) != 1]
     if missing:
-        raise UserError(f"{path}: need the column {missing[0]!r} in its first line, got {', '.join(columns)[:200]}")
+        found = ", ".join(columns)[:200]
+        raise UserError(f"{path}: need the column {missing[0]!r} once in its first line, got {found!r}: fetch it again")
     if form.label not in columns:
         return None
-    examples = [(number, row) for number, row in enumerate(body, start=len(lines) - len(body) + 1)]
-    if form.torn_rows:
-        examples = [(number, row) for number, row in examples if len(row) == len(columns)]
+    examples = [(number, row) for number, row in body if not form.torn_rows or len(row) == len(columns)]
     if not examples:
         raise UserError(f"{path}: need at least one example, got none: fetch it again")
     rows = Rows([], [])
@@ -96,15 +99,25 @@ def _read_file(path: Path, form: Form, split: str) -> Rows | None:
     return rows
 
 
+def _heading(numbered: list[tuple[int, list[str]]]) -> tuple[str, ...]:
+    return tuple(numbered[0][1]) if numbered else ()
+
+
 def _number(label: str, form: Form, place: str) -> float:
     if form.classes:
         if label not in form.classes:
-            raise UserError(f"{place}: need the label {' or '.join(form.classes)}, got {label!r}: fetch it again")
+            raise UserError(f"{place}: need the label {' or '.join(form.classes)}, got {label[:200]!r}: fetch it again")
         return form.classes.index(label)
-    try:
-        return float(label)
-    except ValueError:
-        raise UserError(f"{place}: need a number as {form.label}, got {label!r}: fetch it again") from None
+    if not DECIMAL.fullmatch(label):  # float() would also take nan, inf, 1_0 and the digits of other scripts
+        raise UserError(f"{place}: need a number as {form.label}, got {label[:200]!r}: fetch it again")
+    return _score(float(label), form, place)
+
+
+def _score(value: float, form: Form, place: str) -> float:
+    low, high = form.scores
+    if not low <= value <= high:  # NaN neither
+        raise UserError(f"{place}: need a {form.label} from {low} to {high}, got {value!r}: fetch it again")
+    return value
 
 
 def _read_hub(form: Form, name: str, home: Path) -> dict[str, Rows]:
@@ -117,7 +130,7 @@ def _read_hub(form: Form, name: str, home: Path) -> dict[str, Rows]:
             "environment variable INTRINSIC_DATA sets the folder)"
         ) from None
     matched = "_matched" if "validation_matched" in tables else ""
-    found = {split: _rows(tables[hub + matched * (hub != "train")], form) for split, hub in SPLITS.items()}
+    found = {split: _rows(tables[hub + matched * (hub != "train")], form, hub) for split, hub in SPLITS.items()}
     return {split: rows for split, rows in found.items() if rows is not None}
 
 
@@ -133,14 +146,20 @@ def _tables(name: str) -> Mapping[str, Any]:
     try:
         tables: Mapping[str, Any] = datasets.load_dataset(HUB, name)
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:  # offline: an OSError
-        raise _AbsentError(" ".join(f"{type(error).__name__} {error}".split())) from None
+        raise _AbsentError(" ".join(f"{type(error).__name__} {error}".split())[:200]) from None
     return tables
 
 
-def _rows(table: Any, form: Form) -> Rows | None:
+def _rows(table: Any, form: Form, split: str) -> Rows | None:
     """The examples of one of the hub's tables; None if its labels are hidden, which are -1 then."""
     labels: Sequence[float] = table["label"][:]
-    if min(labels) < 0:
+    if all(label == -1 for label in labels):
         return None
+    for number, label in enumerate(labels):
+        place = f"{HUB}, row {number} of {split}"
+        if form.classes and label not in range(len(form.classes)):
+            raise UserError(f"{place}: need a label below {len(form.classes)}, got {label!r}: fetch it again")
+        if not form.classes:
+            _score(label, form, place)
     columns = [table[column][:] for column in form.hub or form.texts]
     return Rows(list(zip(*columns, strict=True)), list(labels))

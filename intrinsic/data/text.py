@@ -5,7 +5,9 @@ from pathlib import Path
 
 import torch
 
+from intrinsic.data.files import expanded
 from intrinsic.data.language import plain_text
+from intrinsic.data.read_lines import read_lines
 from intrinsic.data.task import Split, Task
 from intrinsic.data.transforms import Transforms
 from intrinsic.errors import UserError
@@ -17,9 +19,9 @@ HELD_OUT = 0.1  # of the texts for validation, and as many for test
 def text(*, file: str | Path | Sequence[str | Path] | None, fraction: float, seed: int) -> Task:
     """Load the lines of UTF-8 files as texts, which a language model's tokenizer cuts; nothing is downloaded.
 
-    Lines of white space are skipped, and a line that comes again is left out: it could be in training and in test. A
-    tenth of the texts, drawn by `seed`, is validation, another tenth test. `fraction`: of the training texts, as
-    `Transforms`.
+    LF or CRLF ends a line, nothing else does. Lines of white space are skipped, and a line that comes again is left
+    out: it could be in training and in test. A tenth of the texts, drawn by `seed`, is validation, another tenth test.
+    `fraction`: of the training texts, as `Transforms`.
 
     Raises:
         UserError: as `Transforms`, without files, for one that cannot be read, is no UTF-8 or has no text, and for
@@ -29,7 +31,7 @@ def text(*, file: str | Path | Sequence[str | Path] | None, fraction: float, see
     files = [file] if isinstance(file, str | Path) else file
     if not isinstance(files, Sequence) or not files or not all(isinstance(f, str | Path) and str(f) for f in files):
         raise UserError(f"need dataset.file as a text file or a list of them, got file={file!r}")
-    lines = list(dict.fromkeys(line for path in files for line in _lines(Path(path).expanduser())))
+    lines = list(dict.fromkeys(line for path in files for line in _lines(expanded(path))))
     held = max(1, round(HELD_OUT * len(lines)))
     if len(lines) < 3:
         raise UserError(f"need 3 different lines or more, for three splits, got {len(lines)} in file={file}: add some")
@@ -40,14 +42,7 @@ def text(*, file: str | Path | Sequence[str | Path] | None, fraction: float, see
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is no UTF-8 ({error.reason} at byte {error.start}): save it as UTF-8") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): need dataset.file=<a text file>") from None
-    # at line ends alone: str.splitlines would also cut at separators that stand inside sentences
-    lines = [line.strip() for line in content.split("\n")]
+    lines = [line.strip() for line in read_lines(path, remedy="need dataset.file=<a text file>")]
     found = [line for line in lines if line]
     if not found:
         raise UserError(f"{path} has no text: need one on each line")
