@@ -6,7 +6,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +58,16 @@ def told(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def machine(device: torch.device) -> str:
     """What it ran on."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
-    versions = ", ".join(f"{package} {version(package)}" for package in ("torch", "numba", "numpy"))
+    versions = ", ".join(f"{package} {version_of(package)}" for package in ("torch", "numba", "numpy"))
     return f"{name}, {torch.get_num_threads()} threads, {versions}, Python {platform.python_version()}"
+
+
+def version_of(package: str) -> str:
+    """Its version, in words where it is not there."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "(none)"
 
 
 def _processor() -> str:

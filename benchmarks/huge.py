@@ -20,7 +20,7 @@ def measure() -> dict[str, Any]:
     x = torch.randn(8, WIDTH)
     model(x).square().mean().backward()  # the model with its gradient
     model.weight.grad = None
-    before = _peak_mb()
+    before = peak_mb()
     net = intrinsic.Subspace(model, projection=intrinsic.Dense, dim=DIM)
     optimizer = torch.optim.Adam(net.parameters())
     times = []
@@ -34,11 +34,11 @@ def measure() -> dict[str, Any]:
         "dim": DIM,
         "full_dim": net.full_dim,
         "step_seconds": times[-1],
-        "peak_mb_beyond_model": _peak_mb() - before,
+        "peak_mb_beyond_model": peak_mb() - before,
     }
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     """The most memory that this program has had, of Linux; what getrusage tells begins with its parent's."""
     found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
     assert found is not None

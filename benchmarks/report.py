@@ -20,7 +20,7 @@ def report(results: dict[str, Any]) -> str:
         "## The step in a subspace ÷ the full step",
         f"Batch {BATCH}; forward, cross-entropy, backward, Adam as torch makes it by default on both sides; in the "
         "last column its fused variant on both sides, which `conf/optim` uses and which makes the full step shorter.",
-        _table(
+        markdown(
             ["network", "projection", "d", "step ÷ full step", "P in MB", "with fused Adam"],
             [
                 [r["network"], r["projection"], _int(r["dim"]), _two(r["step"]), _mb(r), _two(r["step_fused"])]
@@ -30,7 +30,7 @@ def report(results: dict[str, Any]) -> str:
         _full_steps(results["steps"]),
         "## Parts of a step",
         f"{parts.NETWORK}, d = {parts.DIM}, µs, medians inside running steps; torch's default Adam.",
-        _table(
+        markdown(
             ["projection", *PARTS],
             [[r["projection"], *(f"{r[part]:.0f}" if part in r else "" for part in PARTS)] for r in results["parts"]],
         ),
@@ -39,7 +39,7 @@ def report(results: dict[str, Any]) -> str:
         "is mostly the start of a dozen small operations, which the fused one does at once.",
         "## Products ÷ copying D floats",
         "θ₀ + P z written in place, and Pᵀ g, as they run inside a step.",
-        _table(
+        markdown(
             ["projection", "d", "D", "θ₀ + P z ÷ copy", "Pᵀ g ÷ copy", "copy in ms"],
             [
                 [
@@ -56,7 +56,7 @@ def report(results: dict[str, Any]) -> str:
         "## LoRA beside PEFT",
         *_peft(results["peft"]),
         "## Peers in the same run",
-        _table(
+        markdown(
             ["what", "peer", "ours", "peer in ms", "ours in ms", "peer ÷ ours"],
             [
                 [r["what"], r["peer"], r["ours"], f"{r['peer_ms']:.2f}", f"{r['ours_ms']:.2f}", f"{r['ratio']:.1f}"]
@@ -80,7 +80,7 @@ def _peft(row: dict[str, Any]) -> list[str]:
         f"PEFT's {row['peft_peak_mb']:.1f} MB.",
         f"One sequence of {peft_step.LATENCY} tokens without gradients, as ratios to the base model, which takes "
         f"{row['base_forward_ms']:.0f} ms:",
-        _table(["", "forward ÷ base"], [[name, _two(value)] for name, value in row["forward"].items()]),
+        markdown(["", "forward ÷ base"], [[name, _two(value)] for name, value in row["forward"].items()]),
     ]
 
 
@@ -102,7 +102,8 @@ def _full_steps(rows: list[dict[str, Any]]) -> str:
     return f"Full step: {'; '.join(steps)}."
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    """A table; columns of numbers stand right."""
     numeric = [all(row[i][:1].isdigit() or not row[i] for row in rows) for i in range(len(head))]
     lines = [head, ["---:" if right else "---" for right in numeric], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

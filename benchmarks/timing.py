@@ -7,21 +7,37 @@ from collections.abc import Callable
 TURNS, PRODUCT_TURNS, SECONDS = 15, 7, 0.06  # turns, for steps and for products; seconds per turn and side
 
 
-def ratio(one: Callable[[], object], other: Callable[[], object], *, turns: int = TURNS) -> tuple[float, float]:
-    """Median over turns of seconds(one) / seconds(other), and the median seconds of `other`."""
-    repeats = [_repeats(call) for call in (one, other)]
-    pairs = [[seconds(call, count) for call, count in zip((one, other), repeats, strict=True)] for _ in range(turns)]
+def _done() -> None:
+    """What has been called is over when it returns, on a CPU."""
+
+
+def ratio(
+    one: Callable[[], object],
+    other: Callable[[], object],
+    *,
+    turns: int = TURNS,
+    done: Callable[[], object] = _done,
+) -> tuple[float, float]:
+    """Median over turns of seconds(one) / seconds(other), and the median seconds of `other`.
+
+    `done` waits for what the calls have put into a GPU's queue: once a turn, so that its own time does not count.
+    """
+    repeats = [_repeats(call, done) for call in (one, other)]
+    sides = list(zip((one, other), repeats, strict=True))
+    pairs = [[seconds(call, count, done) for call, count in sides] for _ in range(turns)]
     return statistics.median(a / b for a, b in pairs), statistics.median(b for _, b in pairs)
 
 
-def _repeats(call: Callable[[], object]) -> int:
+def _repeats(call: Callable[[], object], done: Callable[[], object]) -> int:
     call()  # compiles, allocates
-    return max(1, round(SECONDS / max(min(seconds(call, 1) for _ in range(2)), 1e-7)))
+    done()
+    return max(1, round(SECONDS / max(min(seconds(call, 1, done) for _ in range(2)), 1e-7)))
 
 
-def seconds(call: Callable[[], object], count: int) -> float:
+def seconds(call: Callable[[], object], count: int, done: Callable[[], object] = _done) -> float:
     """Mean seconds of a call."""
     start = time.perf_counter()
     for _ in range(count):
         call()
+    done()
     return (time.perf_counter() - start) / count

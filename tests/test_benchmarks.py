@@ -43,4 +43,4 @@ def test_a_step_and_a_product_run():
     net = intrinsic.Subspace(steps.NETWORKS["LeNet"](), projection=intrinsic.OneHot, dim=100)
     make_step(net, fused=True)()
     assert net.z.abs().sum() > 0
-    assert products._time(intrinsic.OneHot(10, 1000, seed=0), torch.device("cpu"))["bytes"] == 6080
+    assert products.time_products(intrinsic.OneHot(10, 1000, seed=0), torch.device("cpu"))["bytes"] == 6080

@@ -1,0 +1,43 @@
+"""P for more weights than can be drawn in the time of a measurement."""
+
+import copy
+
+import torch
+from torch import Tensor
+
+import intrinsic
+from intrinsic.projections.base import Projection
+
+REPEATED = ("Fastfood", "OneHot")  # whose P takes minutes for 10^9 weights
+
+
+def enlarged(name: str, dim: int, full_dim: int, device: torch.device, drawn: int) -> Projection:
+    """A P whose products take the time of those of P(dim, full_dim), on `device`: that P, if it is drawn quickly.
+
+    Above `drawn` weights Fastfood repeats the blocks of a smaller P, and OneHot the signs, its groups being those of a
+    random order of torch's.
+    """
+    kind = getattr(intrinsic, name)
+    if name not in REPEATED or full_dim <= drawn:
+        return kind(dim, full_dim, seed=0).to(device)
+    part = kind(dim, drawn, seed=0).to(device)
+    whole = copy.copy(part)
+    whole._buffers, whole.full_dim = dict(part._buffers), full_dim
+    if name == "Fastfood":
+        blocks = -(-full_dim // part.sign.shape[1])
+        for buffer in ("sign", "gain", "source"):
+            whole._buffers[buffer] = _repeated(part.get_buffer(buffer), blocks)
+    else:
+        small, whole._larger = divmod(full_dim, dim)
+        sizes = small + (torch.arange(dim, device=device) < whole._larger)
+        order = torch.randperm(full_dim, dtype=part.order.dtype, device=device)
+        code = _repeated(part.code & 1, full_dim)
+        code[order.long()] += torch.repeat_interleave(2 * torch.arange(dim, dtype=code.dtype, device=device), sizes)
+        whole._buffers |= {"code": code, "order": order, "sizes": sizes.to(part.sizes.dtype)}
+    whole.nbytes = kind.plan(dim, full_dim)
+    return whole
+
+
+def _repeated(tensor: Tensor, rows: int) -> Tensor:
+    times = -(-rows // len(tensor))
+    return tensor.repeat(times, *[1] * (tensor.ndim - 1))[:rows].contiguous()
