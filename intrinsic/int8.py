@@ -61,6 +61,9 @@ class Int8(nn.Module):
         self.__class__ = type(self).__bases__[1]  # (Int8, kind)
         self.weight = nn.Parameter(weight, requires_grad=False)  # type: ignore[misc]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _blank, (type(self).__bases__[1],), vars(self)  # pickle finds no class that was made here
+
     @property
     def weight(self) -> Tensor:
         """W' = s q, in the precision of s: made anew by each reader."""
@@ -107,6 +110,10 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Tensor:
         return _Product.apply(tangents[0], *ctx.saved_tensors, ctx.transposed)
+
+
+def _blank(kind: Any) -> Any:
+    return object.__new__(_kind(kind))
 
 
 @cache
