@@ -24,7 +24,7 @@ def lora_identities(net: Subspace, loss: Any, batch: tuple[Tensor, Tensor]) -> d
     layers = [m for m in net.model.modules() if isinstance(m, LowRankLinear) and not isinstance(m, Parts)]
     if not layers or not all(layer.lora_A.requires_grad for layer in layers):
         return None
-    training, dtypes = net.training, {p.dtype for p in net.model.parameters() if p.is_floating_point()}
+    training, dtypes = net.training, {layer.target.dtype for layer in layers}  # the factors may be of another one
     assert len(dtypes) == 1
     for layer in layers:
         layer.target.requires_grad_(True)

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intrinsic import rng
+from intrinsic.added import beside, wide_like
+from intrinsic.wrapper import Wrapper
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {  # each 0 at 0
     "gelu": F.gelu,
@@ -18,38 +20,37 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {  # each 0 at 0
 _STD = 0.01  # Houlsby et al. 2019, section 3.2
 
 
-class Adapted(nn.Module):
+class Adapted(Wrapper):
     """h + U f(D h + a) + b for h = base(x): D (bottleneck, width) starts N(0, 0.01^2), the rest 0.
 
-    What is not its own is the base's: `weight`, `bias`, `out_features`. Source: Houlsby et al. 2019, arXiv:1902.00751,
+    Source: Houlsby et al. 2019, arXiv:1902.00751,
     section 2.1. U is zero here, near zero there.
 
     Args:
-        like: a tensor of the dtype and on the device that the parameters get.
+        like: a tensor of the dtype and on the device that the parameters get; float32 instead of half precision.
     """
 
     def __init__(
         self, base: nn.Module, width: int, bottleneck: int, activation: str, *, like: Tensor, seed: int
     ) -> None:
-        super().__init__()
-        self.base, self.activation = base, activation
+        super().__init__(base, activation=activation, narrow=like.dtype)
+        like = wide_like(like)
         down = torch.from_numpy(rng.normals(seed, bottleneck * width)).view(bottleneck, width)
         self.adapter_down = nn.Parameter((_STD * down).to(like))
         self.adapter_down_bias = nn.Parameter(like.new_zeros(bottleneck))
         self.adapter_up = nn.Parameter(like.new_zeros(width, bottleneck))
         self.adapter_up_bias = nn.Parameter(like.new_zeros(width))
 
+    def constants(self) -> dict[str, Any]:
+        """Which f."""
+        return {"activation": self.activation}
+
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         """What the base returns, (..., width), and the bottleneck's share of it."""
         h = self.base(*args, **kwargs)
-        inner = ACTIVATIONS[self.activation](F.linear(h, self.adapter_down, self.adapter_down_bias))
-        share: Tensor = F.linear(inner, self.adapter_up, self.adapter_up_bias)
-        return h + share
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            if name.startswith("__"):
-                raise  # Python's own protocols, such as __deepcopy__, are about this object
-            return getattr(super().__getattr__("base"), name)
+        D, a, U, b = (
+            beside(number, h)
+            for number in (self.adapter_down, self.adapter_down_bias, self.adapter_up, self.adapter_up_bias)
+        )
+        share = F.linear(ACTIVATIONS[self.activation](F.linear(h, D, a)), U, b)
+        return h + share.to(h.dtype)

@@ -20,4 +20,4 @@ class Attention(nn.Module):
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Map three tensors (n, num_heads, tokens, head_dim) to one of the same shape."""
         mixed = F.scaled_dot_product_attention(query, key, value)
-        return mixed if self.prefix is None else mixed + self.prefix(query)
+        return mixed if self.prefix is None else mixed + self.prefix(query).to(mixed.dtype)

@@ -5,9 +5,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intrinsic import rng
+from intrinsic.added import Added, beside, wide_like
 
 
-class GatedPrefix(nn.Module):
+class GatedPrefix(Added):
     """tanh(gate) softmax(s Q K^T) V over `length` virtual positions: 0 as long as the gate is.
 
     K and V are (kv_heads, length, head_dim), N(0, 1); head h of Q reads those of head h / (heads / kv_heads), as in
@@ -15,7 +16,7 @@ class GatedPrefix(nn.Module):
     there; K and V have none until it has moved, as LoRA's A.
 
     Args:
-        like: a tensor of the dtype and on the device that the parameters get.
+        like: a tensor of the dtype and on the device that the parameters get; float32 instead of half precision.
     """
 
     def __init__(
@@ -23,6 +24,7 @@ class GatedPrefix(nn.Module):
     ) -> None:
         super().__init__()
         self.heads, self.kv_heads, self.head_dim, self.length = heads, kv_heads, head_dim, length
+        self.narrow, like = like.dtype, wide_like(like)
         self.gate = nn.Parameter(like.new_zeros(heads, 1, 1))
         if drawn:
             numbers = torch.from_numpy(rng.normals(seed, 2 * kv_heads * length * head_dim))
@@ -38,8 +40,9 @@ class GatedPrefix(nn.Module):
 
         `scaling` is s, None: 1 / sqrt(head_dim). `dropout` is of the attention weights, while training.
         """
-        key, value = self.keys_and_values()
+        key, value = (beside(number, query) for number in self.keys_and_values())
         grouped = query.unflatten(1, (self.kv_heads, -1))  # (n, kv_heads, heads / kv_heads, tokens, head_dim)
         logits = grouped @ key.unsqueeze(1).mT * (self.head_dim**-0.5 if scaling is None else scaling)
         weights = F.dropout(logits.softmax(-1), dropout, self.training)
-        return self.gate.tanh() * (weights @ value.unsqueeze(1)).flatten(1, 2)
+        mixed = (weights @ value.unsqueeze(1)).flatten(1, 2)
+        return self.gate.tanh().to(mixed.dtype) * mixed

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from torch import nn
 
 from intrinsic.errors import UserError
+from intrinsic.wrapper import Wrapper
 
 HEAD_NAMES = (
     "head",
@@ -161,8 +162,31 @@ def parameter_slots(model: nn.Module) -> dict[int, list[str]]:
 
 
 def swap(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
-    """Put `new` wherever `old` is a child, under every name it has."""
+    """Put `new` wherever `old` is a child, under every name it has.
+
+    What hangs on a module goes from a layer to the wrapper in its place, and back (see `Wrapper`).
+
+    Raises:
+        UserError: if it cannot go back; nothing is swapped then.
+    """
+    if isinstance(old, Wrapper) and old.base is new:
+        old.release()
     for parent in list(model.modules()):
         for name, child in list(parent._modules.items()):  # named_children would report an alias only once
             if child is old:
-                setattr(parent, name, new)
+                parent._modules[name] = new
+    if isinstance(new, Wrapper) and new.base is old:
+        new.take_over()
+
+
+def unwrap(model: nn.Module, kind: type[Wrapper]) -> None:
+    """Put the bases of all wrappers of a kind back.
+
+    Raises:
+        UserError: if one cannot go; none has gone then.
+    """
+    wrappers = [module for module in model.modules() if isinstance(module, kind)]
+    for wrapper in wrappers:
+        wrapper.check_release()
+    for wrapper in wrappers:
+        swap(model, wrapper, wrapper.base)

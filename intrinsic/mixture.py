@@ -6,12 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from intrinsic.added import beside
 from intrinsic.errors import UserError
 from intrinsic.inject import find_head, swap, under
 from intrinsic.low_rank import LowRank
 from intrinsic.low_rank.linear import LowRankLinear
 from intrinsic.rows import Rows
 from intrinsic.twin import twin
+from intrinsic.wrapper import Wrapper
 
 
 class Mixture(nn.Module):
@@ -59,29 +61,26 @@ class Mixture(nn.Module):
     def fits(base: nn.Module, tree: nn.Module) -> bool:
         """Whether a tree is the base but for low-rank layers and its head."""
         head, layers = _head(base), _layers(tree)
-        plain = dict(base.named_modules(remove_duplicate=False))
-        for name, module in tree.named_modules(remove_duplicate=False):
+        plain, own = (dict(model.named_modules(remove_duplicate=False)) for model in (base, tree))
+        for name, module in own.items():
             if (head is not None and under(name, head)) or name in layers:
                 continue
             wrapper = next((layer for layer in layers if under(name, layer)), None)
             if wrapper is not None and not under(name, wrapper + ".base"):
                 continue  # a part of the layer's update
             other = plain.get(name if wrapper is None else wrapper + name.removeprefix(wrapper + ".base"))
-            if other is None or not _alike(module, other):
+            outer = own[wrapper] if wrapper is not None and name == wrapper + ".base" else module  # has its hooks
+            if other is None or not _alike(module, other, outer):
                 return False
             if isinstance(module, nn.MultiheadAttention) and any(layer.startswith(name + ".") for layer in layers):
                 return False  # it reads its layers' weights and never calls them
         return True
 
 
-class _Wrapper(nn.Module):
-    """A layer in another's place, with the other's attributes."""
+class _Wrapper(Wrapper):
+    """A layer in another's place that computes each row for its own task."""
 
-    rows: Rows
-
-    def __init__(self, base: nn.Module) -> None:
-        super().__init__()
-        self.base = base
+    rows: Rows | None = None
 
     @property
     def weight(self) -> Tensor:
@@ -90,24 +89,19 @@ class _Wrapper(nn.Module):
         assert isinstance(weight, Tensor)
         return weight.to("meta")
 
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            if name.startswith("__") or name == "rows":
-                raise
-            return getattr(super().__getattr__("base"), name)
-
 
 class ByRow(_Wrapper):
     """A module that computes the rows of each task by that task's own."""
 
+    takes_hooks = False  # the tasks' modules have theirs
+    own: Mapping[Any, nn.Module]
+
     def __init__(self, base: nn.Module, own: Mapping[Any, nn.Module]) -> None:
-        super().__init__(base)
-        self.own = dict(own)  # the tasks' own modules: no part of this one
+        super().__init__(base, own=dict(own))  # the tasks' own modules: no part of this one
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Whatever the modules take and return, with a row for each of the batch."""
+        assert self.rows is not None
         self.rows.check((args, kwargs))
         return self.rows.map(self.own, args, kwargs)
 
@@ -118,10 +112,10 @@ class MixedLinear(_Wrapper):
     A: Tensor  # (tasks, rank, in)
     B: Tensor  # (tasks, out, rank)
     scaling: Tensor  # (tasks,)
+    tasks: list[Any]
 
     def __init__(self, base: nn.Module, own: Mapping[Any, LowRank], tasks: list[Any]) -> None:
-        super().__init__(base)
-        self.tasks = tasks
+        super().__init__(base, tasks=tasks)
         first, rank = next(iter(own.values())), max(layer.lora_A.shape[0] for layer in own.values())
         A = first.lora_A.new_zeros(len(tasks), rank, first.lora_A.shape[1])
         B = first.lora_B.new_zeros(len(tasks), first.lora_B.shape[0], rank)
@@ -135,11 +129,14 @@ class MixedLinear(_Wrapper):
 
     def forward(self, x: Tensor) -> Tensor:
         """(rows, ..., in) -> (rows, ..., out)."""
+        assert self.rows is not None
         self.rows.check(x)
         index = torch.tensor([self.tasks.index(task) for task in self.rows.tasks], device=x.device)
         inner = x.flatten(1, -2) if x.ndim > 2 else x.unsqueeze(1)  # (rows, positions, in)
-        update = inner @ self.A[index].mT @ self.B[index].mT * self.scaling[index, None, None]
-        return self.base(x) + update.view(*x.shape[:-1], -1)
+        A, B = (beside(factors[index], x) for factors in (self.A, self.B))
+        out, update = self.base(x), inner @ A.mT @ B.mT
+        update = update * self.scaling[index, None, None].to(update.dtype)
+        return out + update.view(*x.shape[:-1], -1).to(out.dtype)
 
 
 def _head(model: nn.Module) -> str | None:
@@ -153,14 +150,14 @@ def _layers(tree: nn.Module) -> dict[str, LowRank]:
     return {name: module for name, module in tree.named_modules() if isinstance(module, LowRank)}
 
 
-def _alike(module: nn.Module, other: nn.Module) -> bool:
-    """Whether two modules are the same but for their children."""
+def _alike(module: nn.Module, other: nn.Module, hooked: nn.Module) -> bool:
+    """Whether two modules are the same but for their children; `hooked` is what has the hooks of the first."""
     hooks = ("_forward_hooks", "_forward_pre_hooks")
     return (
         type(module) is type(other)
         and module._modules.keys() == other._modules.keys()
         and ("forward" in vars(module)) == ("forward" in vars(other))
-        and all(len(getattr(module, kind)) == len(getattr(other, kind)) for kind in hooks)
+        and all(len(getattr(hooked, kind)) == len(getattr(other, kind)) for kind in hooks)
         and module._parameters.keys() == other._parameters.keys()
         and all(p is other._parameters[name] for name, p in module._parameters.items())
         and all(b is None or torch.equal(b, other._buffers[name]) for name, b in module._buffers.items())  # type: ignore[arg-type]
@@ -169,4 +166,4 @@ def _alike(module: nn.Module, other: nn.Module) -> bool:
 
 def _same(tree: nn.Module, other: nn.Module) -> bool:
     pairs = zip(tree.modules(), other.modules(), strict=False)
-    return len(list(tree.modules())) == len(list(other.modules())) and all(_alike(*pair) for pair in pairs)
+    return len(list(tree.modules())) == len(list(other.modules())) and all(_alike(a, b, a) for a, b in pairs)

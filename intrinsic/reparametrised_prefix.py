@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from intrinsic import rng
+from intrinsic.added import wide_like
 from intrinsic.gated_prefix import GatedPrefix
 
 
@@ -18,6 +19,7 @@ class ReparametrisedPrefix(GatedPrefix):
         self, heads: int, kv_heads: int, head_dim: int, length: int, *, width: int, like: Tensor, seed: int
     ) -> None:
         super().__init__(heads, kv_heads, head_dim, length, like=like, seed=seed, drawn=False)
+        like = wide_like(like)
 
         def normal(rows: int, std: float, lane: int) -> nn.Parameter:
             numbers = torch.from_numpy(rng.normals(seed, rows * width, lane=lane)).view(rows, width)

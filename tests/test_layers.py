@@ -11,7 +11,8 @@ import intrinsic
 ROOT = CONF.parent
 # top to bottom: a module may import what stands before it
 ORDER = ["errors", "lock"]
-ORDER += ["rng", "hadamard", "attention", "gated_prefix", "reparametrised_prefix", "attention_sites"]
+ORDER += ["rng", "hadamard", "added", "wrapper"]
+ORDER += ["attention", "gated_prefix", "reparametrised_prefix", "attention_sites"]
 ORDER += ["inject", "twin", "int8", "quantization", "low_rank", "adapted", "adapter_places"]
 ORDER += ["projections", "spaces", "placement", "scales", "flat", "merge", "hosted"]
 ORDER += ["subspace", "replicas", "models", "data", "course", "linear_warmup", "training", "fit_replicas"]

@@ -152,8 +152,8 @@ def hooked():
     [
         (lambda: Scaled(5, 4), "a forward of its own"),
         (lambda: nn.Embedding(5, 4, max_norm=1.0), "a max_norm"),
-        (lambda: nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)), "a parametrised weight"),
-        (hooked, "hooks before its forward"),
+        (lambda: nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)), "a weight that is computed"),
+        (hooked, "a weight that is computed from other numbers"),
     ],
 )
 def test_lora_refuses_layers_it_would_get_wrong(layer, reason):

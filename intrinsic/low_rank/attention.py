@@ -3,16 +3,17 @@
 from typing import Any
 
 from torch import Tensor, nn
-from torch.func import functional_call
 
+from intrinsic.errors import UserError
 from intrinsic.low_rank.parts import Parts
 
 
 class AttentionParts(Parts):
     """nn.MultiheadAttention: `in_proj` as a whole, or its rows for query, key and value.
 
-    The layer reads `in_proj_weight` and calls nothing, so that W + s B A is put there for a call. Others that read it
-    from this layer (nn.TransformerEncoderLayer, in its fast path) find it, too.
+    The layer reads `in_proj_weight` and calls nothing, so that a call is one of a shadow of the layer: the same in
+    everything, but for W + s B A there. Others that read it from this layer (nn.TransformerEncoderLayer, in its fast
+    path) find it, too.
     """
 
     base: nn.MultiheadAttention
@@ -28,13 +29,20 @@ class AttentionParts(Parts):
         """W + s B A."""
         return self.weight
 
+    @in_proj_weight.setter
+    def in_proj_weight(self, value: Any) -> None:
+        raise UserError("the weight of a layer with an update is W + s B A: set W itself, `layer.base.in_proj_weight`")
+
     def _shape(self) -> tuple[int, int]:
         outputs, inputs = self.target.shape
         return outputs, inputs
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the layer returns with the updated weight."""
-        return functional_call(self.base, {"in_proj_weight": self.weight}, args, kwargs, tie_weights=False)
+        base = self.base
+        shadow = object.__new__(type(base))  # of this call alone: concurrent ones have theirs
+        shadow.__dict__ = {**vars(base), "_parameters": {**base._parameters, "in_proj_weight": self.weight}}
+        return shadow(*args, **kwargs)
 
     def delta(self) -> Tensor:
         """S B A: (3 width, width)."""

@@ -9,13 +9,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intrinsic import rng
+from intrinsic.added import beside, exactly, wide_like
 from intrinsic.errors import UserError
+from intrinsic.wrapper import Wrapper
 
 
-class LowRank(nn.Module):
+class LowRank(Wrapper):
     """A layer and the factors of its update: out(x) + s B (A x), which is out(x) as long as A or B is zero.
 
-    `weight` is the effective W + s B A, for code that reads a layer's weight instead of calling it.
+    `weight` is the effective W + s B A, rounded once to the precision of W, for code that reads a layer's weight
+    instead of calling it. What the layer returns has the dtype that it has without the update.
 
     Args:
         base: the layer.
@@ -25,10 +28,12 @@ class LowRank(nn.Module):
 
     lora_A: Tensor  # noqa: N815
     lora_B: Tensor  # noqa: N815
+    scaling: float
+    lora_dropout: float
 
     def __init__(self, base: nn.Module, scaling: float, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.base, self.scaling, self.lora_dropout = base, scaling, dropout
+        super().__init__(base, scaling=scaling, lora_dropout=dropout)
+        self.narrow = self.target.dtype
 
     @property
     def target(self) -> nn.Parameter:
@@ -43,27 +48,36 @@ class LowRank(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """W + s B A."""
-        return self.target + self.delta()
+        """W + s B A, in the precision of W."""
+        target = self.target
+        with exactly(target.device):
+            return (target + self.delta()).to(target.dtype)
+
+    @weight.setter
+    def weight(self, value: Any) -> None:
+        raise UserError("the weight of a layer with an update is W + s B A: set W itself, `layer.base.weight`")
+
+    def constants(self) -> dict[str, Any]:
+        """S."""
+        return {"scaling": float(self.scaling)}
+
+    def extra_repr(self) -> str:
+        """What `print` shows of it."""
+        return f"scaling={float(self.scaling):g}, dropout={self.lora_dropout:g}"
 
     def _hold(self, A: Tensor, B: Tensor) -> None:
-        self.lora_A, self.lora_B = (nn.Parameter(factor.to(self.target)) for factor in (A, B))
+        like = wide_like(self.target)
+        for name, factor in (("lora_A", A), ("lora_B", B)):
+            self.register_parameter(name, nn.Parameter(factor.to(like)))
 
     def _drop(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.lora_dropout) if self.training and self.lora_dropout else x
 
     def _add(self, out: Tensor, inner: Tensor) -> Tensor:
         """Out + s B inner in one product: out (..., width), inner (..., r), which has as many rows."""
-        rows = torch.addmm(out.reshape(-1, out.shape[-1]), inner.flatten(0, -2), self.lora_B.t(), alpha=self.scaling)
-        return rows.view(out.shape)
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            if name.startswith("__"):
-                raise  # Python's own protocols, such as __deepcopy__, are about this object
-            return getattr(super().__getattr__("base"), name)  # bias, in_features, stride, ...
+        B = beside(self.lora_B, inner)
+        rows = torch.addmm(out.reshape(-1, out.shape[-1]), inner.flatten(0, -2), B.t(), alpha=self.scaling)
+        return rows.view(out.shape).to(out.dtype)
 
 
 def kaiming(seed: int, *shape: int) -> Tensor:

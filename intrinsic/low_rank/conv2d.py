@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from intrinsic.added import beside
 from intrinsic.errors import UserError
 from intrinsic.low_rank.base import LowRank, check_rank, kaiming
 
@@ -23,8 +24,9 @@ class LowRankConv2d(LowRank):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, in, h, w) -> (n, out, h', w')."""
-        inner = self.base._conv_forward(self._drop(x), self.lora_A, None)  # stride, padding and its mode: the layer's
-        return self.base(x) + F.conv2d(self.scaling * inner, self.lora_B)
+        A, out = beside(self.lora_A, x), self.base(x)
+        inner = self.base._conv_forward(self._drop(x), A, None)  # stride, padding and its mode: the layer's
+        return out + F.conv2d(self.scaling * inner, beside(self.lora_B, inner)).to(out.dtype)
 
     def delta(self) -> Tensor:
         """S B A: (out, in, kh, kw)."""

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intrinsic import rng
+from intrinsic.added import exactly, wide_like
 from intrinsic.errors import UserError
 from intrinsic.low_rank.base import LowRank, check_rank
 
@@ -30,13 +31,16 @@ class LowRankEmbedding(LowRank):
         B = torch.from_numpy(rng.normals(seed, width * rank).reshape(width, rank))
         self._hold(torch.zeros(rank, tokens), B)
         if base.padding_idx is not None:
-            self.register_buffer("lora_padding", torch.zeros(rank).to(self.target))
+            self.register_buffer("lora_padding", torch.zeros(rank).to(wide_like(self.target)))
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(...) -> (..., width)."""
         if tokens.ndim == 0:
             return self.forward(tokens.unsqueeze(0)).squeeze(0)
-        return self._add(self.base(tokens), F.embedding(tokens, self.factor().T))
+        out = self.base(tokens)
+        with exactly(out.device):  # a table's rows are as precise as the table, under autocast too
+            rows = F.embedding(tokens, self.factor().T)
+            return self._add(out.to(rows.dtype), rows).to(out.dtype)
 
     def delta(self) -> Tensor:
         """S (B A)^T: (tokens, width)."""

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from intrinsic.added import beside
 from intrinsic.low_rank.base import LowRank, check_rank, kaiming
 
 
@@ -24,7 +25,7 @@ class LowRankLinear(LowRank):
         """(..., in) -> (..., out)."""
         if x.ndim == 1:
             return self.forward(x.unsqueeze(0)).squeeze(0)
-        return self._add(self.base(x), F.linear(self._drop(x), self.lora_A))
+        return self._add(self.base(x), F.linear(self._drop(x), beside(self.lora_A, x)))
 
     def delta(self) -> Tensor:
         """S B A: (out, in)."""

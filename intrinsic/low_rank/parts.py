@@ -1,13 +1,14 @@
 """Updates of parts of a matrix: query, key and value where one matrix holds them all."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from intrinsic.added import Added, wide_like
 from intrinsic.low_rank.base import LowRank, check_rank, kaiming
 
 # layers whose output is query, key and value, a third each and in this order, in every public model that has a layer of
@@ -16,16 +17,20 @@ from intrinsic.low_rank.base import LowRank, check_rank, kaiming
 FUSED = {"Conv1D": ("c_attn",), "Linear": ("qkv", "Wqkv")}
 
 
-class Part(nn.Module):
+class Part(Added):
     """The factors of some rows of a matrix: A (r, in), B (rows, r)."""
 
     def __init__(self, like: Tensor, rows: tuple[int, int], inputs: int, rank: int, scaling: float, seed: int) -> None:
         super().__init__()
-        self.rows, self.scaling = rows, scaling
+        self.rows, self.scaling, self.narrow = rows, scaling, like.dtype
         count = rows[1] - rows[0]
         check_rank(rank, count, inputs)
-        self.lora_A = nn.Parameter(kaiming(seed, rank, inputs).to(like))
-        self.lora_B = nn.Parameter(torch.zeros(count, rank).to(like))
+        self.lora_A = nn.Parameter(kaiming(seed, rank, inputs).to(wide_like(like)))
+        self.lora_B = nn.Parameter(torch.zeros(count, rank).to(wide_like(like)))
+
+    def constants(self) -> dict[str, Any]:
+        """The rows, and s."""
+        return {"rows": list(self.rows), "scaling": float(self.scaling)}
 
 
 class Parts(LowRank):
@@ -41,13 +46,17 @@ class Parts(LowRank):
         dropout: as in `LowRank`; the parts see the same input.
     """
 
+    _outputs: int = 0
+    _parts: Sequence[str] = ()
+
     def __init__(self, base: nn.Module, parts: Mapping[str, tuple[int, float, int]], dropout: float = 0.0) -> None:
         LowRank.__init__(self, base, 1.0, dropout)
         self._outputs, inputs = self._shape()
         rows = _rows(base, self._outputs)
         self._parts = list(parts)
         for name, (rank, scaling, seed) in parts.items():
-            self._put(name, Part(self.target, rows[name], inputs, rank, scaling, seed))
+            part = Part(self.target, rows[name], inputs, rank, scaling, seed)
+            self._put(name, part.train(base.training))
 
     @abstractmethod
     def _shape(self) -> tuple[int, int]:
@@ -58,7 +67,7 @@ class Parts(LowRank):
         *path, last = name.split(".")
         for step in path:
             if step not in owner._modules:
-                owner.add_module(step, nn.Module())
+                owner.add_module(step, nn.Module().train(self.training))
             owner = owner.get_submodule(step)
         owner.add_module(last, part)
 

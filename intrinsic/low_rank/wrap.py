@@ -5,12 +5,13 @@ from typing import Any
 
 from torch import nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
-from torch.nn.utils.parametrize import is_parametrized
 
 from intrinsic.errors import UserError
 from intrinsic.int8 import Int8
+from intrinsic.low_rank.attention import AttentionParts
 from intrinsic.low_rank.base import LowRank
 from intrinsic.low_rank.kinds import kinds, part_kinds
+from intrinsic.wrapper import forward_was_set
 
 
 def low_rank(base: nn.Module, rank: int, scaling: float, *, seed: int, dropout: float = 0.0) -> LowRank:
@@ -37,10 +38,12 @@ def low_rank_parts(base: nn.Module, parts: Mapping[str, tuple[int, float, int]],
 def _find(base: nn.Module, wrappers: Mapping[type[nn.Module], Any], dropout: float) -> Any:
     kind, wrapper = next((kind, wrapper) for kind, wrapper in wrappers.items() if isinstance(base, kind))
     attention = isinstance(base, nn.MultiheadAttention | NonDynamicallyQuantizableLinear)
+    weight = "in_proj_weight" if wrapper is AttentionParts else "weight"
     reasons = {
-        "a forward of its own": type(base).forward is not kind.forward and not isinstance(base, Int8),
-        "a parametrised weight": is_parametrized(base),
-        "hooks before its forward": bool(base._forward_pre_hooks),
+        "a forward of its own": not isinstance(base, Int8) and _differs(base, kind),
+        f"a {weight} that is computed from other numbers (weight_norm, spectral_norm, prune, parametrize)": (
+            base._parameters.get(weight) is None and not isinstance(base, Int8)
+        ),
         "a max_norm": getattr(base, "max_norm", None) is not None,
         "dropout, as attention reads its weight and has no input to drop": attention and dropout > 0,
     }
@@ -48,3 +51,9 @@ def _find(base: nn.Module, wrappers: Mapping[type[nn.Module], Any], dropout: flo
         if holds:
             raise UserError(f"LoRA cannot update a {type(base).__name__} with {reason}: leave it out of targets")
     return wrapper
+
+
+def _differs(base: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a layer computes in another way than its kind: by its class, or a forward that was set on it."""
+    methods = [name for name in ("forward", "__call__", "_conv_forward") if hasattr(kind, name)]
+    return forward_was_set(base) or any(getattr(type(base), name) is not getattr(kind, name) for name in methods)

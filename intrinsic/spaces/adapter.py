@@ -13,7 +13,7 @@ from intrinsic import rng
 from intrinsic.adapted import ACTIVATIONS, Adapted
 from intrinsic.adapter_places import adapter_places, width
 from intrinsic.errors import UserError
-from intrinsic.inject import swap
+from intrinsic.inject import swap, unwrap
 from intrinsic.spaces.base import Space
 
 PLACEMENTS = ("houlsby", "pfeiffer")
@@ -61,8 +61,7 @@ class Adapter(Space):
             like, size = next(numbers, torch.empty(0)).detach(), width(module)
             assert size is not None
             seed_here = rng.fan_out(seed, name)
-            adapted = Adapted(module, size, self.bottleneck, self.activation, like=like, seed=seed_here)
-            wrappers[name] = module, adapted.train(module.training)
+            wrappers[name] = module, Adapted(module, size, self.bottleneck, self.activation, like=like, seed=seed_here)
         for module, adapted in wrappers.values():
             swap(model, module, adapted)
         return {
@@ -73,5 +72,4 @@ class Adapter(Space):
 
     def unwire(self, model: nn.Module) -> None:
         """Put the wrapped layers back."""
-        for layer in [module for module in model.modules() if isinstance(module, Adapted)]:
-            swap(model, layer, layer.base)
+        unwrap(model, Adapted)

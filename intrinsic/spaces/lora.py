@@ -12,7 +12,7 @@ from torch import nn
 
 from intrinsic import rng
 from intrinsic.errors import UserError
-from intrinsic.inject import find_targets, swap
+from intrinsic.inject import find_targets, swap, unwrap
 from intrinsic.low_rank import LowRank, kinds, low_rank, low_rank_parts, part_names
 from intrinsic.spaces.base import Space
 
@@ -109,11 +109,12 @@ class LoRA(Space):
 
     def unwire(self, model: nn.Module) -> None:
         """Put the wrapped layers back, without their updates."""
-        for layer in [module for module in model.modules() if isinstance(module, LowRank)]:
-            swap(model, layer, layer.base)
+        unwrap(model, LowRank)
 
     def merge(self, model: nn.Module) -> None:
         """Add the updates to the weights and put the plain layers back: no added latency.
+
+        W + s B A is computed in float32 at least, and rounded once to the precision of W.
 
         Raises:
             UserError: if another layer shares an updated weight, which would change with it.
@@ -125,7 +126,7 @@ class LoRA(Space):
                 raise UserError("cannot merge: a LoRA target shares its weight with another layer; untie it first")
         with torch.no_grad():
             for layer in layers:
-                layer.target.add_(layer.delta())
+                layer.target.copy_(layer.weight)
         self.unwire(model)
 
 

@@ -1,0 +1,53 @@
+"""What all modules that a space puts into a model share."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+_HALF = (torch.float16, torch.bfloat16)
+
+
+class Added(nn.Module):
+    """A module whose own numbers are float32 at least, whatever the model's precision: half loses small steps.
+
+    They are cast in the product (see `beside`), so that a half-precision model still computes in half precision.
+    `.to(torch.bfloat16)` and the like leave them in float32.
+    """
+
+    narrow: torch.dtype = torch.float32  # of the numbers beside which its own stand
+
+    def constants(self) -> dict[str, Any]:
+        """What makes it another function of the same numbers, as plain values by name: part of the fingerprint."""
+        return {}
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        def wide(tensor: Tensor) -> Tensor:
+            found = fn(tensor)
+            return tensor.to(found.device, torch.float32) if found.dtype in _HALF else found
+
+        for module in self.children() if recurse else ():
+            module._apply(fn)
+        return super()._apply(wide, recurse=False)
+
+
+def wide_like(like: Tensor) -> Tensor:
+    """An empty tensor on the same device, in the same dtype or, for half precision and less, in float32."""
+    return like.new_empty(0, dtype=torch.float32 if like.dtype.itemsize < 4 else like.dtype)
+
+
+def autocasting(device: torch.device) -> bool:
+    """Whether autocast is on for a device."""
+    return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
+
+
+def beside(number: Tensor, activation: Tensor) -> Tensor:
+    """A number of an `Added` module as it enters a product: in the activation's dtype; autocast has its own."""
+    return number if autocasting(activation.device) else number.to(activation.dtype)
+
+
+def exactly(device: torch.device) -> AbstractContextManager[Any]:
+    """Products in their operands' own precision, under autocast too: those of weights, and of table look-ups."""
+    return torch.autocast(device.type, enabled=False) if autocasting(device) else nullcontext()

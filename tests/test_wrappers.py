@@ -1,0 +1,327 @@
+"""What wraps a layer takes over its mode, hooks, dtype, attributes and forward, and gives them back."""
+
+import copy
+import pickle
+import threading
+
+import pytest
+import torch
+from accelerate.hooks import ModelHook, add_hook_to_module, remove_hook_from_module
+from tiny_transformers import batch, tiny
+from torch import nn
+from torch.nn.utils import prune
+from torch.utils.checkpoint import checkpoint
+
+import intrinsic
+from intrinsic.adapted import Adapted
+from intrinsic.errors import UserError
+from intrinsic.low_rank import LowRank
+
+BF16, F32, F64 = torch.bfloat16, torch.float32, torch.float64
+SPACES = {
+    "lora": lambda: intrinsic.LoRA(2, targets=["1"]),
+    "adapter": lambda: intrinsic.Adapter(2, targets=["1"]),
+    "both": lambda: intrinsic.Union([intrinsic.LoRA(2, targets=["1"]), intrinsic.Adapter(2, targets=["1"])]),
+}
+every_space = pytest.mark.parametrize("space", SPACES)
+
+
+def network(dtype=F32):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 8), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3)).to(dtype)
+
+
+def stir(model):
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.copy_(0.3 * torch.randn(parameter.shape))
+    return model
+
+
+X = torch.linspace(-1, 1, 18).view(3, 6)
+
+
+def test_an_adapter_read_around_a_model_that_evaluates_evaluates(tmp_path):
+    space = intrinsic.LoRA(2, dropout=0.5)
+    intrinsic.export_peft(stir(intrinsic.Subspace(network(), space=space)), tmp_path)
+    net = intrinsic.load_peft(network().eval(), tmp_path)
+    assert not any(module.training for module in net.model.modules())
+    assert torch.equal(net.model(X), net.model(X))
+    assert all(module.training for module in intrinsic.load_peft(network(), tmp_path).model.modules())
+
+
+@every_space
+@pytest.mark.parametrize("mode", [True, False])
+def test_modes_stay_as_they_were(space, mode):
+    model = network()
+    model[1].train(mode)
+    modes = {name: module.training for name, module in model.named_modules()}
+    space = SPACES[space]()
+    space.wire(model, seed=0)
+    assert {module.training for module in model[1].modules()} == {mode}
+    space.unwire(model)
+    assert {name: module.training for name, module in model.named_modules()} == modes
+
+
+def test_modes_of_parts_and_prefixes():
+    model = nn.Sequential(nn.TransformerEncoderLayer(8, 2, 16), nn.Linear(8, 3)).eval()
+    intrinsic.LoRA(2, targets=["in_proj.q", "in_proj.v"]).wire(model, seed=0)
+    assert not any(module.training for module in model.modules())
+    model = tiny("bert").eval()
+    intrinsic.Prefix(3, mlp=4).wire(model, seed=0)
+    assert not any(module.training for module in model.modules())
+
+
+@every_space
+def test_hooks_see_the_whole_layer_and_come_back(space):
+    """A hook that scales the layer's output, one before it, one on its gradient: as of the layer without the space."""
+    model, seen = network(), []
+    layer = model[1]
+    layer.register_forward_pre_hook(lambda module, args: (args[0] + 1,))
+    layer.register_forward_hook(lambda module, args, kwargs, out: out * 2, with_kwargs=True)
+    layer.register_full_backward_hook(lambda module, grad_in, grad_out: seen.append(grad_out[0].clone()))
+    removed = layer.register_forward_hook(lambda module, args, out: out * 5)
+    net = stir(intrinsic.Subspace(model, space=SPACES[space]()))
+    removed.remove()  # the handle of before
+    net.model[1].register_forward_hook(lambda module, args, out: out - 3)  # one that comes later
+    out = net(X)
+    out.sum().backward()
+    wrapper = net.model[1]
+    inner = wrapper.base if isinstance(wrapper, Adapted) else wrapper
+    hidden = network()[0](X) + 1
+    expected = hidden @ inner.weight.T + inner.bias
+    if isinstance(wrapper, Adapted):
+        f = nn.functional.gelu(expected @ wrapper.adapter_down.T + wrapper.adapter_down_bias)
+        expected = expected + f @ wrapper.adapter_up.T + wrapper.adapter_up_bias
+    torch.testing.assert_close(out, network()[3](torch.tanh(expected * 2 - 3)))
+    torch.testing.assert_close(net.merge()(X), out)
+    assert [tuple(grad.shape) for grad in seen] == [(3, 8)]
+    net.space.unwire(model)
+    assert model[1] is layer
+    assert (len(layer._forward_hooks), len(layer._forward_pre_hooks), len(layer._backward_hooks)) == (2, 1, 1)
+    torch.testing.assert_close(model(X), network()[3](torch.tanh(2 * layer.forward(hidden) - 3)))
+
+
+def test_hooks_of_the_state_dict_stay_with_the_layer():
+    model, seen = network(), []
+    model[1].register_state_dict_post_hook(lambda module, state, prefix, metadata: seen.append(prefix))
+    space = intrinsic.LoRA(2, targets=["1"])
+    space.wire(model, seed=0)
+    model[1].register_load_state_dict_pre_hook(lambda module, state, prefix, *rest: seen.append((module, prefix)))
+    state = model.state_dict()
+    space.unwire(model)
+    model.load_state_dict({name.replace(".base", ""): t for name, t in state.items() if "lora" not in name})
+    assert seen == ["1.base.", (model[1], "1.")]
+
+
+COMPUTED = {
+    "weight_norm": torch.nn.utils.weight_norm,
+    "spectral_norm": torch.nn.utils.spectral_norm,
+    "prune": lambda layer: prune.l1_unstructured(layer, "weight", 0.5),
+    "parametrize": torch.nn.utils.parametrizations.orthogonal,
+}
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("how", COMPUTED)
+def test_a_weight_that_is_computed(how):
+    """LoRA has no weight to add to; an adapter behind the layer needs none, and leaves it to compute."""
+    model = network()
+    COMPUTED[how](model[1])
+    with pytest.raises(UserError, match=r"^1: LoRA cannot update a .* with a weight that is computed .*: leave it out"):
+        intrinsic.Subspace(model, space=intrinsic.LoRA(2))
+    model.eval()
+    before = model(X)
+    net = intrinsic.Subspace(model, space=intrinsic.Adapter(2, targets=["1"]))
+    assert torch.equal(net.eval()(X), before)
+
+
+class Standardised(nn.Conv2d):
+    def _conv_forward(self, x, weight, bias):
+        return super()._conv_forward(x, weight - weight.mean(), bias)
+
+
+def test_forwards_that_lora_would_get_wrong():
+    model = network()
+    model[1].forward = lambda x: 2 * nn.Linear.forward(model[1], x)
+    with pytest.raises(UserError, match="1: LoRA cannot update a Linear with a forward of its own"):
+        intrinsic.Subspace(model, space=intrinsic.LoRA(2))
+    with pytest.raises(UserError, match="0: LoRA cannot update a Standardised with a forward of its own"):
+        intrinsic.LoRA(2, targets=["0"]).wire(nn.Sequential(Standardised(2, 3, 1)), seed=0)
+
+
+class Double(ModelHook):
+    def post_forward(self, module, output):
+        return 2 * output
+
+
+@every_space
+def test_hooks_of_accelerate(space):
+    """Put on wrapper and layer after wiring they work; they are refused where they would be lost."""
+    space = SPACES[space]()
+    net = stir(intrinsic.Subspace(network(), space=space))
+    before = net.model[1](net.model[0](X))
+    for module in list(net.model[1].modules()):
+        add_hook_to_module(module, ModelHook())
+    add_hook_to_module(net.model[1], Double())
+    torch.testing.assert_close(net.model[1](net.model[0](X)), 2 * before)
+    with pytest.raises(UserError, match="given a forward of its own after it was wrapped, which would be lost: take"):
+        space.unwire(net.model)
+    assert isinstance(net.model[1], LowRank | Adapted)
+    remove_hook_from_module(net.model[1], recurse=True)
+    space.unwire(net.model)
+    assert type(net.model[1]) is nn.Linear
+
+
+@every_space
+def test_attributes_are_the_layers(space):
+    model = network()
+    model[1].tag = "before"
+    space = SPACES[space]()
+    space.wire(model, seed=0)
+    layer = model[1]
+    layer.tag, layer.later = layer.tag + " and after", 3
+    layer.bias = None
+    layer.register_buffer("count", torch.zeros(()))
+    assert (layer.in_features, layer.bias, layer.weight.dtype, layer.later) == (8, None, F32, 3)
+    space.unwire(model)
+    assert (model[1].tag, model[1].later, model[1].bias) == ("before and after", 3, None)
+    assert "1.count" in model.state_dict()
+
+
+def test_the_weight_of_an_update_cannot_be_set():
+    model = nn.Sequential(nn.Linear(3, 3), nn.MultiheadAttention(4, 2), nn.Linear(3, 2))
+    intrinsic.LoRA(2, targets=["0", "in_proj"]).wire(model, seed=0)
+    for layer, name in ((model[0], "weight"), (model[1], "in_proj_weight")):
+        with pytest.raises(UserError, match=rf"is W \+ s B A: set W itself, `layer\.base\.{name}`"):
+            setattr(layer, name, torch.zeros(3, 3))
+
+
+@every_space
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])  # noqa: S301
+def test_copies(space, copied):
+    net = stir(intrinsic.Subspace(network(), space=SPACES[space]()))
+    assert torch.equal(copied(net.model)(X), net.model(X))
+
+
+def test_an_int8_model_is_pickled():
+    model = intrinsic.quantize(network())
+    assert torch.equal(pickle.loads(pickle.dumps(model))(X), model(X))  # noqa: S301
+
+
+LAYERS = {
+    "linear": (lambda: nn.Linear(6, 5), lambda: torch.rand(3, 6), "0"),
+    "convolution": (lambda: nn.Conv2d(2, 5, 3), lambda: torch.rand(1, 2, 5, 5), "0"),
+    "embedding": (lambda: nn.Embedding(7, 5, padding_idx=1), lambda: torch.arange(7), "0"),
+    "attention": (lambda: nn.MultiheadAttention(6, 2), lambda: torch.rand(3, 6), "0.in_proj"),
+}
+
+
+class First(nn.Sequential):
+    def forward(self, x):
+        out = self[0](x, x, x) if hasattr(self[0], "in_proj_weight") else self[0](x)
+        return out[0] if isinstance(out, tuple) else out
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_small_steps_move_factors_beside_half_precision(kind):
+    make, example, target = LAYERS[kind]
+    torch.manual_seed(0)
+    net = intrinsic.Subspace(First(make()).to(BF16), space=intrinsic.LoRA(2, targets=[target]))
+    before = {name: p.detach().clone() for name, p in net.named_parameters()}
+    x = example()
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-4)
+    for _ in range(50):
+        optimizer.zero_grad()
+        out = net(x.to(BF16) if x.is_floating_point() else x)
+        assert out.dtype == BF16
+        (out.float() - 1).square().sum().backward()
+        optimizer.step()
+    for name, parameter in net.named_parameters():
+        assert parameter.dtype == F32
+        moved = (parameter.detach() != before[name]).float().mean()
+        assert moved > (0.8 if kind == "embedding" else 0.99), name  # the padding token has a column of A
+
+
+@every_space
+def test_numbers_stay_float32_under_casts(space):
+    net = stir(intrinsic.Subspace(network(), space=SPACES[space]()))
+    own = {name: p.detach().clone() for name, p in net.named_parameters()}
+    net.to(BF16)
+    assert all(torch.equal(p, own[name]) for name, p in net.named_parameters())
+    assert net(X.to(BF16)).dtype == BF16
+    net(X.to(BF16)).sum().backward()
+    assert all(p.grad.dtype == F32 for p in net.half().parameters())
+    assert all(p.dtype == F64 for p in net.double().parameters())
+    assert all(p.dtype == F32 for p in net.bfloat16().parameters())
+    assert all(p.dtype == F64 for p in intrinsic.Subspace(network(F64), space=SPACES[space]()).parameters())
+
+
+@pytest.mark.parametrize("mlp", [None, 4])
+def test_prefixes_are_float32_beside_half_precision(mlp):
+    model = tiny("llama").to(BF16)
+    before = model(**batch("llama")).logits
+    net = intrinsic.Subspace(model, space=intrinsic.Prefix(3, mlp=mlp))
+    assert {p.dtype for p in net.parameters()} == {F32}
+    assert torch.equal(net(**batch("llama")).logits, before)
+    net(**batch("llama")).loss.backward()
+    with torch.autocast("cpu", BF16):
+        assert net.float()(**batch("llama")).logits.dtype == BF16
+
+
+def test_merging_rounds_once():
+    net = intrinsic.Subspace(network(BF16), space=intrinsic.LoRA(2))
+    stir(net)
+    with torch.autocast("cpu", BF16):
+        plain = net.merge()
+    for name in ("0", "1"):
+        layer = net.model.get_submodule(name)
+        expected = layer.base.weight.double() + layer.scaling * layer.lora_B.double() @ layer.lora_A.double()
+        exact = expected.float().to(BF16)  # float32 rounds far below half a step of bfloat16
+        assert (plain.get_submodule(name).weight != exact).float().mean() < 0.02
+
+
+def test_one_attention_layer_in_several_threads():
+    """The updated weight is put into no place that another call reads."""
+    net = stir(intrinsic.Subspace(First(nn.MultiheadAttention(6, 2)), space=intrinsic.LoRA(2, targets=["in_proj"])))
+    x = torch.rand(64, 6)
+    expected, wrong = net.eval()(x), []
+
+    def call():
+        for _ in range(100):
+            with torch.no_grad():
+                if not torch.allclose(net(x), expected, atol=1e-5):
+                    wrong.append(1)
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@every_space
+@pytest.mark.parametrize("dtype", [F32, BF16])
+def test_gradients_under_autocast_checkpointing_and_transforms(space, dtype):
+    net = stir(intrinsic.Subspace(network(dtype), space=SPACES[space]()))
+    x = X.to(dtype)
+
+    def grads(call):
+        net.zero_grad()
+        call().float().square().sum().backward()
+        return [p.grad.clone() for p in net.parameters()]
+
+    plain = grads(lambda: net.model(x))
+    for found in (grads(lambda: checkpoint(net.model, x, use_reentrant=False)),):
+        torch.testing.assert_close(found, plain, atol=0, rtol=0)
+    with torch.autocast("cpu", BF16):
+        half = grads(lambda: checkpoint(net.model, x, use_reentrant=False))
+    torch.testing.assert_close(half, plain, atol=0.2, rtol=0.1)  # bfloat16 has 8 bits
+    parameters = {name: p.detach() for name, p in net.model.named_parameters()}
+    losses = lambda p, row: torch.func.functional_call(net.model, p, (row,)).float().square().sum()  # noqa: E731
+    rows = torch.func.vmap(torch.func.grad(losses), in_dims=(None, 0))(parameters, x)
+    summed = [rows[name].sum(0) for name, p in net.model.named_parameters() if p.requires_grad]
+    torch.testing.assert_close(summed, plain, **({} if dtype == F32 else {"atol": 0.2, "rtol": 0.1}))
