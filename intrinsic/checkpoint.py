@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from intrinsic.check_fit import check_fit
 from intrinsic.errors import UserError
 from intrinsic.records import write_atomically
 from intrinsic.settled import settled
@@ -46,11 +47,7 @@ def load(model: nn.Module, path: str | Path) -> Subspace:
     flags = {name: p.requires_grad for name, p in model.named_parameters()}
     net = model if isinstance(model, Subspace) else rebuild(model, path)
     try:
-        if "fingerprint" not in metadata:
-            raise UserError(f"{path} was not written by intrinsic.save")
-        found, stored = net.fingerprint(), metadata["fingerprint"]
-        if found != stored:
-            raise UserError(f"{path} belongs to another model or seed: its fingerprint is {stored}, here it is {found}")
+        check_fit(net, metadata, path)
         load_trained(net, tensors, path)
     except Exception:
         if net is not model:

@@ -1,6 +1,5 @@
 """theta = theta_0 + P z around any module."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 
 from intrinsic import rng
 from intrinsic.errors import UserError
+from intrinsic.fingerprint import fingerprint
 from intrinsic.flat import Flat
 from intrinsic.hosted import Hosted
 from intrinsic.inject import head_parameters, parameter_slots, place_head
@@ -194,14 +194,9 @@ class Subspace(Hosted):
             "head": sum(p.numel() for name, p in trained if name.removeprefix("model.") in head),
         }
 
-    def fingerprint(self) -> str:
-        """A hash of P and of every frozen number: equal if the same z means the same model."""
-        digest = hashlib.sha256(self.projection.fingerprint().encode())
-        for name, parameter in self.model.named_parameters():
-            if name not in self._trained:
-                digest.update(name.encode())
-                digest.update(parameter.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-        return digest.hexdigest()[:16]
+    def fingerprint(self, *, constants: bool = True) -> str:
+        """A hash of P and of all else that is fixed: equal if the same z means the same model. See `fingerprint`."""
+        return fingerprint(self.model, self.projection.fingerprint(), self._trained, constants=constants)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "Subspace":
         self._cache = self._flat = None

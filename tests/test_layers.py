@@ -14,9 +14,9 @@ ORDER = ["errors", "lock"]
 ORDER += ["rng", "hadamard", "added", "wrapper"]
 ORDER += ["attention", "gated_prefix", "reparametrised_prefix", "attention_sites"]
 ORDER += ["inject", "twin", "int8", "quantization", "low_rank", "adapted", "adapter_places"]
-ORDER += ["projections", "spaces", "placement", "scales", "flat", "merge", "hosted"]
+ORDER += ["projections", "spaces", "placement", "scales", "flat", "merge", "hosted", "fingerprint"]
 ORDER += ["subspace", "replicas", "models", "data", "course", "linear_warmup", "training", "fit_replicas"]
-ORDER += ["records", "settled", "checkpoint", "rows", "mixture", "bank", "peft", "threshold"]
+ORDER += ["records", "settled", "check_fit", "checkpoint", "rows", "mixture", "bank", "peft", "threshold"]
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "intrinsic").rglob("*.py") if path.name != "__init__.py")
 PROGRAMS = [path.relative_to(ROOT) for part in ("experiments", "analysis") for path in (ROOT / part).glob("*.py")]
 

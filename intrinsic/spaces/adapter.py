@@ -35,6 +35,8 @@ class Adapter(Space):
             list holds dotted suffixes, "all-linear" is every nn.Linear but the head.
     """
 
+    constants = ("activation",)
+
     bottleneck: int
     placement: Literal["houlsby", "pfeiffer"] = "houlsby"
     activation: str = "gelu"

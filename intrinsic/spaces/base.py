@@ -1,7 +1,7 @@
 """The contract of a space: which numbers may move."""
 
 from abc import ABC, abstractmethod
-from typing import Self
+from typing import ClassVar, Self
 
 from torch import nn
 
@@ -10,7 +10,11 @@ class Space(ABC):
     """Names the coordinates theta_D of a model, wiring itself into the model where it needs modules of its own.
 
     At the coordinates' initial values the model's output is exactly what it was.
+
+    `constants` names the options that make another function of the same numbers.
     """
+
+    constants: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def wire(self, model: nn.Module, *, seed: int) -> dict[str, nn.Parameter]:

@@ -38,6 +38,8 @@ class LoRA(Space):
         dropout: the chance with which an input of A is dropped in training, drawn from torch's global random state.
     """
 
+    constants = ("rank", "alpha", "rslora", "rank_pattern", "alpha_pattern")
+
     rank: int
     alpha: float = 8.0
     targets: str | Sequence[str] = "all-linear"
