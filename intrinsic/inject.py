@@ -1,8 +1,9 @@
 """The one place that finds and swaps modules inside a model."""
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 from torch import nn
 
@@ -162,7 +163,7 @@ def parameter_slots(model: nn.Module) -> dict[int, list[str]]:
 
 
 def swap(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
-    """Put `new` wherever `old` is a child, under every name it has.
+    """Put `new` wherever `old` is a child, under every name it has, and where a module keeps it in a list, say.
 
     What hangs on a module goes from a layer to the wrapper in its place, and back (see `Wrapper`).
 
@@ -172,11 +173,20 @@ def swap(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
     if isinstance(old, Wrapper) and old.base is new:
         old.release()
     for parent in list(model.modules()):
-        for name, child in list(parent._modules.items()):  # named_children would report an alias only once
-            if child is old:
-                parent._modules[name] = new
+        for name, value in list(vars(parent).items()):  # `_modules` among them: named_children leaves aliases out
+            if value is old:
+                vars(parent)[name] = new
+            elif isinstance(value, dict | list):
+                for key in [key for key, item in _items(value) if item is old]:
+                    value[key] = new
+            elif type(value) is tuple and any(item is old for item in value):
+                vars(parent)[name] = tuple(new if item is old else item for item in value)
     if isinstance(new, Wrapper) and new.base is old:
         new.take_over()
+
+
+def _items(value: dict[Any, Any] | list[Any]) -> Iterable[tuple[Any, Any]]:
+    return value.items() if isinstance(value, dict) else enumerate(value)
 
 
 def unwrap(model: nn.Module, kind: type[Wrapper]) -> None:
