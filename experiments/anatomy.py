@@ -56,7 +56,7 @@ def anatomy(run: Reopened, *, batch: int = 32) -> Measurement:
     l2, loss = run.config["l2_weights"], run.task.loss
     with torch.random.fork_rng(devices=[run.device] if run.device.type == "cuda" else []):
         torch.manual_seed(0)  # of dropout
-        values = step_costs(run.net, loss, (inputs, targets), build(run.config["optim"]), l2)
+        values = step_costs(run.net, loss, (inputs, targets), build(run.config["optim"], "optim"), l2)
         values["identities"] = lora_identities(run.net, loss, (inputs, targets))
     return {**values, "batch": list(inputs.shape), "method": run.record["method"], "numbers": run.record["numbers"]}, {}
 

@@ -1,57 +1,77 @@
-"""From a config node to the object it names: our code and torch.optim's only."""
+"""From a config node to the object it names: what its role may be, and nothing else."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import partial
-from importlib import import_module
 from typing import Any
 
+from experiments.roles import ROLES, Role, find
 from intrinsic.errors import UserError
 
-ALLOWED = ("intrinsic", "experiments", "torch.optim")
 COMPLAINTS = (TypeError, ValueError, IndexError, ZeroDivisionError)  # how torch.optim refuses an argument
 
 
-def build(node: Mapping[str, Any]) -> Any:
-    """Call what `_target_` names with the other keys, or bind them if `_partial_` is true.
+def build(node: Any, role: str) -> Any:
+    """Call what `_target_` names with the other keys, or bind them if the program gives the rest.
 
-    An argument may hold such nodes itself, in lists and mappings: a space made of spaces. Only our own code there.
+    `role` is the group in which the node stands, a key of `ROLES`; it says what may be named. Other values are plain,
+    but for arguments that are things of a role themselves: a space made of spaces.
     Hydra's own `instantiate` would import and call anything; a config may come from a stranger.
 
     Raises:
-        UserError: if the target lies outside `ALLOWED`, does not exist, or has no such argument.
+        UserError: if the target is nothing of this role, has no such argument, or lacks one.
     """
+    rule = ROLES[role]
     if not isinstance(node, Mapping) or "_target_" not in node:
-        raise UserError(f"need keys with a _target_ among them, got {node}")
-    function = _find(str(node["_target_"]))
-    arguments = {key: _within(value) for key, value in node.items() if key not in ("_target_", "_partial_")}
+        raise UserError(f"need {role} as keys with a _target_ among them, got {role}={node}")
+    target = node["_target_"]
+    function = find(target, role)
+    if node.get("_partial_", False) is not rule.partial:
+        when = f"called later, with {', '.join((*rule.given, *rule.named))}" if rule.partial else "called at once"
+        raise UserError(f"{target} is {when}: need _partial_={str(rule.partial).lower()}")
     signature = inspect.signature(function)
-    for name in arguments:
-        if name not in signature.parameters:
-            near = get_close_matches(name, signature.parameters, n=1, cutoff=0.0)
-            raise UserError(
-                f"{node['_target_']} has no argument {name!r}: did you mean {near[0] if near else 'none'!r}?"
-            )
-    bound = partial(function, **arguments)
-    if not node.get("_partial_", False):
-        try:
-            signature.bind(**arguments)
-        except TypeError as error:
-            raise UserError(f"{node['_target_']} cannot be called yet ({error}): need _partial_=true") from None
+    arguments = {key: value for key, value in node.items() if key not in ("_target_", "_partial_")}
+    _check_names(arguments, signature, rule, target)
+    bound = partial(function, **{key: _within(key, value, rule) for key, value in arguments.items()})
+    try:
+        signature.bind(*rule.given, **dict.fromkeys(rule.named), **arguments)
+    except TypeError as error:
+        raise UserError(f"{target} cannot be made of {', '.join(arguments) or 'nothing'}: {error}") from None
+    if not rule.partial:
         return bound()
     return partial(_translated, bound) if function.__module__.startswith("torch.") else bound
 
 
-def _within(value: Any) -> Any:
-    """An argument with what its nodes name in their place."""
-    if isinstance(value, Mapping) and "_target_" in value:
-        if not str(value["_target_"]).startswith("intrinsic."):
-            raise UserError(f"_target_={value['_target_']} is refused inside an argument: need a name in intrinsic")
-        return build(value)
+def _check_names(arguments: Mapping[Any, Any], signature: inspect.Signature, rule: Role, target: str) -> None:
+    """Refuse arguments that there are not, and those that the program gives."""
+    own = {
+        name
+        for name, parameter in signature.parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    } - {*list(signature.parameters)[: len(rule.given)], *rule.named}
+    for name in arguments:
+        if name not in own:
+            near = get_close_matches(str(name), own, n=1, cutoff=0.0)
+            raise UserError(f"{target} has no argument {name!r}: did you mean {near[0] if near else 'none'!r}?")
+
+
+def _within(name: str, value: Any, rule: Role) -> Any:
+    """An argument, with what its nodes make in their place where it may have any."""
+    if name not in rule.parts:
+        return _plain(name, value)
     if isinstance(value, Mapping):
-        return {key: _within(item) for key, item in value.items()}
-    return [_within(item) for item in value] if isinstance(value, list) else value
+        return {key: build(part, rule.parts[name]) for key, part in value.items()}
+    return [build(part, rule.parts[name]) for part in value] if isinstance(value, list) else value
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A value in which nothing is to be built."""
+    if isinstance(value, Mapping):
+        if "_target_" in value:
+            raise UserError(f"_target_={value['_target_']} is refused inside {name}: need a plain value")
+        return {key: _plain(name, item) for key, item in value.items()}
+    return [_plain(name, item) for item in value] if isinstance(value, list) else value
 
 
 def _translated(bound: partial[Any], *args: Any) -> Any:
@@ -61,23 +81,3 @@ def _translated(bound: partial[Any], *args: Any) -> Any:
     except COMPLAINTS as error:
         given = ", ".join(f"{name}={value!r}" for name, value in bound.keywords.items())
         raise UserError(f"{bound.func.__name__}({given}) is refused: {error}") from None
-
-
-def _find(target: str) -> Callable[..., Any]:
-    module_name, _, name = target.rpartition(".")
-    if not _allowed(module_name):
-        raise UserError(f"_target_={target} is refused: need a name in {', '.join(ALLOWED)}")
-    try:
-        module = import_module(module_name)
-    except ImportError:
-        raise UserError(f"_target_={target}: there is no module {module_name}") from None
-    found = getattr(module, name, None)
-    if not callable(found) or not _allowed(getattr(found, "__module__", None) or ""):
-        own = [key for key, value in vars(module).items() if getattr(value, "__module__", None) == module_name]
-        near = get_close_matches(name, own, n=1, cutoff=0.0)
-        raise UserError(f"_target_={target} is refused: {module_name} defines {', '.join(near) or 'nothing to call'}")
-    return found
-
-
-def _allowed(module: str) -> bool:
-    return any(module == root or module.startswith(root + ".") for root in ALLOWED)

@@ -43,7 +43,7 @@ def export(run: Path, folder: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".partial-") as partial:
         written = Path(partial, "model")
         model.save_pretrained(written)
-        build(opened.config["tokenizer"]).save(written)
+        build(opened.config["tokenizer"], "tokenizer").save(written)
         os.replace(written, folder)
     return folder
 

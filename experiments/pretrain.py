@@ -53,7 +53,7 @@ def pretrained(config: dict[str, Any], task: Task) -> dict[str, Tensor]:
 
 
 def _pretrain(recipe: dict[str, Any], target: Task, path: Path, config: dict[str, Any]) -> None:
-    task: Task = build(recipe["dataset"])
+    task: Task = build(recipe["dataset"], "dataset")
     if (task.input_shape, task.num_outputs) != (target.input_shape, target.num_outputs):
         raise UserError(
             f"the source task has inputs {task.input_shape} and {task.num_outputs} outputs, the run's task "
@@ -64,7 +64,7 @@ def _pretrain(recipe: dict[str, Any], target: Task, path: Path, config: dict[str
     epochs = fit(
         net,
         task.to(device),
-        build(recipe["optim"])(net.parameters()),
+        build(recipe["optim"], "optim")(net.parameters()),
         epochs=recipe["epochs"],
         batch_size=recipe["batch_size"],
         seed=rng.fan_out(recipe["seed"], "training"),

@@ -16,7 +16,7 @@ def make_task(config: dict[str, Any]) -> Task:
     Raises:
         UserError: if the model reads texts and the dataset has none, or the reverse; or labels, likewise.
     """
-    task: Task = build(config["dataset"])
+    task: Task = build(config["dataset"], "dataset")
     if "tokenizer" not in config:
         if task.texts is not None:
             raise UserError(f"{config['model']['_target_']} reads no text: take model=minilm or hf, or another dataset")
@@ -27,7 +27,7 @@ def make_task(config: dict[str, Any]) -> Task:
             f"dataset={'text' if 'objective' in config['model'] else 'sst2'}"
         )
     objective = _objective(config, task)
-    tokenizer = build(config["tokenizer"])
+    tokenizer = build(config["tokenizer"], "tokenizer")
     tokens = tokenized(task, tokenizer, config["data_dir"])
     return (
         tokens

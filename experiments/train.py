@@ -36,7 +36,7 @@ def train(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     device = prepare(config)
     task = make_task(config)
     net = make_net(config, task, device)
-    optimizer = build(config["optim"])(net.parameters())
+    optimizer = build(config["optim"], "optim")(net.parameters())
     state = RunState(folder / "state.safetensors", net, optimizer, config["checkpoint_seconds"])
     epochs = fit(
         net,
@@ -87,10 +87,11 @@ def make_net(config: dict[str, Any], task: Task, device: torch.device) -> Subspa
     """The model at its theta_0, inside the subspace of the method."""
     model = make_model(config, task, config["seed"])
     seed = rng.fan_out(config["seed"], "subspace")
-    space, projection = build(config["space"]), build(config["projection"])
+    space, projection = build(config["space"], "space"), build(config["projection"], "projection")
     if "granularity" in config and "granularity" not in config["subspace"]:
         raise UserError("granularity does nothing with projection=identity: take another projection")
-    wrap = build({**config["subspace"], "_target_": "intrinsic.subspace.Subspace", "_partial_": True})
+    node = {"_target_": "intrinsic.subspace.Subspace", "_partial_": True}
+    wrap = build({**node, **config["subspace"]}, "subspace")
     if config["init"]["source"] == "zero":
         with torch.no_grad():
             for parameter in model.parameters():
@@ -116,10 +117,10 @@ def make_schedule(config: dict[str, Any]) -> Callable[[Optimizer], LRScheduler] 
         UserError: if the optimiser or the schedule refuses its arguments, some of which torch looks at only in a step:
             one is taken here, with an optimiser of nothing.
     """
-    optimizer: Optimizer = build(config["optim"])([torch.zeros(1, requires_grad=True)])
+    optimizer: Optimizer = build(config["optim"], "optim")([torch.zeros(1, requires_grad=True)])
     if not config["schedule"]:
         return None
-    schedule: Callable[[Optimizer], LRScheduler] = build(config["schedule"])
+    schedule: Callable[[Optimizer], LRScheduler] = build(config["schedule"], "schedule")
     scheduler = schedule(optimizer)
     optimizer.step()
     try:
@@ -136,5 +137,5 @@ def open_logger(config: dict[str, Any], folder: Path) -> Iterator[Callable[[Epoc
     if not config["logger"]:
         yield lambda epoch: None
         return
-    with build(config["logger"])(config=config, folder=folder) as logger:
+    with build(config["logger"], "logger")(config=config, folder=folder) as logger:
         yield logger.log

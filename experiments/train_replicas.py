@@ -38,7 +38,7 @@ def train_replicas(runs: Sequence[tuple[dict[str, Any], Path]]) -> Iterator[tupl
     epochs = fit_replicas(
         nets,
         task.to(device),
-        build(first["optim"]),
+        build(first["optim"], "optim"),
         lrs=[_learning_rate(config) for config in configs],
         seeds=[rng.fan_out(config["seed"], "training") for config in configs],
         epochs=first["epochs"],
@@ -75,6 +75,6 @@ def _check_alike(configs: Sequence[dict[str, Any]]) -> None:
 
 
 def _learning_rate(config: dict[str, Any]) -> float:
-    optimizer: Optimizer = build(config["optim"])([torch.zeros(1, requires_grad=True)])
+    optimizer: Optimizer = build(config["optim"], "optim")([torch.zeros(1, requires_grad=True)])
     rate: float = optimizer.param_groups[0]["lr"]
     return rate

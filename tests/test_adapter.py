@@ -143,4 +143,4 @@ def test_bad_options(options, match):
 
 
 def test_the_knob():
-    assert build(composed("method=adapter", "bottleneck=7")["space"]).bottleneck == 7
+    assert build(composed("method=adapter", "bottleneck=7")["space"], "space").bottleneck == 7

@@ -33,7 +33,7 @@ def compose(name, *overrides):
 def task(config):
     """A few random examples in the shape of the experiment's data, whose files need not be there."""
     if config["dataset"]["_target_"].endswith("toy"):
-        return build(config["dataset"])
+        return build(config["dataset"], "dataset")
     shape = (3, 32, 32) if "cifar" in config["dataset"]["_target_"] else (1, 28, 28)
     split = Split(torch.rand(8, *shape), torch.arange(8))
     return classification(split, split, split, num_outputs=10)
@@ -80,7 +80,7 @@ def test_it_can_take_a_step_and_so_can_its_baseline(name):
         config = compose(name, *overrides)
         data = task(config)
         net = make_net(config, data, torch.device("cpu"))
-        optimizer = build(config["optim"])(net.parameters())
+        optimizer = build(config["optim"], "optim")(net.parameters())
         before = [parameter.detach().clone() for parameter in net.parameters()]
         data.loss(net(data.train.inputs[:8]), data.train.targets[:8]).backward()
         optimizer.step()

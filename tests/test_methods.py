@@ -73,7 +73,7 @@ def wrap(method, model, seed=0):
     """The method of a config file around a model."""
     dim = [f"dim={DIM}"] if "dim" in config_of(f"method={method}") else []
     config = config_of(f"method={method}", *dim)
-    space, projection = build(config["space"]), build(config["projection"])
+    space, projection = build(config["space"], "space"), build(config["projection"], "projection")
     return intrinsic.Subspace(
         model, space=space, projection=projection, head=config["head"], seed=seed, **config["subspace"]
     )

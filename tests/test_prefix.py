@@ -217,4 +217,4 @@ def test_bad_options(options, match):
 
 
 def test_the_knob():
-    assert build(composed("method=prefix", "length=7")["space"]) == intrinsic.Prefix(7)
+    assert build(composed("method=prefix", "length=7")["space"], "space") == intrinsic.Prefix(7)

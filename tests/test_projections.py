@@ -22,7 +22,7 @@ EXACT = {"identity", "dense", "sparse", "onehot", "kronecker"}  # unit columns t
 @cache
 def constructor(name):
     """What a config file describes."""
-    return build(composed("method=subspace", f"projection={name}")["projection"])
+    return build(composed("method=subspace", f"projection={name}")["projection"], "projection")
 
 
 def make(name, dim, full_dim, seed=0):

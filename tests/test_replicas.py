@@ -136,7 +136,7 @@ def test_every_model_can_be_replicated(model):
 
     def of(seed):
         torch.manual_seed(seed)
-        return build(composed(f"model={model}", "init=scratch")["model"])((1, 16, 16), 10).double()
+        return build(composed(f"model={model}", "init=scratch")["model"], "model")((1, 16, 16), 10).double()
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")

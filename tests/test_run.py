@@ -206,8 +206,8 @@ def test_what_is_stored_is_enough(output):
     (folder,) = [path.parent for path in (output / "stored").glob("*/record.json")]
     record = json.loads((folder / "record.json").read_text())
     config = record["config"]
-    task = build(config["dataset"])
-    model = build(config["model"])(task.input_shape, task.num_outputs)
+    task = build(config["dataset"], "dataset")
+    model = build(config["model"], "model")(task.input_shape, task.num_outputs)
     model.load_state_dict(pretrained(config, task))
     net = intrinsic.load(model, folder / "trained.safetensors")
     assert evaluate(net, task, task.test)["accuracy"] == pytest.approx(record["last"]["test"]["accuracy"])

@@ -19,7 +19,7 @@ every_space = pytest.mark.parametrize("name", names("space"))
 
 def space(name):
     """The space of a config file."""
-    return build(composed(f"space={name}")["space"])
+    return build(composed(f"space={name}")["space"], "space")
 
 
 def network(space=None):

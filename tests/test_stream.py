@@ -30,7 +30,7 @@ def projections():
 
 def made(name, granularity="global"):
     kind, _, entries = name.partition(" ")
-    make = build(composed("method=subspace", f"projection={kind}")["projection"])
+    make = build(composed("method=subspace", f"projection={kind}")["projection"], "projection")
     if entries:
         make = partial(make, **ENTRIES[name])
     return draw(make, DIM, SIZES, granularity=granularity, seed=3)
@@ -55,7 +55,7 @@ def test_the_pieces_add_up(name, granularity, dtype):
 
 def test_many_rows_go_in_parts():
     for name in ("onehot", "sparse"):
-        make = build(composed("method=subspace", f"projection={name}")["projection"])
+        make = build(composed("method=subspace", f"projection={name}")["projection"], "projection")
         projection = make(DIM, 300_000, seed=3)
         g = torch.randn(200_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         whole = torch.zeros(300_000, dtype=torch.float64)

@@ -20,7 +20,7 @@ LARGEST_CONDITION = 150  # Adam's steps to a solution grow with the condition of
 
 @cache
 def constructor(name):
-    return build(composed("method=subspace", f"projection={name}")["projection"])
+    return build(composed("method=subspace", f"projection={name}")["projection"], "projection")
 
 
 def subspace(name, dim, seed):

@@ -37,13 +37,17 @@ def space_of(name, family):
         if "rank" in part:
             part = part | {"rank": 2, "targets": lora_targets(family)}
             node = node | ({"spaces": node["spaces"] | {"lora": part}} if "spaces" in node else part)
-    return build(node)
+    return build(node, "space")
 
 
 def wrap(model, space, projection, family, seed=0):
     config = config_of("method=subspace", f"projection={projection}", *[f"dim={DIM}"] * (projection != "identity"))
     return intrinsic.Subspace(
-        model, space=space_of(space, family), projection=build(config["projection"]), seed=seed, **config["subspace"]
+        model,
+        space=space_of(space, family),
+        projection=build(config["projection"], "projection"),
+        seed=seed,
+        **config["subspace"],
     )
 
 

@@ -24,17 +24,17 @@ def test_parts_have_the_values_of_their_own_files():
 
 
 def test_a_config_may_hold_spaces_in_spaces():
-    union = build(composed("method=lora_prefix", "rank=3", "length=5", "space.spaces.lora.alpha=2.0")["space"])
+    union = build(composed("method=lora_prefix", "rank=3", "length=5", "space.spaces.lora.alpha=2.0")["space"], "space")
     assert union == intrinsic.Union({"lora": intrinsic.LoRA(3, alpha=2.0), "prefix": intrinsic.Prefix(5)})
-    listed = build({"_target_": "intrinsic.Union", "spaces": [{"_target_": "intrinsic.BitFit"}]})
+    listed = build({"_target_": "intrinsic.Union", "spaces": [{"_target_": "intrinsic.BitFit"}]}, "space")
     assert listed == intrinsic.Union([intrinsic.BitFit()])
 
 
 @pytest.mark.parametrize("target", ["os.system", "torch.optim.Adam", "experiments.train.train", "intrinsicx.a"])
-def test_only_our_own_code_stands_inside_an_argument(target):
+def test_only_spaces_stand_among_the_spaces(target):
     node = {"_target_": "intrinsic.Union", "spaces": {"x": {"_target_": target, "command": "true"}}}
-    with pytest.raises(UserError, match=rf"_target_={target} is refused inside an argument: need a name in intrinsic"):
-        build(node)
+    with pytest.raises(UserError, match=rf"_target_={target} is refused as space: need a name in intrinsic.spaces"):
+        build(node, "space")
 
 
 def test_coordinates_come_in_order_and_once():
