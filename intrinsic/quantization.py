@@ -8,14 +8,14 @@ from torch import nn
 from intrinsic.errors import UserError
 from intrinsic.inject import find_head, parameter_slots, under
 from intrinsic.int8 import Int8
+from intrinsic.wrapper import forward_was_set
 
 
 def quantize(model: nn.Module) -> nn.Module:
     """Keep the weights of linear layers as int8 (see `Int8`), in place; return the model, which is frozen.
 
-    Every nn.Linear and Hugging Face Conv1D, but not the head, a layer that shares its weight, and a subclass
-    with a forward of its own. What is trained has to be something else: LoRA's
-    factors, biases, the head.
+    Every nn.Linear and Hugging Face Conv1D, but not the head, a layer that shares its weight, and one with a forward of
+    its own. What is trained has to be something else: LoRA's factors, biases, the head.
 
     Raises:
         UserError: if no layer can be quantised, a weight is not finite, or the model has been quantised; it is then as
@@ -33,6 +33,7 @@ def quantize(model: nn.Module) -> nn.Module:
         for name, module in model.named_modules()
         if isinstance(module, kinds := _kinds())
         and type(module).forward in [kind.forward for kind in kinds]
+        and not forward_was_set(module)
         and type(module.weight) is nn.Parameter
         and len(slots[id(module.weight)]) == 1
         and not (head and under(name, head))

@@ -194,3 +194,10 @@ def test_the_rest_of_the_family_trains_on_it():
         net = intrinsic.Subspace(intrinsic.quantize(Net()), space=space)
         net(TOKENS).square().sum().backward()
         assert all(p.grad is not None for p in net.parameters())
+
+
+def test_a_layer_that_was_given_a_forward_stays_float():
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2))
+    model[1].forward = lambda x: 2 * nn.Linear.forward(model[1], x)
+    intrinsic.quantize(model)
+    assert [isinstance(layer, Int8) for layer in model] == [True, False, False]
