@@ -91,7 +91,9 @@ class Wrapper(Added):
             return getattr(super().__getattr__("base"), name)  # bias, in_features, stride, ...
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if self._is_own(name):
+        if isinstance(getattr(type(self), name, None), property):
+            object.__setattr__(self, name, value)  # nn.Module would register a parameter past it
+        elif self._is_own(name):
             super().__setattr__(name, value)
         else:
             setattr(self.base, name, value)
