@@ -11,6 +11,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from intrinsic.errors import UserError
+from intrinsic.expanded import expanded
 
 _TIMEOUT = 20  # seconds without a byte from the mirror
 _CHUNK = 1 << 20
@@ -27,20 +28,6 @@ def data_folder(data_dir: str | Path | None, name: str) -> Path:
     if not isinstance(data_dir, str | Path) or not str(data_dir):
         raise UserError(f"need data_dir as the path of a folder, or null, got data_dir={data_dir!r}")
     return expanded(data_dir) / name
-
-
-def expanded(path: str | Path) -> Path:
-    """The path with the home folder in the place of ~.
-
-    Raises:
-        UserError: when there is no such home folder, or a NUL is in the path.
-    """
-    if "\0" in str(path):
-        raise UserError(f"need a path without NUL, got {str(path)[:200]!r}")
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:
-        raise UserError(f"there is no home folder for {str(path)[:200]!r}: give the whole path") from None
 
 
 def download(urls: Sequence[str], *, md5: str, unpack: Callable[[bytes], bytes] | None = None, place: str) -> bytes:

@@ -8,16 +8,20 @@ from torch import nn
 
 from intrinsic.errors import UserError
 from intrinsic.inject import find_head, under
-from intrinsic.models.hf_folder import hf_folder, hf_import
+from intrinsic.models.hf_folder import hf_folder
 from intrinsic.models.hf_frame import (
     check_backbone,
     check_choices,
     check_length,
     load_weights,
-    loading,
     reading,
     set_padding,
+    try_reading,
 )
+from intrinsic.models.hf_import import hf_import
+from intrinsic.models.hf_loading import loading
+from intrinsic.models.hf_size import check_size
+from intrinsic.models.hf_view import hf_view
 
 HEAD_STD = 0.02  # of a new head's weights, as in BERT
 
@@ -49,36 +53,45 @@ def hf(
 
     Raises:
         UserError: for a name that leads to no weights in safetensors, an architecture that classifies no sequences,
-            a pretrained head of other outputs, and a model that knows no token to pad with.
+            a pretrained head of other outputs, a model that knows no token to pad with, one that memory cannot hold,
+            and whatever else transformers finds wrong in the folder.
     """
     if isinstance(num_outputs, bool) or not isinstance(num_outputs, int) or num_outputs < 1:
         raise UserError(f"hf: need num_outputs to be an integer >= 1, got {num_outputs!r}")
     check_choices(input_shape, source=source, classifier=classifier, precision=precision, model="hf")
     if source != "hub" and classifier == "folder":
         raise UserError(f"model.classifier=folder needs init=hub, got init.source={source}: take classifier=new")
-    model = _load(
-        hf_folder(name, weights=source == "hub"), input_shape, num_outputs, source == "hub", classifier == "folder"
-    )
-    return reading(model, precision)
+    folder = hf_folder(name, weights=source == "hub")
+    what = "a model for sequence classification with weights in safetensors"
+    with hf_view(folder, weights=source == "hub") as view, loading(folder, what, view=view):
+        loaded = _load(folder, view, input_shape, num_outputs, source == "hub", classifier == "folder")
+        loaded.config.name_or_path = folder
+        model = reading(loaded, precision)
+        shape = tuple(try_reading(model, input_shape[1]).shape)
+        if shape != (1, num_outputs):
+            raise UserError(f"{folder} answers a text with {shape}, not (1, {num_outputs}): need another model")
+    return model
 
 
-def _load(folder: str, input_shape: Sequence[int], num_outputs: int, pretrained: bool, keep_head: bool) -> Any:
+def _load(
+    folder: str, view: str, input_shape: Sequence[int], num_outputs: int, pretrained: bool, keep_head: bool
+) -> Any:
     transformers = hf_import()
     auto = transformers.AutoModelForSequenceClassification
-    with loading(transformers, folder, "sequence classification"):
-        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        if keep_head and config.num_labels != num_outputs:
-            raise UserError(
-                f"{folder} has a head of {config.num_labels} outputs, the task {num_outputs}: take model.classifier=new"
-            )
-        check_length(config, input_shape, folder)
-        config.num_labels = num_outputs
-        set_padding(config, folder)
-        if not pretrained:
-            model = auto.from_config(config, dtype=torch.float32, trust_remote_code=False)
-            _draw_head(model)
-            return model
-        model, absent = load_weights(auto, folder, config, ignore_mismatched_sizes=not keep_head)
+    config = transformers.AutoConfig.from_pretrained(view, trust_remote_code=False, local_files_only=True)
+    if keep_head and config.num_labels != num_outputs:
+        raise UserError(
+            f"{folder} has a head of {config.num_labels} outputs, the task {num_outputs}: take model.classifier=new"
+        )
+    check_length(config, input_shape, folder)
+    config.num_labels = num_outputs
+    set_padding(config, folder)
+    check_size(auto, config, folder)
+    if not pretrained:
+        model = auto.from_config(config, dtype=torch.float32, trust_remote_code=False)
+        _draw_head(model)
+        return model
+    model, absent = load_weights(auto, view, config, folder, ignore_mismatched_sizes=not keep_head)
     head = find_head(model)
     if keep_head and any(under(key, head) for key in absent):
         raise UserError(f"{folder} has no head of its own: take model.classifier=new")

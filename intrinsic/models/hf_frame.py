@@ -1,17 +1,17 @@
 """What all models of transformers share here: how they are loaded, and how they read our inputs."""
 
 import functools
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from intrinsic.errors import UserError
 from intrinsic.inject import under
 
+LAYER = re.compile(r"\.\d+\.", re.ASCII)
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -57,17 +57,29 @@ def set_padding(config: Any, folder: str) -> None:
     text.pad_token_id = token
 
 
-def load_weights(auto: Any, folder: str, config: Any, **options: Any) -> tuple[Any, set[str]]:
-    """The model of an architecture with the folder's weights, and the names of those that the folder lacks."""
+def load_weights(auto: Any, view: str, config: Any, folder: str, **options: Any) -> tuple[Any, set[str]]:
+    """The model of an architecture with the weights in a view of its folder, and the names of those that it lacks.
+
+    Raises:
+        UserError: if the model has no place for a layer of them: it would be another model, without a word.
+    """
     model, report = auto.from_pretrained(
-        folder,
+        view,
         config=config,
         dtype=torch.float32,
         use_safetensors=True,
         trust_remote_code=False,
+        local_files_only=True,
         output_loading_info=True,
         **options,
     )
+    inside = f"{model.base_model_prefix}."
+    extra = sorted(key for key in report["unexpected_keys"] if key.startswith(inside) and LAYER.search(key))
+    if extra:
+        raise UserError(
+            f"{folder} has {len(extra)} tensors of layers that its config.json has no place for, such as {extra[0]!r}: "
+            "need the model's own config.json"
+        )
     return model, {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
 
 
@@ -92,6 +104,21 @@ def reading(model: Any, precision: str) -> nn.Module:
     return model
 
 
+def try_reading(model: Any, length: int) -> Tensor:
+    """What a model made by `reading` says of a text as long as those that it is to read, the last place padded.
+
+    Sizes and token ids in its config.json that do not fit end here in an exception, and not in the middle of a run.
+    """
+    ends = model.config.get_text_config().eos_token_id
+    end = next((end for end in (ends if isinstance(ends, list) else [ends]) if end is not None), 0)
+    ids = [*[0] * length, end, -1][-length:] if length > 1 else [end]  # T5 reads its answer at the end of text
+    training = model.training
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        outputs: Tensor = model.eval()(torch.tensor([[ids, [min(token, 0) for token in ids]]]))
+    model.train(training)
+    return outputs
+
+
 @functools.cache
 def _reading(kind: type[nn.Module]) -> type[nn.Module]:
     """The class of a model that also reads our inputs; equal in everything else, its name included."""
@@ -112,26 +139,3 @@ def _reading(kind: type[nn.Module]) -> type[nn.Module]:
         return logits.float() if half else logits
 
     return type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__})
-
-
-@contextmanager
-def loading(transformers: Any, folder: str, what: str) -> Iterator[None]:
-    """Without transformers' bars and reports, and with its errors about what a user gave in one line."""
-    logging = transformers.logging
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    except UserError:
-        raise
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        raise UserError(
-            f"cannot load {folder} ({reason}): need a model for {what} with weights in safetensors; "
-            "offline, give its folder, model.name=<folder>"
-        ) from None
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

@@ -7,17 +7,21 @@ import torch
 from torch import nn
 
 from intrinsic.errors import UserError
-from intrinsic.models.hf_folder import hf_folder, hf_import
+from intrinsic.models.hf_folder import hf_folder
 from intrinsic.models.hf_frame import (
     check_backbone,
     check_choices,
     check_length,
     load_weights,
-    loading,
     reading,
     set_padding,
+    try_reading,
 )
+from intrinsic.models.hf_import import hf_import
+from intrinsic.models.hf_loading import loading
 from intrinsic.models.hf_objective import Objective, choose_objective
+from intrinsic.models.hf_size import check_size
+from intrinsic.models.hf_view import hf_view
 
 LEAK = 1e-4  # of the effect of a token on its own logits: rounding has a hundredth of it
 
@@ -58,33 +62,46 @@ def hf_lm(
         raise UserError(f"hf_lm: need num_outputs to be an integer >= 1, got {num_outputs!r}")
     check_choices(input_shape, source=source, classifier=classifier, precision=precision, model="hf_lm")
     folder = hf_folder(name, weights=source == "hub")
-    transformers = hf_import()
-    with loading(transformers, folder, "language modelling"):
-        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        objective = choose_objective(config, objective)
-        text = config.get_text_config()
-        if text.vocab_size < num_outputs:
+    what = "a model for language modelling with weights in safetensors"
+    with hf_view(folder, weights=source == "hub") as view, loading(folder, what, view=view):
+        loaded, absent, causal = _load(folder, view, input_shape, num_outputs, source == "hub", objective)
+        check_backbone(loaded, absent, None, folder)
+        if classifier == "folder" and (lost := sorted(key for key in absent if ".pooler." not in key)):
             raise UserError(
-                f"{folder} knows {text.vocab_size} tokens, its tokenizer {num_outputs}: need the model's own tokenizer"
+                f"{folder} has no {lost[0]}, which a language model needs: take model.classifier=new to draw what is "
+                "absent"
             )
-        check_length(config, input_shape, folder)
-        set_padding(config, folder)
-        if objective == "causal" and hasattr(config, "is_decoder"):
-            config.is_decoder = True  # an encoder such as BERT looks back alone then
-        auto = transformers.AutoModelForCausalLM if objective == "causal" else transformers.AutoModelForMaskedLM
-        absent: set[str] = set()
-        if source == "hub":
-            model, absent = load_weights(auto, folder, config)
-        else:
-            model = auto.from_config(config, dtype=torch.float32, trust_remote_code=False)
-    check_backbone(model, absent, None, folder)
-    if classifier == "folder" and (lost := sorted(key for key in absent if ".pooler." not in key)):
+        if causal:
+            _check_order(loaded, folder)
+        loaded.config.name_or_path = folder
+        model = reading(loaded, precision)
+        shape = tuple(try_reading(model, input_shape[1]).shape)
+        if shape[:2] != (1, input_shape[1]) or shape[2:] < (num_outputs,):
+            raise UserError(f"{folder} answers a text with {shape}: need a logit for each token at each place")
+    return model
+
+
+def _load(
+    folder: str, view: str, input_shape: Sequence[int], num_outputs: int, pretrained: bool, objective: Objective | None
+) -> tuple[Any, set[str], bool]:
+    """The model, the names of the weights that its folder lacks, and whether it predicts the next token."""
+    transformers = hf_import()
+    config = transformers.AutoConfig.from_pretrained(view, trust_remote_code=False, local_files_only=True)
+    objective = choose_objective(config, objective)
+    text = config.get_text_config()
+    if text.vocab_size < num_outputs:
         raise UserError(
-            f"{folder} has no {lost[0]}, which a language model needs: take model.classifier=new to draw what is absent"
+            f"{folder} knows {text.vocab_size} tokens, its tokenizer {num_outputs}: need the model's own tokenizer"
         )
-    if objective == "causal":
-        _check_order(model, folder)
-    return reading(model, precision)
+    check_length(config, input_shape, folder)
+    set_padding(config, folder)
+    if objective == "causal" and hasattr(config, "is_decoder"):
+        config.is_decoder = True  # an encoder such as BERT looks back alone then
+    auto = transformers.AutoModelForCausalLM if objective == "causal" else transformers.AutoModelForMaskedLM
+    check_size(auto, config, folder)
+    if pretrained:
+        return *load_weights(auto, view, config, folder), objective == "causal"
+    return auto.from_config(config, dtype=torch.float32, trust_remote_code=False), set(), objective == "causal"
 
 
 @torch.no_grad()

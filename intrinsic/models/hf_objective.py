@@ -3,8 +3,10 @@
 from typing import Any, Literal
 
 from intrinsic.errors import UserError
-from intrinsic.models.hf_folder import hf_folder, hf_import
-from intrinsic.models.hf_frame import loading
+from intrinsic.models.hf_folder import hf_folder
+from intrinsic.models.hf_import import hf_import
+from intrinsic.models.hf_loading import loading
+from intrinsic.models.hf_view import hf_view
 
 Objective = Literal["causal", "masked"]
 
@@ -20,9 +22,9 @@ def hf_objective(name: str | None, objective: Objective | None) -> Objective:
         UserError: for another objective, one that the model does not have, and an encoder-decoder.
     """
     folder = hf_folder(name, weights=False)
-    transformers = hf_import()
-    with loading(transformers, folder, "language modelling"):
-        return choose_objective(transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False), objective)
+    with hf_view(folder, weights=False) as view, loading(folder, "a model for language modelling", view=view):
+        config = hf_import().AutoConfig.from_pretrained(view, trust_remote_code=False, local_files_only=True)
+        return choose_objective(config, objective)
 
 
 def choose_objective(config: Any, objective: Objective | None) -> Objective:

@@ -1,7 +1,9 @@
 """The tokenizer of a pretrained model."""
 
 import hashlib
+import weakref
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,20 @@ import torch
 from torch import Tensor
 
 from intrinsic.errors import UserError
-from intrinsic.models.hf_folder import hf_folder, hf_import
+from intrinsic.models.hf_folder import hf_folder
+from intrinsic.models.hf_import import hf_import
+from intrinsic.models.hf_loading import loading
+from intrinsic.models.hf_view import hf_view
 
-FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model")
+FILES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "spiece.model",
+    "spm.model",
+    "tokenizer.model",
+    "sentencepiece.bpe.model",
+)
 
 
 class HFTokenizer:
@@ -23,34 +36,40 @@ class HFTokenizer:
         max_length: tokens of an input; of longer ones the end is left out, of pairs that of the longer text first.
 
     Raises:
-        UserError: if there is no such tokenizer, or the model cannot read inputs of that length.
+        UserError: if there is no such tokenizer, or the model cannot read inputs of that length; and, in every use,
+            for whatever the packages transformers and tokenizers find wrong in its files.
     """
 
     def __init__(self, *, name: str | None, max_length: int) -> None:
         if isinstance(max_length, bool) or not isinstance(max_length, int) or max_length < 4:
             raise UserError(f"need tokenizer.max_length to be an integer >= 4, got max_length={max_length!r}")
         self.name, self.max_length = name, max_length
-        folder = hf_folder(name, weights=False)
-        if Path(folder).is_dir() and not any((Path(folder) / file).is_file() for file in FILES):
+        self._folder = hf_folder(name, weights=False)
+        if not any((Path(self._folder) / file).is_file() for file in FILES):
             # transformers would make an empty one
-            raise UserError(f"{folder} has no tokenizer: add the model's tokenizer.json to it")
-        try:
-            self._cut: Any = hf_import().AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        except (OSError, ValueError, KeyError, ImportError, TypeError, AttributeError) as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            raise UserError(
-                f"cannot load the tokenizer of {folder} ({reason}): offline, give a folder with config.json, "
-                "model.safetensors and tokenizer.json, model.name=<folder>"
-            ) from None
-        if max_length > self._cut.model_max_length:
-            raise UserError(
-                f"need tokenizer.max_length <= {self._cut.model_max_length} of {name}, got max_length={max_length}"
-            )
+            raise UserError(f"{self._folder} has no tokenizer: add the model's tokenizer.json to it")
+        opened = ExitStack()
+        self._view = opened.enter_context(hf_view(self._folder, weights=False))
+        weakref.finalize(self, opened.close)  # some tokenizers copy files from it when they are saved
+        with self._reading():
+            transformers, closed = hf_import(), {"trust_remote_code": False, "local_files_only": True}
+            self._cut: Any = transformers.AutoTokenizer.from_pretrained(self._view, **closed)
+            self._cut.name_or_path = self._folder
+            config = transformers.AutoConfig.from_pretrained(self._view, **closed)
+            self._known = int(config.get_text_config().vocab_size)
+            if max_length > self._cut.model_max_length:
+                raise UserError(
+                    f"need tokenizer.max_length <= {self._cut.model_max_length} of {name}, got max_length={max_length}"
+                )
+
+    def _reading(self) -> AbstractContextManager[None]:
+        return loading(self._folder, "a tokenizer beside config.json, as tokenizer.json", view=self._view)
 
     @cached_property
     def size(self) -> int:
         """One more than the largest token id."""
-        return 1 + max(self._cut.get_vocab().values())
+        with self._reading():
+            return 1 + max(self._cut.get_vocab().values())
 
     @property
     def mask(self) -> int | None:
@@ -61,7 +80,8 @@ class HFTokenizer:
     @property
     def special(self) -> list[int]:
         """The ids of tokens that are no part of a text: those that an empty one has, and what the tokenizer names."""
-        return sorted({*self._cut.all_special_ids, *self._cut("", "")["input_ids"]})
+        with self._reading():
+            return sorted({*self._cut.all_special_ids, *self._cut("", "")["input_ids"]})
 
     def save(self, folder: str | Path) -> None:
         """Write its files into a folder, as transformers reads them."""
@@ -71,26 +91,37 @@ class HFTokenizer:
     def fingerprint(self) -> str:
         """A hash of all that decides how texts are cut."""
         cut = self._cut
-        rules = cut.backend_tokenizer.to_str() if cut.is_fast else f"{cut!r} {sorted(cut.get_vocab().items())}"
+        with self._reading():
+            rules = cut.backend_tokenizer.to_str() if cut.is_fast else f"{cut!r} {sorted(cut.get_vocab().items())}"
         return hashlib.sha256(f"{type(cut).__name__} {self.max_length} {rules}".encode()).hexdigest()
 
     def __call__(self, texts: Sequence[tuple[str, ...]]) -> dict[str, Tensor]:
         """`ids`, `kinds` (tokens of all texts,) int32, one text after another, and their `lengths` (texts,) int64."""
         columns = [list(column) for column in zip(*texts, strict=True)]
-        cut = self._cut(
-            *columns,
-            truncation=True,
-            max_length=self.max_length,
-            return_attention_mask=False,
-            return_token_type_ids=True,
-            verbose=False,
-        )
+        with self._reading():
+            cut = self._cut(
+                *columns,
+                truncation=True,
+                max_length=self.max_length,
+                return_attention_mask=False,
+                return_token_type_ids=True,
+                verbose=False,
+            )
         ids, kinds = cut["input_ids"], cut["token_type_ids"]
-        empty = next((position for position, row in enumerate(ids) if not row), None)
-        if empty is not None:
-            raise UserError(f"{self.name} cuts the text {texts[empty]!r} into no token: leave it out of the data")
+        for text, row in zip(texts, ids, strict=True):
+            if not row:
+                raise UserError(f"{self.name} cuts the text {_shown(text)} into no token: leave it out of the data")
+            if max(row) >= self._known or len(row) > self.max_length:
+                raise UserError(
+                    f"{self._folder} cuts the text {_shown(text)} into {len(row)} tokens, one of number {max(row)}: "
+                    f"need {self.max_length} at most, below the vocab_size={self._known} of config.json"
+                )
         return {
             "ids": torch.tensor([token for row in ids for token in row], dtype=torch.int32),
             "kinds": torch.tensor([kind for row in kinds for kind in row], dtype=torch.int32),
             "lengths": torch.tensor([len(row) for row in ids]),
         }
+
+
+def _shown(text: tuple[str, ...]) -> str:
+    return repr(tuple(part[:100] for part in text))
