@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tiny import TEXTS, build, folders, make_tokenizer, many, text_task  # noqa: F401  (fixture)
 
 import intrinsic
@@ -39,6 +40,45 @@ def test_texts_are_cut_once(folders, tmp_path, monkeypatch):
     assert torch.equal(text_task(folders["bert"], tmp_path).train.inputs, first.train.inputs)
     assert torch.equal(text_task(folders["bert"], tmp_path).train.inputs, first.train.inputs)
     assert len(calls) == 4
+
+
+def test_where_tokens_cannot_be_kept_they_are_cut_anew(folders, tmp_path, capsys, monkeypatch):
+    """A folder that is read-only holds for root as well where there is a file in its place."""
+    expected = text_task(folders["bert"], tmp_path).train.inputs
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "tokens").write_text("kept")
+    capsys.readouterr()
+    for place in (tmp_path / "file", tmp_path / "data", "~no_such_user/data", "a\0b", "/proc/nowhere"):
+        assert torch.equal(text_task(folders["bert"], place).train.inputs, expected)
+        out, err = capsys.readouterr()
+        (line,) = err.splitlines()
+        assert line.startswith("tokens are not kept: ")
+        assert "data_dir" not in line
+        assert not out
+    assert (tmp_path / "file").read_text() == (tmp_path / "data" / "tokens").read_text() == "kept"
+
+
+def test_tokens_that_are_not_those_that_were_kept_are_cut_anew(folders, tmp_path):
+    expected = text_task(folders["bert"], tmp_path).train.inputs
+    (path,) = (tmp_path / "tokens").iterdir()
+    whole, tensors = path.read_bytes(), load_file(path)
+    ids, kinds, lengths = tensors["ids"], tensors["kinds"], tensors["lengths"]
+    for changed in [
+        tensors | {"ids": ids.flip(0)},
+        tensors | {"ids": ids - 100},
+        tensors | {"ids": ids.float()},
+        tensors | {"kinds": kinds[:-1]},
+        tensors | {"lengths": lengths.flip(0)},
+        {"ids": ids, "lengths": lengths},
+        {name: tensor.reshape(1, -1) for name, tensor in tensors.items()},
+    ]:
+        save_file(changed, path)
+        assert torch.equal(text_task(folders["bert"], tmp_path).train.inputs, expected)
+        assert path.read_bytes() == whole  # written again
+    for place in range(0, len(whole), 97):  # one bit
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        assert torch.equal(text_task(folders["bert"], tmp_path).train.inputs, expected)
 
 
 # Batches

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,10 @@ from torch import Tensor
 from intrinsic.data.files import write
 from intrinsic.data.task import Split, Task
 from intrinsic.errors import UserError
+from intrinsic.expanded import expanded
 
 Texts = Sequence[tuple[str, ...]]
+NAMES = ("ids", "kinds", "lengths")
 FORMAT = "1"  # of the files: another one is another file
 
 
@@ -33,33 +36,58 @@ def tokenized(task: Task, tokenizer: Tokenizer, data_dir: str | Path | None) -> 
     """The task with inputs (n, 2, longest) int32: token ids, and which of two texts each is from; -1 beyond the end.
 
     Tokens are kept in the folder `tokens` of `data_dir`, of ~/.cache/intrinsic if None, under a hash of texts and
-    tokenizer; a file that is harmed is made again.
+    tokenizer; a file that is harmed is made again, and where none can be written a note on stderr says so.
 
     Raises:
-        UserError: if the task has no texts, or the folder cannot be written.
+        UserError: if the task has no texts.
     """
     if task.texts is None:
         raise UserError(f"a tokenizer needs texts, got inputs {task.input_shape}: take dataset=sst2")
-    folder = Path("~/.cache/intrinsic" if data_dir is None else data_dir).expanduser() / "tokens"
-    tokens = _kept(folder, task.texts, tokenizer)
+    tokens = _kept("~/.cache/intrinsic" if data_dir is None else data_dir, task.texts, tokenizer)
     train, validation, test = (_padded(tokens, split) for split in (task.train, task.validation, task.test))
     return replace(task, train=train, validation=validation, test=test, texts=None)
 
 
-def _kept(folder: Path, texts: Texts, tokenizer: Tokenizer) -> dict[str, Tensor]:
-    """The tokens from their file, which is made if need be."""
+def _kept(data_dir: str | Path, texts: Texts, tokenizer: Tokenizer) -> dict[str, Tensor]:
+    """The tokens from their file, which is made if need be, and if it can be."""
     digest = hashlib.sha256(json.dumps([FORMAT, tokenizer.fingerprint, list(texts)]).encode())
-    path = folder / f"{digest.hexdigest()[:24]}.safetensors"
+    try:
+        path = expanded(data_dir) / "tokens" / f"{digest.hexdigest()[:24]}.safetensors"
+        tokens = _read(path, len(texts))
+    except UserError as error:
+        path, tokens = None, None
+        _note(error)
+    if tokens is None:
+        tokens = tokenizer(texts)
+        if path is not None:
+            try:
+                write(path, save(tokens, {"sha256": _checksum(tokens)}))
+            except (UserError, OSError) as error:
+                _note(error)
+    return tokens
+
+
+def _read(path: Path, count: int) -> dict[str, Tensor] | None:
+    """The tokens of `count` texts, or None where they are absent or not what was written."""
     try:
         with safe_open(path, "pt") as file:
-            tokens = {name: file.get_tensor(name) for name in ("ids", "kinds", "lengths")}
-        if len(tokens["lengths"]) == len(texts) and len(tokens["ids"]) == int(tokens["lengths"].sum()):
-            return tokens
+            tokens = {name: file.get_tensor(name) for name in NAMES}
+            checksum = (file.metadata() or {}).get("sha256")
     except (SafetensorError, OSError):
-        pass  # absent or harmed: made again below, and replaced
-    tokens = tokenizer(texts)
-    write(path, save(tokens))
-    return tokens
+        return None
+    whole = len(tokens["lengths"]) == count and checksum == _checksum(tokens)
+    return tokens if whole else None
+
+
+def _checksum(tokens: dict[str, Tensor]) -> str:
+    whole = hashlib.sha256()
+    for name in NAMES:
+        whole.update(f"{tokens[name].dtype} {tuple(tokens[name].shape)}".encode() + tokens[name].numpy().tobytes())
+    return whole.hexdigest()
+
+
+def _note(error: Exception) -> None:
+    print(f"tokens are not kept: {str(error).split(';')[0]}", file=sys.stderr, flush=True)
 
 
 def _padded(tokens: dict[str, Tensor], split: Split) -> Split:
