@@ -21,7 +21,7 @@ def surroundings(tmp_path, monkeypatch):
     def no_network(*_args, **_kwargs):
         raise urllib.error.URLError("no network in tests")
 
-    monkeypatch.setattr(urllib.request, "urlopen", no_network)
+    monkeypatch.setattr(urllib.request.OpenerDirector, "open", no_network)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))  # no key of W&B
     for name in ("WANDB_API_KEY", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)

@@ -22,7 +22,7 @@ def no_network(*_args, **_kwargs):
 
 @pytest.fixture(autouse=True)
 def offline(monkeypatch):
-    monkeypatch.setattr(urllib.request, "urlopen", no_network)
+    monkeypatch.setattr(urllib.request.OpenerDirector, "open", no_network)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_cifar10_takes_only_what_is_absent_from_the_archive(tmp_path, batches, m
             archive.addfile(member, io.BytesIO(content))
     found = hashlib.md5(buffer.getvalue(), usedforsecurity=False).hexdigest()
     monkeypatch.setattr(cifar10_module, "_MD5", found)
-    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: Response(buffer.getvalue()))
+    monkeypatch.setattr(urllib.request.OpenerDirector, "open", lambda self, url, timeout: Response(buffer.getvalue()))
     folder = tmp_path / "data"
     folder.mkdir()
     own = b"\1" * 3073

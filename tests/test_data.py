@@ -30,7 +30,7 @@ def no_network(*_args, **_kwargs):
 
 @pytest.fixture(autouse=True)
 def offline(monkeypatch):
-    monkeypatch.setattr(urllib.request, "urlopen", no_network)
+    monkeypatch.setattr(urllib.request.OpenerDirector, "open", no_network)
     with contextlib.suppress(ImportError):
         import datasets  # the hub's client has ways of its own
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from intrinsic.data.files import data_folder, download, write
+from intrinsic.check_memory import check_memory
+from intrinsic.data.download import download
+from intrinsic.data.files import data_folder, write
 from intrinsic.data.task import Split, Task, classification
 from intrinsic.data.transforms import Transforms
 from intrinsic.errors import UserError
@@ -16,11 +18,13 @@ from intrinsic.lock import locked
 
 _URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 _MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # of the archive
+_LARGEST = 180_000_000  # bytes of the archive: 170 million
 _FOLDER = "cifar-10-batches-bin"  # also the archive's own folder
 _TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 _TEST = ("test_batch.bin",)
 _SHAPE = (3, 32, 32)
 _RECORD = 1 + 3 * 32 * 32  # bytes: the label, then the red, green and blue plane, each in rows
+_BYTES = 6  # of memory for a byte of a file: as it is read, and as float32
 _CLASSES = 10
 
 
@@ -70,7 +74,7 @@ def _absent(folder: Path) -> list[str]:
 def _fetch(folder: Path, absent: Sequence[str]) -> None:
     if not absent:
         return
-    content = download([_URL], md5=_MD5, place=f"{', '.join((*_TRAIN, *_TEST))} into {folder}")
+    content = download([_URL], md5=_MD5, size=_LARGEST, place=f"{', '.join((*_TRAIN, *_TEST))} into {folder}")
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         for name in absent:
             member = archive.extractfile(f"{_FOLDER}/{name}")  # read, not unpacked: its path plays no part
@@ -85,6 +89,9 @@ def _read(folder: Path, names: Sequence[str]) -> Split:
 
 def _read_records(path: Path) -> np.ndarray:
     try:
+        if not path.is_file():
+            raise UserError(f"{path}: cannot be read (no regular file): make it readable or remove it")
+        check_memory(_BYTES * path.stat().st_size, path)
         content = np.fromfile(path, dtype=np.uint8)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}): make it readable or remove it") from error
