@@ -132,3 +132,31 @@ def test_labels_of_one_class_are_what_they_are(tmp_path):
     data = load(tmp_path, "cola")
     assert data.metrics(torch.eye(2)[data.test.targets], data.test.targets) == {"matthews": 0.0, "accuracy": 1.0}
     assert data.num_outputs == 2
+
+
+def test_an_empty_text_is_a_text(tmp_path):
+    write(tmp_path, "sst2", "dev", 4)
+    write(tmp_path, "sst2", "train", 4).write_text("sentence\tlabel\n\t1\nfine\t0\n")
+    data = load(tmp_path, "sst2")
+    assert sorted(texts_of(data, data.train) + texts_of(data, data.validation)) == [("",), ("fine",)]
+
+
+@given(st.data(), st.sampled_from(["sst2", "cola", "mrpc", "stsb", "qqp"]))
+def test_any_change_of_a_file_is_one_line_or_examples_of_it(tmp_path, data, task):
+    write(tmp_path, task, "dev", 4)
+    path = write(tmp_path, task, "train", 6)
+    whole = path.read_bytes()
+    place, dropped = data.draw(st.integers(0, len(whole))), data.draw(st.integers(0, 9))
+    part = data.draw(st.text("\t\n\r 015.\x1b\u2028\x85a").map(str.encode) | st.binary(max_size=4))
+    path.write_bytes(whole[:place] + part + whole[place + dropped :])
+    try:
+        found = load(tmp_path, task)
+    except UserError as error:
+        message = str(error)
+        assert message.isprintable(), message
+        assert str(path.parent) in message
+    else:
+        assert 2 <= len(found.train) + len(found.validation) <= 6 + part.count(b"\n")
+        assert all("\n" not in part for text in found.texts for part in text)
+        assert bool(found.train.targets.isfinite().all())
+        assert 0 <= found.train.targets.min() <= found.train.targets.max() <= 5

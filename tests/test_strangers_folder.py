@@ -147,6 +147,7 @@ def test_code_of_the_folder_is_not_run(tmp_path, folders, trap):
         ({"num_hidden_layers": 3}, r"lacks 16 tensors of its model"),
         ({"hidden_act": "\x1b[31m\nevil" + "x" * 10_000}, r"cannot load .*\(KeyError"),
         ({"type_vocab_size": "two"}, "cannot load"),
+        ({"layer_norm_eps": float("nan")}, "answers a text with NaN or infinity: its weights or its config.json are"),
         ({"get_text_config": 1}, "cannot load"),
     ],
 )
@@ -219,6 +220,8 @@ def test_weights_of_other_types_and_shapes(tmp_path):
     ]:
         save_file(good | {name: tensor}, folder / "model.safetensors")
         refused(match, build, folder)
+    save_file({key: tensor / 0 for key, tensor in good.items()}, folder / "model.safetensors")
+    refused(r"answers a text with NaN or infinity: its weights or its config.json are harmed", build, folder)
     for header in (b"\xff" * 8, (10**9).to_bytes(8, "little") + b"{}", b"\x02" + bytes(7) + b"{}", b""):
         (folder / "model.safetensors").write_bytes(header)
         refused(r"cannot load|lacks", build, folder)

@@ -67,7 +67,7 @@ def hf(
         loaded = _load(folder, view, input_shape, num_outputs, source == "hub", classifier == "folder")
         loaded.config.name_or_path = folder
         model = reading(loaded, precision)
-        shape = tuple(try_reading(model, input_shape[1]).shape)
+        shape = try_reading(model, input_shape[1], folder)
         if shape != (1, num_outputs):
             raise UserError(f"{folder} answers a text with {shape}, not (1, {num_outputs}): need another model")
     return model

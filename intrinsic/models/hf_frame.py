@@ -104,10 +104,13 @@ def reading(model: Any, precision: str) -> nn.Module:
     return model
 
 
-def try_reading(model: Any, length: int) -> Tensor:
-    """What a model made by `reading` says of a text as long as those that it is to read, the last place padded.
+def try_reading(model: Any, length: int, folder: str) -> tuple[int, ...]:
+    """The shape of what a model made by `reading` says of a text as long as those to come, the last place padded.
 
     Sizes and token ids in its config.json that do not fit end here in an exception, and not in the middle of a run.
+
+    Raises:
+        UserError: for an answer that is not finite.
     """
     ends = model.config.get_text_config().eos_token_id
     end = next((end for end in (ends if isinstance(ends, list) else [ends]) if end is not None), 0)
@@ -116,7 +119,9 @@ def try_reading(model: Any, length: int) -> Tensor:
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         outputs: Tensor = model.eval()(torch.tensor([[ids, [min(token, 0) for token in ids]]]))
     model.train(training)
-    return outputs
+    if not outputs.isfinite().all():
+        raise UserError(f"{folder} answers a text with NaN or infinity: its weights or its config.json are harmed")
+    return tuple(outputs.shape)
 
 
 @functools.cache

@@ -75,7 +75,7 @@ def hf_lm(
             _check_order(loaded, folder)
         loaded.config.name_or_path = folder
         model = reading(loaded, precision)
-        shape = tuple(try_reading(model, input_shape[1]).shape)
+        shape = try_reading(model, input_shape[1], folder)
         if shape[:2] != (1, input_shape[1]) or shape[2:] < (num_outputs,):
             raise UserError(f"{folder} answers a text with {shape}: need a logit for each token at each place")
     return model
