@@ -173,7 +173,7 @@ class Bank(nn.Module):
             return net.model
         with self._projected(net), torch.no_grad():
             weights = net.weights()
-        net._cache = None
+        net.forget()
         return twin(net.model, weights)
 
     @contextmanager

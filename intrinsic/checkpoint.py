@@ -44,16 +44,13 @@ def load(model: nn.Module, path: str | Path) -> Subspace:
             was.
     """
     tensors, metadata = read_tensors(Path(path))
-    flags = {name: p.requires_grad for name, p in model.named_parameters()}
     net = model if isinstance(model, Subspace) else rebuild(model, path)
     try:
         check_fit(net, metadata, path)
         load_trained(net, tensors, path)
     except Exception:
         if net is not model:
-            net.space.unwire(net.model)
-            for name, parameter in model.named_parameters():
-                parameter.requires_grad_(flags[name])
+            net.unwrap()
         raise
     return net
 

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 _FORWARDED = ("config", "main_input_name", "activation_checkpointing_enable", "gradient_checkpointing_enable")
 
@@ -14,7 +14,7 @@ class Hosted(nn.Module):
 
     Trainer finds the model's config and its switch for activation checkpointing here; it needs
     `remove_unused_columns=False`, because `forward` takes whatever the model takes, and `label_names=["labels"]` for
-    metrics in evaluation. Its own checkpoints hold the base as well, and cannot be written if weights are tied:
+    metrics in evaluation. Its own checkpoints hold the base as well:
     `save_strategy="no"` and `intrinsic.save` leave a few kB.
 
     Of DistributedDataParallel's traffic nothing grows with the model: the gradient of the trained numbers, and the
@@ -53,3 +53,14 @@ class Hosted(nn.Module):
         """Tell DistributedDataParallel which buffers never change: it would send them in every step."""
         persistent = set(self.state_dict())
         self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers() if name not in persistent]
+
+
+def own_storage(net: nn.Module, state: dict[str, Any], prefix: str, _: Any) -> None:
+    """Give each tensor of a state dict a storage of its own: the names of a tied weight, parts of a larger one."""
+    seen: set[int] = set()
+    for name, tensor in state.items():
+        if name.startswith(prefix) and isinstance(tensor, Tensor) and not isinstance(tensor, nn.Parameter):
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() in seen or storage.nbytes() > tensor.nbytes:
+                state[name] = tensor.clone()
+            seen.add(storage.data_ptr())

@@ -1,13 +1,14 @@
 """A trained subspace as a plain model."""
 
-import copy
 from collections.abc import Mapping
 
 from torch import Tensor, nn
 
 from intrinsic.errors import UserError
 from intrinsic.int8 import Int8
+from intrinsic.recurrent import take_no_turns
 from intrinsic.spaces.base import Space
+from intrinsic.twin import copied
 
 
 def merge(model: nn.Module, weights: Mapping[str, Tensor], space: Space, onto: nn.Module | str | None) -> nn.Module:
@@ -23,7 +24,8 @@ def merge(model: nn.Module, weights: Mapping[str, Tensor], space: Space, onto: n
         raise UserError(
             f'need merge() for a float base, merge("dequantized") or merge(model) for int8, got {onto!r:.50}'
         )
-    plain = copy.deepcopy(model)
+    plain = copied(model)
+    take_no_turns(plain)
     for name, weight in weights.items():
         plain.get_parameter(name).data.copy_(weight)
     for layer in [module for module in plain.modules() if isinstance(module, Int8)]:

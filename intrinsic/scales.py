@@ -38,11 +38,10 @@ class Scales:
     def __init__(self, layers: Sequence[int], sizes: Sequence[int]) -> None:
         self.layers, self._sizes = list(layers), list(sizes)
 
-    def displace(self, lambdas: Tensor, offset: Tensor, origin: Tensor, out: Tensor) -> None:
-        """out = origin + lambda * offset, written in place: (layers,), three of (full_dim,). Without autograd."""
-        parts = (tensor.split(self._sizes) for tensor in (offset, origin, out))
-        for layer, moved, start, target in zip(self.layers, *parts, strict=True):
-            torch.addcmul(start, moved, lambdas[layer], out=target)
+    def displace(self, lambdas: Tensor, offset: Tensor, origin: Sequence[Tensor], out: Sequence[Tensor]) -> None:
+        """out = origin + lambda * offset, written in place: (layers,), (full_dim,), tensors. Without autograd."""
+        for layer, moved, start, target in zip(self.layers, offset.split(self._sizes), origin, out, strict=True):
+            torch.addcmul(start.detach(), moved.view_as(start), lambdas[layer], out=target)
 
     def pull_back(self, lambdas: Tensor, offset: Tensor, g: Tensor) -> Tensor:
         """Turn the gradient of theta into that of offset, in place; return that of lambda. Without autograd."""

@@ -1,11 +1,10 @@
 """A net without what only helped to train it."""
 
-import copy
-
 import torch
 
 from intrinsic.projections.identity import Identity
 from intrinsic.subspace import Subspace
+from intrinsic.twin import copied
 
 
 def settled(net: Subspace) -> Subspace:
@@ -15,7 +14,7 @@ def settled(net: Subspace) -> Subspace:
     """
     if not isinstance(net.projection, Identity):
         return net
-    model = copy.deepcopy(net.model)
+    model = copied(net.model)
     space = net.space.settle(model)
     if space is net.space:
         return net

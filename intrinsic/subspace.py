@@ -1,6 +1,7 @@
 """theta = theta_0 + P z around any module."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import reduce
 from typing import Any, Literal
 
@@ -8,21 +9,24 @@ import torch
 from torch import Tensor, nn
 
 from intrinsic import rng
+from intrinsic.alone import alive, check_alone
+from intrinsic.check_model import check, warn_of_references
+from intrinsic.displacement import Displacement
 from intrinsic.errors import UserError
 from intrinsic.fingerprint import fingerprint
-from intrinsic.flat import Flat
-from intrinsic.hosted import Hosted
+from intrinsic.hosted import Hosted, own_storage
 from intrinsic.inject import head_parameters, parameter_slots, place_head
 from intrinsic.int8 import check_frozen
 from intrinsic.merge import merge
-from intrinsic.placement import Placement
+from intrinsic.places import put
 from intrinsic.projections.base import Projection, check_dim
 from intrinsic.projections.granularity import Granularity, draw
 from intrinsic.projections.identity import Identity
-from intrinsic.projections.kernels.select import tracing
-from intrinsic.scales import Scales, layers_of
+from intrinsic.recurrent import take_turns
+from intrinsic.scales import layers_of
 from intrinsic.spaces.base import Space
 from intrinsic.spaces.full import Full
+from intrinsic.substitution import Substitution
 
 HeadMode = Literal["project", "train", "freeze"]
 
@@ -34,8 +38,9 @@ class Subspace(Hosted):
     trained numbers. P z is computed in every call with gradients on, and kept until z changes without. With the
     identity projection the space's parameters are trained as they are.
 
-    The weights theta_0 + P z are in the places of the model's parameters for the time of a call and of its backward
-    pass, which may run parts of the model again (activation checkpointing); at any other time theta_0 is.
+    A call of the net finds theta_0 + P z in the places of the model's parameters, and so does its backward pass, which
+    may run parts of the model again (activation checkpointing). Everybody else finds theta_0: calls may come from
+    several threads at once, and several nets that train z alone may stand around one model.
 
     Args:
         model: any module.
@@ -69,10 +74,13 @@ class Subspace(Hosted):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.stream = stream
-        self.space = Full() if space is None else space
+        space = Full() if space is None else space
+        check(model, space, projection)
+        self.space, self.training = space, model.training
         self.head, self.seed, self.granularity, self.scales = head, seed, granularity, scales
         self._make, self._identity = projection, projection is Identity or getattr(projection, "func", None) is Identity
+        before = set(model.modules())
+        self._flags = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
         coordinates = self.space.wire(model, seed=rng.fan_out(seed, "space"))
         try:
             coordinates, beside = place_head(model, coordinates, head)
@@ -85,27 +93,30 @@ class Subspace(Hosted):
             self.dim = check_dim(self.full_dim if dim is None and self._identity else dim)
             self._layer_of = layers_of(self._names, scales=scales, dim=self.dim, full_dim=self.full_dim)
             layers = max(self._layer_of, default=-1) + 1
+            self._trained = beside | set(coordinates) if self._identity else beside
+            check_alone(before, changes=bool(self._trained) or before != set(model.modules()))
+            warn_of_references(model, [] if self._identity else coordinates.values())
             drawn = self.draw()
         except Exception:
             self.space.unwire(model)
             raise
-        self._trained = beside | set(coordinates) if self._identity else beside
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name in self._trained)
         slots = parameter_slots(model)
-        self._placement = Placement(model, {name: slots[id(parameter)] for name, parameter in coordinates.items()})
+        self._slots = {name: slots[id(parameter)] for name, parameter in coordinates.items()}
         first = next(iter(coordinates.values()))
         self.model, self.projection = model, drawn.to(first.device)
         if not self._identity:
             # half precision would lose small steps of z
             dtype = reduce(torch.promote_types, (p.dtype for p in coordinates.values()), torch.float32)
             self.z = nn.Parameter(torch.zeros(drawn.dim, dtype=dtype, device=first.device))
-        if self._layer_of:
+        if layers:
             self.lambdas = nn.Parameter(torch.ones(layers, dtype=self.z.dtype, device=first.device))
-        self._flat: Flat | None = None
+        self._moves = Displacement(self._sizes, self._layer_of, stream=stream)
         self._keep_at_home()
-        self.register_state_dict_pre_hook(_restore)
-        self._cache: tuple[list[Tensor], list[Tensor]] | None = None  # coordinates and their offsets
+        self.register_state_dict_post_hook(own_storage)
+        self._substitution: Substitution | None = None
+        self._places()
 
     def draw(self) -> Projection:
         """P anew, from the seed: on the CPU."""
@@ -119,51 +130,51 @@ class Subspace(Hosted):
     def call(self, weights: Mapping[str, Tensor], /, *args: Any, **kwargs: Any) -> Any:
         """What the model returns at these weights: those of `weights()`, for code that also needs them itself."""
         if self._identity:
-            return self.model(*args, **kwargs)
-        return self._placement.call(self.model, weights, args, kwargs)
+            with put({}):  # no other net's weights
+                return self.model(*args, **kwargs)
+        state = tuple((id(part), part._version) for part in self._coordinates()) if torch.is_grad_enabled() else ()
+        return self._places().call(self.model, weights, args, kwargs, state=state)
+
+    @contextmanager
+    def at(self, weights: Mapping[str, Tensor]) -> Iterator[nn.Module]:
+        """The model, in whose places this thread finds these weights: those of `weights()`."""
+        with put({}) if self._identity else self._places().put(weights):
+            yield self.model
 
     def weights(self) -> dict[str, Tensor]:
         """theta_0 + P z by name: differentiable with gradients on; otherwise P z is kept until z changes.
 
         With gradients on they are views of one buffer (see `Flat`), but for tracers (torch.func, torch.compile) and
         parameters of several dtypes or devices: there they are new tensors, by differentiable steps.
-        """
-        origin = self._placement.parameters()
-        if self._identity:
-            return dict(origin)
-        if torch.is_grad_enabled():
-            flat = self._make_flat(list(origin.values()))
-            if flat is not None:
-                return dict(zip(origin, flat.weights(*self._coordinates()), strict=True))
-        offsets = self._offsets() if torch.is_grad_enabled() else self._kept_offsets()
-        return {
-            name: (theta + offset.view_as(theta)).to(theta.dtype)
-            for (name, theta), offset in zip(origin.items(), offsets, strict=True)
-        }
 
-    def _make_flat(self, parameters: list[nn.Parameter]) -> Flat | None:
-        if any(map(tracing, self._coordinates())):
-            return None
-        if self._flat is None or not self._flat.holds(parameters):
-            uniform = len({(p.dtype, p.device) for p in parameters}) == 1
-            scales = Scales(self._layer_of, self._sizes) if self._layer_of else None
-            self._flat = Flat(parameters, self.projection, scales=scales, stream=self.stream) if uniform else None
-        return self._flat
+        Raises:
+            UserError: if modules or parameters were put into the model since the Subspace was made.
+        """
+        origin = self._places().parameters()
+        return dict(origin) if self._identity else self._moves.weights(origin, self.projection, *self._coordinates())
+
+    def _places(self) -> Substitution:
+        if self._substitution is None:  # in a copy, too
+            self._substitution = Substitution(self.model, self._slots)
+            if not self._identity:
+                take_turns(self.model)
+            alive[self] = bool(self._trained)
+        return self._substitution
 
     def _coordinates(self) -> list[Tensor]:
         return [self.z, self.lambdas] if self._layer_of else [self.z]
 
-    def _offsets(self) -> list[Tensor]:
-        offsets = self.projection(self.z).split(self._sizes)
-        if not self._layer_of:
-            return list(offsets)
-        return [offset * self.lambdas[layer] for offset, layer in zip(offsets, self._layer_of, strict=True)]
+    def forget(self) -> None:
+        """Let go of what is kept between calls: buffers of the size of theta, made anew when they are needed."""
+        self._moves.forget()
 
-    def _kept_offsets(self) -> list[Tensor]:
-        now = self._coordinates()
-        if self._cache is None or not all(map(torch.equal, self._cache[0], now)):
-            self._cache = [part.clone() for part in now], self._offsets()
-        return self._cache[1]
+    def unwrap(self) -> nn.Module:
+        """The model as it was before, without what this net has trained, which `merge` keeps. The net ends with it."""
+        self.space.unwire(self.model)
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(self._flags.get(name, parameter.requires_grad))
+        alive.pop(self, None)
+        return self.model
 
     @torch.no_grad()
     def merge(self, onto: nn.Module | Literal["dequantized"] | None = None) -> nn.Module:
@@ -199,7 +210,7 @@ class Subspace(Hosted):
         return fingerprint(self.model, self.projection.fingerprint(), self._trained, constants=constants)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "Subspace":
-        self._cache = self._flat = None
+        self.forget()
         before = {name: p.data for name, p in self._parameters.items() if p is not None}  # z and lambdas
         super()._apply(fn, recurse)
         for name, data in before.items():
@@ -207,7 +218,3 @@ class Subspace(Hosted):
             if parameter is not None and parameter.dtype in (torch.float16, torch.bfloat16):
                 parameter.data = data.to(parameter.device)  # half precision would lose small steps
         return self
-
-
-def _restore(net: Subspace, *_: Any) -> None:
-    net._placement.restore()  # an exception in the backward pass leaves other weights in place

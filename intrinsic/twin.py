@@ -1,11 +1,30 @@
-"""A second tree of modules over the same tensors."""
+"""Copies of a tree of modules: of its tensors, too, or over the same."""
 
 import copy
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from intrinsic.inject import parameter_slots
+
+
+def copied(model: nn.Module, shared: Iterable[Tensor] = ()) -> nn.Module:
+    """A deep copy of a model, whatever its modules keep; the `shared` tensors are in it themselves.
+
+    Results of autograd, such as the weight that `weight_norm` has put into its layer in the last call, are copied
+    without their past, with which Python's own `deepcopy` refuses them.
+    """
+    with _WithoutPast():
+        return copy.deepcopy(model, {id(tensor): tensor for tensor in shared})
+
+
+class _WithoutPast(TorchFunctionMode):
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is Tensor.__deepcopy__ and not args[0].is_leaf:
+            return args[1].setdefault(id(args[0]), args[0].detach().clone())
+        return func(*args, **(kwargs or {}))
 
 
 def twin(model: nn.Module, weights: Mapping[str, Tensor] | None = None) -> nn.Module:
@@ -19,7 +38,7 @@ def twin(model: nn.Module, weights: Mapping[str, Tensor] | None = None) -> nn.Mo
     """
     kept = set(model.state_dict(keep_vars=True))
     shared: list[Tensor] = [*model.parameters(), *(b for name, b in model.named_buffers() if name not in kept)]
-    tree = copy.deepcopy(model, {id(tensor): tensor for tensor in shared})
+    tree = copied(model, shared)
     if weights:
         slots = parameter_slots(model)
         names = {name: slots[id(model.get_parameter(name))] for name in weights}

@@ -53,8 +53,8 @@ class Net(nn.Module):
         return hidden
 
 
-def subspace(projection=intrinsic.Fastfood, dtype=torch.float64, scales=None, **options):
-    net = intrinsic.Subspace(Net(**options).to(dtype), projection=projection, dim=DIM, scales=scales)
+def subspace(projection=intrinsic.Fastfood, dtype=torch.float64, scales=None, stream=False, **options):
+    net = intrinsic.Subspace(Net(**options).to(dtype), projection=projection, dim=DIM, scales=scales, stream=stream)
     with torch.no_grad():
         net.z.copy_(torch.linspace(-1, 1, len(net.z)))
         if scales:
@@ -179,8 +179,7 @@ def test_an_overwritten_buffer_is_noticed():
 @both
 @pytest.mark.parametrize("stream", [False, True])
 def test_gradients_of_gradients(scales, stream):
-    net = subspace(scales=scales).eval()
-    net.stream = stream
+    net = subspace(scales=scales, stream=stream).eval()
     given = coordinates(net)
 
     def loss(given):

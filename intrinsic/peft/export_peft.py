@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,7 +51,7 @@ def export_peft(net: Subspace, folder: str | Path) -> None:
         )
     check_unshared(net.model)
     head = _trained_head(net)
-    with _at_z(net):
+    with torch.no_grad(), net.at(net.weights()):
         updates = _updates(net.model)
         tensors = dict(_factors(updates))
         if head is not None:
@@ -71,17 +70,6 @@ def export_peft(net: Subspace, folder: str | Path) -> None:
 
     write_atomically(folder / WEIGHTS, write)
     write_atomically(folder / CONFIG, lambda path: path.write_text(json.dumps(config, indent=2) + "\n"))
-
-
-@contextmanager
-def _at_z(net: Subspace) -> Iterator[None]:
-    """The weights theta_0 + P z in the model's places."""
-    with torch.no_grad():
-        net._placement._put(net.weights())
-        try:
-            yield
-        finally:
-            net._placement.restore()
 
 
 def _trained_head(net: Subspace) -> str | None:

@@ -50,15 +50,12 @@ def load_peft(model: nn.Module, folder: str | Path, *, seed: int = 0) -> Subspac
     found = {_place(name, modules): name for name in factors}
     space = _space(model, config, found, known, folder)
     places = {place: found[place] for place in known if place in found}  # in the order in which `wire` has them
-    flags = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
     net = Subspace(model, space=space, head=None if head is None else "train", seed=seed)
     try:
         check_unshared(model)
         _fill(net, {place: factors[name] for place, name in places.items()}, head, rest, folder)
     except Exception:
-        space.unwire(model)
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(flags[name])
+        net.unwrap()
         raise
     return net
 

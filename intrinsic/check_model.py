@@ -1,0 +1,67 @@
+"""What a Subspace cannot be made around, or of."""
+
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from intrinsic.errors import UserError
+from intrinsic.projections.base import Projection
+from intrinsic.spaces.base import Space
+
+
+def check(model: Any, space: Any, projection: Any) -> None:
+    """Check that a model's parameters can be moved, and that a space and a projection are what they are called.
+
+    Raises:
+        UserError: if not: for a model that is no module, holds a Subspace, is compiled by TorchScript, or has
+            parameters without values.
+    """
+    if not isinstance(model, nn.Module):
+        raise UserError(f"need a torch.nn.Module as model, got {type(model).__name__}")
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise UserError(
+                f"{name or 'the model'} is compiled by TorchScript, which fixes its weights: use the Python one"
+            )
+        if hasattr(module, "projection") and isinstance(module.projection, Projection):
+            raise UserError(f"{name or 'the model'} is a Subspace itself: use what its merge() returns")
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if is_lazy(tensor):
+            raise UserError(f"{name} is of a lazy layer and has no shape yet: call the model on a batch first")
+        if tensor.is_meta:
+            raise UserError(f"{name} is on the meta device and has no values: load the model's weights first")
+    if not isinstance(space, Space):
+        example = f"{space.__name__}(...)" if isinstance(space, type) else "intrinsic.LoRA(rank=8)"
+        raise UserError(f"need a space such as {example}, got space={_shown(space)}")
+    made = getattr(projection, "func", projection)
+    known = issubclass(made, Projection) if isinstance(made, type) else not isinstance(made, nn.Module)
+    if not callable(made) or not known:
+        raise UserError(
+            "need a projection class such as intrinsic.Fastfood, or a partial of one, got "
+            f"projection={_shown(projection)}"
+        )
+
+
+def warn_of_references(model: nn.Module, coordinates: Iterable[nn.Parameter]) -> None:
+    """Warn of parameters that a module also holds elsewhere: a forward that reads them there sees theta_0 alone."""
+    moved = {id(parameter) for parameter in coordinates}
+    for name, module in model.named_modules():
+        if isinstance(module, nn.RNNBase):
+            continue  # brings its list up to date itself
+        for attribute, value in vars(module).items():
+            items = value.values() if isinstance(value, dict) else value
+            found = items if isinstance(value, list | tuple | dict) else [value]
+            if attribute != "_parameters" and any(id(item) in moved for item in found):
+                warnings.warn(
+                    f"{type(module).__name__} {name!r} holds a parameter in its attribute {attribute!r}, too: what is "
+                    "computed with it there does not move; register it as a parameter, or leave it out of the space",
+                    stacklevel=4,
+                )
+
+
+def _shown(value: Any) -> str:
+    return value.__name__ if isinstance(value, type) else f"{value!r:.60}"

@@ -1,0 +1,104 @@
+"""A module's parameters, in whose places a call may find other tensors: in its own thread, and for its time alone."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+from weakref import WeakSet
+
+import torch
+from torch import Tensor, nn
+
+from intrinsic.errors import UserError
+
+
+class User(Protocol):
+    """Who calls a model with other tensors in its places."""
+
+    def placed(self, node: Any) -> Mapping[int, Tensor] | None:
+        """What the call had in the places in which autograd made a node; None if it was made elsewhere."""
+
+
+class _Thread(threading.local):
+    def __init__(self) -> None:
+        self.calls: list[Mapping[int, Tensor]] = []  # under way, the innermost last: tensors by the parameter's id
+        self.again: list[Mapping[int, Tensor]] = []  # of the call of which a backward pass has last run a part again
+
+
+_thread = _Thread()
+
+
+class Places(dict[str, nn.Parameter | None]):
+    """A module's parameters, as it has them; a call with other tensors finds these when it looks.
+
+    Nothing is ever put in and taken out again: whoever else reads the module meanwhile, in another thread or around the
+    call, finds its parameters. A copy and a pickle are a plain dict.
+    """
+
+    def __init__(self, parameters: Mapping[str, nn.Parameter | None]) -> None:
+        super().__init__(parameters)
+        self.users: WeakSet[Any] = WeakSet()  # each a `User`
+
+    def __getitem__(self, key: str) -> Any:
+        return self._now(super().__getitem__(key))
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The tensor of that name, or `default`."""
+        return self._now(super().get(key, default))
+
+    def items(self) -> Any:
+        """Names and tensors."""
+        return [(key, self._now(parameter)) for key, parameter in super().items()]
+
+    def values(self) -> Any:
+        """The tensors."""
+        return [self._now(parameter) for parameter in super().values()]
+
+    def held(self, key: str) -> nn.Parameter | None:
+        """The parameter itself, also within a call; None if there is none."""
+        return super().get(key)
+
+    def _now(self, parameter: Any) -> Any:
+        if _thread.calls:
+            return _thread.calls[-1].get(id(parameter), parameter)
+        if torch._C._current_graph_task_id() == -1:
+            return parameter
+        return self._again().get(id(parameter), parameter)
+
+    def _again(self) -> Mapping[int, Tensor]:
+        """What the call had in the places that a backward pass runs a part of again (activation checkpointing)."""
+        node, again = torch._C._current_autograd_node(), _thread.again
+        found = [] if node is None else [tensors for user in self.users if (tensors := user.placed(node)) is not None]
+        if len(found) > 1:
+            raise UserError(
+                "a backward pass runs a part of a model again (activation checkpointing) that several Subspaces have "
+                "called in several threads: give each a model of its own, by copy.deepcopy"
+            )
+        if found:
+            if not again:
+                torch.autograd.Variable._execution_engine.queue_callback(again.clear)
+            again[:] = found
+        # else a step that the backward pass itself has made, in a part within a part: of the call that it runs again
+        return again[0] if again else {}
+
+    def __reduce__(self) -> tuple[type, tuple[dict[str, Any]]]:
+        return dict, (dict(super().items()),)
+
+
+def places(module: nn.Module) -> Places:
+    """The module's places, which from now on others may be put in."""
+    if not isinstance(module._parameters, Places):
+        module._parameters = Places(module._parameters)
+    return module._parameters
+
+
+@contextmanager
+def put(tensors: Mapping[int, Tensor]) -> Iterator[None]:
+    """Let this thread find these tensors, by the parameter's id, in the places: these, and no outer call's."""
+    if torch._C._current_graph_task_id() == -1:
+        _thread.again.clear()  # what an exception in a backward pass has left
+    _thread.calls.append(tensors)
+    try:
+        yield
+    finally:
+        _thread.calls.pop()
