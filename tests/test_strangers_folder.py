@@ -194,6 +194,23 @@ def test_a_package_is_not_imported(tmp_path, monkeypatch, trap):
     assert "evil_package" not in sys.modules
 
 
+def test_of_the_hub_texts_and_safetensors_are_asked_for(tmp_path, monkeypatch, folders):
+    import huggingface_hub
+
+    asked = []
+
+    def snapshot(name, *, allow_patterns, ignore_patterns):
+        asked.append((name, {pattern.rsplit(".", 1)[1] for pattern in allow_patterns}, ignore_patterns))
+        return str(folders["bert"])
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    expected = build(folders["bert"]).state_dict()
+    assert all(torch.equal(expected[name], tensor) for name, tensor in build("some/model").state_dict().items())
+    assert HFTokenizer(name="some/model", max_length=16)([("a good film",)])["ids"].tolist() == [2, 5, 6, 10, 4]
+    texts = {"json", "txt", "model", "spm", "codes", "jinja"}
+    assert asked == [("some/model", texts | {"safetensors"}, ["*/*"]), ("some/model", texts, ["*/*"])]
+
+
 def test_names_that_are_no_folder():
     for name in (
         "~no_such_user/x",

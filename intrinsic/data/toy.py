@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from intrinsic.check_memory import check_memory
 from intrinsic.data.task import Split, Task
 from intrinsic.errors import UserError
 
@@ -18,12 +19,13 @@ def toy(*, steps: int) -> Task:
     exactly and a smaller d cannot.
 
     Raises:
-        UserError: unless `steps` is an integer >= 1.
+        UserError: unless `steps` is an integer >= 1, and for more than memory holds.
 
     Source: Li et al. 2018, arXiv:1804.08838, the toy example.
     """
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise UserError(f"toy: need steps to be an integer >= 1, got steps={steps!r}")
+    check_memory(4 * (1 + _SUMS) * steps, f"toy of {steps=}")
     once = Split(torch.ones(1, 1), torch.arange(1.0, _SUMS + 1).unsqueeze(0))
     train = Split(once.inputs.repeat(steps, 1), once.targets.repeat(steps, 1))
     return Task(train, once, once, _SUMS, loss=_loss, score=_performance, metric="performance")

@@ -1,6 +1,6 @@
 """The options that every image dataset shares: rotation, shuffled pixels, shuffled labels, a part of the examples."""
 
-import math
+import sys
 from dataclasses import dataclass
 
 import torch
@@ -39,7 +39,7 @@ class Transforms:
     seed: int
 
     def __post_init__(self) -> None:
-        if not _is_number(self.rotate) or not math.isfinite(self.rotate):
+        if not _is_number(self.rotate) or not -sys.float_info.max <= self.rotate <= sys.float_info.max:  # NaN neither
             raise UserError(f"need rotate as a finite number of degrees, got rotate={self.rotate!r}")
         for name in ("shuffle_pixels", "shuffle_labels"):
             if not isinstance(getattr(self, name), bool):

@@ -7,7 +7,9 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional
 
+from intrinsic.check_memory import check_memory
 from intrinsic.errors import UserError
+from intrinsic.models.check_layers import check_layers
 from intrinsic.models.initial import kaiming_normal
 
 
@@ -18,7 +20,8 @@ class MLP(nn.Module):
     random state, biases zero. depth=2, width=200 on (1, 28, 28) with 10 outputs has 199,210 parameters.
 
     Raises:
-        UserError: unless depth, width, num_outputs and the sides of input_shape are integers >= 1 and 0 <= dropout < 1.
+        UserError: unless depth, width, num_outputs and the sides of input_shape are integers >= 1 and 0 <= dropout < 1;
+            for weights beyond the memory at hand, and for more than 10,000 layers.
 
     Source: He et al. 2015, arXiv:1502.01852 (initialisation); Li et al. 2018, arXiv:1804.08838 (the network).
     """
@@ -31,7 +34,10 @@ class MLP(nn.Module):
                 raise UserError(f"MLP: need {name} to be an integer >= 1, got {value!r}")
         if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
             raise UserError(f"MLP: need 0 <= dropout < 1, got dropout={dropout!r}")
-        sizes = [math.prod(input_shape)] + [width] * depth
+        inputs = math.prod(input_shape)
+        check_memory(4 * width * (inputs + (depth - 1) * width + num_outputs + depth), f"MLP of {depth=}, {width=}")
+        check_layers(depth, "MLP")
+        sizes = [inputs] + [width] * depth
         self.hidden = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(sizes))
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width, num_outputs)

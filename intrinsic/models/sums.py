@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from intrinsic.check_memory import check_memory
 from intrinsic.errors import UserError
 
 
@@ -15,7 +16,8 @@ class Sums(nn.Module):
     starts at zero, so that the loss at the start is the same for every seed. There is no layer `head`.
 
     Raises:
-        UserError: unless full_dim and num_outputs are integers >= 1 and num_outputs divides full_dim.
+        UserError: unless full_dim and num_outputs are integers >= 1 and num_outputs divides full_dim, and for
+            weights beyond the memory at hand.
 
     Source: Li et al. 2018, arXiv:1804.08838, the toy example.
     """
@@ -27,6 +29,7 @@ class Sums(nn.Module):
                 raise UserError(f"Sums: need {name} to be an integer >= 1, got {value!r}")
         if full_dim % num_outputs:
             raise UserError(f"Sums: need full_dim divisible by {num_outputs} outputs, got full_dim={full_dim}")
+        check_memory(4 * full_dim, f"Sums of {full_dim=}")
         self.num_outputs = num_outputs
         self.weight = nn.Parameter(torch.zeros(full_dim))
 

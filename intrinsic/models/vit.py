@@ -7,7 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from intrinsic.attention import Attention
+from intrinsic.check_memory import check_memory
 from intrinsic.errors import UserError
+from intrinsic.models.check_layers import check_layers
 
 _STD = 0.02  # of the initial class token, positions and head
 
@@ -21,7 +23,7 @@ class ViT(nn.Module):
 
     Raises:
         UserError: unless all sizes are integers >= 1, input_shape has three, `patch` divides height and width, `heads`
-            divides `width`, and 0 <= dropout < 1.
+            divides `width`, and 0 <= dropout < 1; for weights beyond the memory at hand, and more than 10,000 blocks.
 
     Source: Dosovitskiy et al. 2021, arXiv:2010.11929, equations 1-4. We start the head near zero, they at zero.
     """
@@ -51,6 +53,8 @@ class ViT(nn.Module):
             )
         if width % heads:
             raise UserError(f"ViT: need width divisible by heads, got width={width}, heads={heads}")
+        check_memory(4 * width * (depth * (12 * width + 13) + num_outputs), f"ViT of {depth=}, {width=}")
+        check_layers(depth, "ViT")
         channels, rows, columns = input_shape[0], input_shape[1] // patch, input_shape[2] // patch
         self.embedding = nn.Conv2d(channels, width, patch, stride=patch)
         self.token = nn.Parameter(torch.empty(width))
