@@ -1,4 +1,4 @@
-"""What all modules that a space puts into a model share."""
+"""What modules share that are put into a model, or around one."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext

@@ -15,6 +15,7 @@ from intrinsic.low_rank import LowRank
 from intrinsic.mixture import Mixture
 from intrinsic.rows import Rows
 from intrinsic.subspace import Subspace
+from intrinsic.turns import Turns, in_turn
 from intrinsic.twin import separate, twin
 
 
@@ -25,7 +26,7 @@ class Bank(nn.Module):
     switch is exact: theta_0 + P z is computed from theta_0 each time, to the same bits, and LoRA's factors stay as they
     are. Memory: the base once; for each task what it trained, the model's persistent buffers, and what its space put
     into the model, such as the factors that z moves; for the task in use theta_0 + P z; and the P of each task, tasks
-    with the same P sharing it.
+    with the same P sharing it. Several threads may call at once; `use` is for all of them.
 
     Args:
         model: the base, at the weights that training started from; the bank freezes it.
@@ -40,6 +41,7 @@ class Bank(nn.Module):
         super().__init__()
         if any(isinstance(module, Subspace | LowRank) for module in model.modules()):
             raise UserError("a bank needs the model as it was before any method was put into it: merge it first")
+        self.turns = Turns()
         self.model, self.keep = model.requires_grad_(False).eval(), keep
         self.training = False
         self._tree: list[nn.Module] = [model]  # in a list: no part of the module tree
@@ -52,6 +54,7 @@ class Bank(nn.Module):
         """The tasks' names, in the order in which they were added."""
         return [name.removeprefix("task_") for name in self._modules if name.startswith("task_")]
 
+    @in_turn
     def add(self, name: str, source: Subspace | str | Path, *, head: nn.Module | None = None) -> None:
         """Add a trained task.
 
@@ -69,7 +72,7 @@ class Bank(nn.Module):
         if head is not None:
             swap(tree, tree.get_submodule(find_head(tree)), twin(head).requires_grad_(False))
         try:
-            net = _rebuilt(source, tree) if isinstance(source, Subspace) else checkpoint.rebuild(tree, source)
+            net = source.around(tree) if isinstance(source, Subspace) else checkpoint.rebuild(tree, source)
             separate(net.model, net._trained, self.model)
             if isinstance(source, Subspace):
                 if net.fingerprint() != source.fingerprint():
@@ -81,14 +84,15 @@ class Bank(nn.Module):
                 checkpoint.load(net, source)
         finally:
             self.model.requires_grad_(False)
-        nn.Module.requires_grad_(net.eval(), False)
-        for parameter in net.parameters():
+        for parameter in nn.Module.parameters(net.eval()):
             parameter.requires_grad_(False)
-        known = {other.projection.fingerprint(): other.projection for other in self._nets() if other.projection}
+        others = [other.projection for other in map(self.net, self.tasks) if other.projection]
+        known = {projection.fingerprint(): projection for projection in others}
         projection = known.get(net.projection.fingerprint(), net.projection)
         net._modules["projection"] = projection if self.keep else None
         self.add_module(f"task_{name}", net)
 
+    @in_turn
     def remove(self, name: str) -> None:
         """Take a task out; if it is in use, the base is used from now on."""
         self.net(name)
@@ -109,6 +113,7 @@ class Bank(nn.Module):
         found: Subspace = getattr(self, f"task_{name}")
         return found
 
+    @in_turn
     def use(self, name: str | None) -> Self:
         """Switch to a task, or to the base alone: what `bank(inputs)` computes from now on."""
         self._tree = [self._materialise(name)]
@@ -145,6 +150,7 @@ class Bank(nn.Module):
         functions[mixture] = lambda *args, **kwargs: mixture(own, args, kwargs)
         return Rows([mixture if task in together else task for task in rows.tasks]).map(functions, args, kwargs)
 
+    @in_turn
     def merge(self, name: str, onto: nn.Module | Literal["dequantized"] | None = None) -> nn.Module:
         """A copy of the base with the task merged into its weights. See `Subspace.merge`."""
         net = self.net(name)
@@ -161,9 +167,7 @@ class Bank(nn.Module):
             raise UserError("a bank serves what has been trained: train a Subspace, and add it")
         return super().train(mode)
 
-    def _nets(self) -> list[Subspace]:
-        return [self.net(name) for name in self.tasks]
-
+    @in_turn
     def _materialise(self, name: str | None) -> nn.Module:
         """The model of a task, with theta_0 + P z in its places."""
         if name is None:
@@ -187,17 +191,20 @@ class Bank(nn.Module):
             if not self.keep:
                 net._modules["projection"] = None
 
+    @in_turn
     def _call(self, name: str | None) -> Callable[..., Any]:
         if name == self.active:
             return self._tree[0]
         return lambda *args, **kwargs: self._materialise(name)(*args, **kwargs)
 
+    @in_turn
     def _is_low_rank(self, name: str | None) -> bool:
         if name not in self._fits:
             tree = self._tree[0] if name == self.active else self._materialise(name)
             self._fits[name] = Mixture.fits(self.model, tree)
         return self._fits[name]
 
+    @in_turn
     def _mix(self, names: list[str | None]) -> Mixture:
         names = sorted(names, key=str)
         if self._mixture is None or self._mixture[0] != names:
@@ -208,9 +215,3 @@ class Bank(nn.Module):
         super()._apply(fn, recurse)
         self._mixture = None
         return self.use(self.active)
-
-
-def _rebuilt(net: Subspace, tree: nn.Module) -> Subspace:
-    """A net made like another one, around another tree."""
-    same = {name: getattr(net, name) for name in ("space", "dim", "granularity", "scales", "head", "seed")}
-    return Subspace(tree, projection=net._make, **same)

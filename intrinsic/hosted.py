@@ -6,10 +6,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from intrinsic.added import Added
+
 _FORWARDED = ("config", "main_input_name", "activation_checkpointing_enable", "gradient_checkpointing_enable")
 
 
-class Hosted(nn.Module):
+class Hosted(Added):
     """A module around a `model` that Hugging Face's Trainer and DistributedDataParallel can train in the model's place.
 
     Trainer finds the model's config and its switch for activation checkpointing here; it needs

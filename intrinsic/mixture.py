@@ -1,6 +1,7 @@
 """One forward pass for the rows of several LoRA tasks."""
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -14,6 +15,8 @@ from intrinsic.low_rank.linear import LowRankLinear
 from intrinsic.rows import Rows
 from intrinsic.twin import twin
 from intrinsic.wrapper import Wrapper
+
+_rows: ContextVar[Rows] = ContextVar("rows")  # of the call under way: each thread has its own
 
 
 class Mixture(nn.Module):
@@ -52,10 +55,11 @@ class Mixture(nn.Module):
 
     def forward(self, rows: Rows, args: Any, kwargs: Any) -> Any:
         """What the model returns."""
-        mixed = [module for module in self.model.modules() if isinstance(module, ByRow | MixedLinear)]
-        for module in mixed:
-            module.rows = rows
-        return self.model(*args, **kwargs)
+        token = _rows.set(rows)
+        try:
+            return self.model(*args, **kwargs)
+        finally:
+            _rows.reset(token)
 
     @staticmethod
     def fits(base: nn.Module, tree: nn.Module) -> bool:
@@ -80,8 +84,6 @@ class Mixture(nn.Module):
 class _Wrapper(Wrapper):
     """A layer in another's place that computes each row for its own task."""
 
-    rows: Rows | None = None
-
     @property
     def weight(self) -> Tensor:
         """The shape and dtype of the layer's weight; no numbers, of which there are as many as tasks."""
@@ -101,9 +103,9 @@ class ByRow(_Wrapper):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Whatever the modules take and return, with a row for each of the batch."""
-        assert self.rows is not None
-        self.rows.check((args, kwargs))
-        return self.rows.map(self.own, args, kwargs)
+        rows = _rows.get()
+        rows.check((args, kwargs))
+        return rows.map(self.own, args, kwargs)
 
 
 class MixedLinear(_Wrapper):
@@ -129,9 +131,9 @@ class MixedLinear(_Wrapper):
 
     def forward(self, x: Tensor) -> Tensor:
         """(rows, ..., in) -> (rows, ..., out)."""
-        assert self.rows is not None
-        self.rows.check(x)
-        index = torch.tensor([self.tasks.index(task) for task in self.rows.tasks], device=x.device)
+        rows = _rows.get()
+        rows.check(x)
+        index = torch.tensor([self.tasks.index(task) for task in rows.tasks], device=x.device)
         inner = x.flatten(1, -2) if x.ndim > 2 else x.unsqueeze(1)  # (rows, positions, in)
         A, B = (beside(factors[index], x) for factors in (self.A, self.B))
         out, update = self.base(x), inner @ A.mT @ B.mT

@@ -164,6 +164,11 @@ class Subspace(Hosted):
     def _coordinates(self) -> list[Tensor]:
         return [self.z, self.lambdas] if self._layer_of else [self.z]
 
+    def around(self, model: nn.Module) -> "Subspace":
+        """A net made like this one, around another model."""
+        same = {name: getattr(self, name) for name in ("space", "dim", "granularity", "scales", "head", "seed")}
+        return Subspace(model, projection=self._make, **same)
+
     def forget(self) -> None:
         """Let go of what is kept between calls: buffers of the size of theta, made anew when they are needed."""
         self._moves.forget()
@@ -211,10 +216,5 @@ class Subspace(Hosted):
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "Subspace":
         self.forget()
-        before = {name: p.data for name, p in self._parameters.items() if p is not None}  # z and lambdas
         super()._apply(fn, recurse)
-        for name, data in before.items():
-            parameter = self._parameters[name]
-            if parameter is not None and parameter.dtype in (torch.float16, torch.bfloat16):
-                parameter.data = data.to(parameter.device)  # half precision would lose small steps
         return self

@@ -217,7 +217,12 @@ def test_over_an_int8_base(tmp_path):
     expected = [logits(bank.use(name), TOKENS) for name in ("lora", "unilora")]
     mixed = logits(bank, TOKENS, tasks=["lora"] * 3 + ["unilora"] * 3)
     torch.testing.assert_close(mixed, torch.cat([expected[0][:3], expected[1][3:]]))
-    codes = [m.quantized.data_ptr() for net in bank._nets() for m in net.model.modules() if hasattr(m, "quantized")]
+    codes = [
+        m.quantized.data_ptr()
+        for net in map(bank.net, bank.tasks)
+        for m in net.model.modules()
+        if hasattr(m, "quantized")
+    ]
     assert len(set(codes)) == 2  # two layers, held once
 
 
