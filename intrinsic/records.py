@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from intrinsic.errors import UserError
+from intrinsic.read_json import read_json
 
 FORMAT = 1
 NAME = "record.json"
+AGAIN = "delete it to run again"
 # top-level knobs that do not change a run's numbers: where things lie, where and beside whom they run, and who is told
 INCIDENTAL = frozenset(
     {"output", "study", "data_dir", "logger", "device", "threads", "checkpoint_seconds", "replicas", "batch"}
@@ -52,20 +54,37 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
 def read_record(folder: Path) -> dict[str, Any] | None:
     """The record of a run's folder, None if there is none yet.
 
+    It has what others read of it: always run_id, study, method, status and config; of a run that finished or diverged
+    also metric, numbers.trained, seconds and last.epoch, and of one that finished last.test[metric].
+
     Raises:
         UserError: if it is not a record, or of another format.
     """
     path = folder / NAME
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
-    try:
-        record: dict[str, Any] = json.loads(path.read_text())
-        found, _ = record["format"], record["status"]
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise UserError(f"{path} is no record ({error}): delete it to run again") from None
-    if found != FORMAT:
-        raise UserError(f"{path} has format {found}, need {FORMAT}: delete it to run again")
+    record = read_json(path, remedy=AGAIN)
+    if not isinstance(record, dict) or "format" not in record:
+        raise UserError(f"{path} is no record: {AGAIN}")
+    if record["format"] != FORMAT:
+        raise UserError(f"{path} has format {record['format']!r:.50}, need {FORMAT}: {AGAIN}")
+    for name, kinds in _needs(record).items():
+        found: Any = record
+        for key in name.split("."):
+            found = found.get(key) if isinstance(found, dict) else None
+        if isinstance(found, bool) or not isinstance(found, kinds):
+            raise UserError(f"{path} is no record ({name!r} is {found!r:.50}): {AGAIN}")
     return record
+
+
+def _needs(record: dict[str, Any]) -> dict[str, type | tuple[type, ...]]:
+    needs: dict[str, type | tuple[type, ...]] = dict.fromkeys(("status", "run_id", "method"), str)
+    needs |= {"study": (str, int), "config": dict}
+    if record.get("status") in ("finished", "diverged"):
+        needs |= {"metric": str, "numbers.trained": int, "seconds": (int, float), "last.epoch": int}
+    if record.get("status") == "finished" and "." not in str(record.get("metric")):
+        needs[f"last.test.{record.get('metric')}"] = (int, float)
+    return needs
 
 
 def plain_numbers(node: Any) -> Any:

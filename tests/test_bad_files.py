@@ -85,7 +85,7 @@ def finished(program, tmp_path):
 @pytest.mark.parametrize("content", ["", '{"format": 1, "stat', "[]", '{"format": 99}'])
 def test_damaged_record(refused, tmp_path, finished, content):
     (finished / "record.json").write_text(content)
-    match = f"{finished}/record.json (is no record .*|has format 99, need 1): delete it to run again"
+    match = f"{finished}/record.json (cannot be read .*|is no record|has format 99, need 1): delete it to run again"
     refused(QUICK, match, tmp_path / "out")
 
 

@@ -10,7 +10,7 @@ import intrinsic
 
 ROOT = CONF.parent
 # top to bottom: a module may import what stands before it
-ORDER = ["errors", "turns", "expanded", "check_memory", "lock"]
+ORDER = ["errors", "turns", "expanded", "check_memory", "read_json", "lock"]
 ORDER += ["rng", "hadamard", "added", "wrapper"]
 ORDER += ["attention", "gated_prefix", "reparametrised_prefix", "attention_sites"]
 ORDER += ["inject", "twin", "int8", "quantization", "low_rank", "adapted", "adapter_places"]
