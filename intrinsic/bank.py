@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from intrinsic import checkpoint
+from intrinsic.checks import check_module
 from intrinsic.errors import UserError
 from intrinsic.inject import find_head, swap
 from intrinsic.low_rank import LowRank
@@ -39,6 +40,7 @@ class Bank(nn.Module):
 
     def __init__(self, model: nn.Module, *, keep: bool = True) -> None:
         super().__init__()
+        check_module(model)
         if any(isinstance(module, Subspace | LowRank) for module in model.modules()):
             raise UserError("a bank needs the model as it was before any method was put into it: merge it first")
         self.turns = Turns()

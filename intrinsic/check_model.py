@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from intrinsic.checks import check_module
 from intrinsic.errors import UserError
 from intrinsic.projections.base import Projection
 from intrinsic.spaces.base import Space
@@ -20,8 +21,7 @@ def check(model: Any, space: Any, projection: Any) -> None:
         UserError: if not: for a model that is no module, holds a Subspace, is compiled by TorchScript, or has
             parameters without values.
     """
-    if not isinstance(model, nn.Module):
-        raise UserError(f"need a torch.nn.Module as model, got {type(model).__name__}")
+    check_module(model)
     for name, module in model.named_modules():
         if isinstance(module, torch.jit.ScriptModule):
             raise UserError(

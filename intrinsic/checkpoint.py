@@ -1,9 +1,6 @@
 """Seeds, coordinates and buffers in a safetensors file; never a pickle."""
 
-import dataclasses
 import json
-from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +11,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from intrinsic.check_fit import check_fit
+from intrinsic.check_memory import check_memory
 from intrinsic.errors import UserError
+from intrinsic.expanded import expanded
+from intrinsic.recipe import from_recipe, recipe
 from intrinsic.records import write_atomically
 from intrinsic.settled import settled
-from intrinsic.spaces.base import Space
 from intrinsic.subspace import Subspace
 
 
@@ -29,8 +28,10 @@ def save(net: Subspace, path: str | Path) -> None:
     Raises:
         UserError: if the file cannot be written.
     """
+    if not isinstance(net, Subspace):
+        raise UserError(f"need an intrinsic.Subspace to save, got {type(net).__name__}")
     net = settled(net)
-    write_tensors(Path(path), trained_state(net), {"recipe": _recipe(net), "fingerprint": net.fingerprint()})
+    write_tensors(expanded(path), trained_state(net), {"recipe": recipe(net), "fingerprint": net.fingerprint()})
 
 
 def load(model: nn.Module, path: str | Path) -> Subspace:
@@ -43,7 +44,7 @@ def load(model: nn.Module, path: str | Path) -> Subspace:
         UserError: if the file is none of ours, or belongs to another model, seed or projection; `model` is then as it
             was.
     """
-    tensors, metadata = read_tensors(Path(path))
+    tensors, metadata = read_tensors(path)
     net = model if isinstance(model, Subspace) else rebuild(model, path)
     try:
         check_fit(net, metadata, path)
@@ -61,15 +62,15 @@ def rebuild(model: nn.Module, path: str | Path) -> Subspace:
     Raises:
         UserError: if the file is none of ours, or its recipe does not fit the model, which is then as it was.
     """
-    _, metadata = read_tensors(Path(path))
+    _, metadata = read_tensors(path)
     if "recipe" not in metadata:
         raise UserError(f"{path} was not written by intrinsic.save")
     try:
-        return _make(model, metadata["recipe"])
+        return from_recipe(model, metadata["recipe"])
     except UserError:
         raise
     except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
-        raise UserError(f"{path} has a recipe that this version cannot read: {error}") from None
+        raise UserError(f"{path} has a recipe that this version cannot read: {str(error)[:200]}") from None
 
 
 def trained_state(net: Subspace) -> dict[str, Tensor]:
@@ -89,7 +90,11 @@ def load_trained(net: Subspace, tensors: dict[str, Tensor], path: str | Path) ->
     own = trained_state(net)
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if shapes != {name: tuple(tensor.shape) for name, tensor in own.items()}:
-        raise UserError(f"{path} belongs to another model: it holds {shapes}")
+        raise UserError(f"{path} belongs to another model: it holds {shapes!s:.200}")
+    for name, tensor in own.items():
+        found = tensors[name].dtype
+        if found != tensor.dtype and not (found.is_floating_point and tensor.is_floating_point()):
+            raise UserError(f"{path} belongs to another model: {name} is of {found}, need {tensor.dtype}")
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(tensors[name])
@@ -140,13 +145,17 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
     write_atomically(path, write)
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what `write_tensors` wrote.
 
     Raises:
         UserError: if there is no such file, it is damaged, or another program wrote it.
     """
     try:
+        path = expanded(path)
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path} is no regular file: need one that intrinsic.save wrote")
+        check_memory(path.stat().st_size, path)
         with safe_open(path, "pt") as file:
             metadata = dict(json.loads((file.metadata() or {})["intrinsic"]))
             return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
@@ -154,58 +163,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise UserError(f"there is no file {path}") from None
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is damaged or no safetensors file: {error}") from None
+    except UserError:
+        raise
     except (KeyError, ValueError, TypeError, RecursionError):
         raise UserError(f"{path} was not written by intrinsic") from None
-
-
-def _recipe(net: Subspace) -> dict[str, Any]:
-    make = net._make
-    options = dict(make.keywords) if isinstance(make, partial) else {}
-    return {
-        **_describe(net.space),
-        "projection": getattr(make, "func", make).__name__,
-        "projection_options": options,
-        "dim": net.dim,
-        "granularity": net.granularity,
-        "scales": net.scales,
-        "head": net.head,
-        "seed": net.seed,
-    }
-
-
-def _describe(value: Any) -> Any:
-    """A space as its name and options, which may hold spaces in lists and mappings; any other value as it is."""
-    if isinstance(value, Space):
-        fields: Sequence[Any] = dataclasses.fields(value) if dataclasses.is_dataclass(value) else ()
-        options = {field.name: _describe(getattr(value, field.name)) for field in fields}
-        return {"space": type(value).__name__, "space_options": options}
-    if isinstance(value, Mapping):
-        return {key: _describe(item) for key, item in value.items()}
-    return [_describe(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _make(model: nn.Module, recipe: dict[str, Any]) -> Subspace:
-    """A fresh subspace from a recipe, whose names are looked up among the library's public ones only."""
-    import intrinsic
-    from intrinsic.projections.base import Projection
-
-    def public(name: Any, key: str, base: type) -> Any:
-        found = getattr(intrinsic, name) if name in intrinsic.__all__ else None
-        if not (isinstance(found, type) and issubclass(found, base)):
-            raise UserError(f"{name} is no {key} of this library: make the Subspace yourself and load into it")
-        return found
-
-    def read(value: Any) -> Any:
-        if isinstance(value, dict) and value.keys() == {"space", "space_options"}:
-            options = {name: read(option) for name, option in value["space_options"].items()}
-            return public(value["space"], "space", Space)(**options)
-        if isinstance(value, dict):
-            return {name: read(item) for name, item in value.items()}
-        return [read(item) for item in value] if isinstance(value, list) else value
-
-    return Subspace(
-        model,
-        space=read({key: recipe[key] for key in ("space", "space_options")}),
-        projection=partial(public(recipe["projection"], "projection", Projection), **recipe["projection_options"]),
-        **{key: recipe[key] for key in ("dim", "granularity", "scales", "head", "seed")},
-    )

@@ -2,7 +2,14 @@
 
 
 class UserError(ValueError):
-    """A rule was broken by an input; the message is one line that names the rule, the value and the remedy.
+    r"""A rule was broken by an input; the message is one line that names the rule, the value and the remedy.
 
-    The command line prints it without a traceback; any other exception is a bug and keeps its traceback.
+    The command line prints it without a traceback; any other exception is a bug and keeps its traceback. What steers a
+    terminal, in a name or text of somebody else's, is written as in a Python string: \x1b, \n.
     """
+
+    def __init__(self, message: object = "") -> None:
+        text = str(message)
+        if not text.isprintable():
+            text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        super().__init__(text)

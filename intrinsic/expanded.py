@@ -12,6 +12,8 @@ def expanded(path: str | Path) -> Path:
     Raises:
         UserError: when there is no such home folder, or no file system has such a path.
     """
+    if not isinstance(path, str | Path):
+        raise UserError(f"need the path of a file, got {type(path).__name__}")
     try:
         found = Path(path).expanduser()
         os.stat(found)

@@ -1,6 +1,5 @@
 """The one place that finds and swaps modules inside a model."""
 
-import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from intrinsic.errors import UserError
+from intrinsic.patterns import compiled
 from intrinsic.wrapper import Wrapper
 
 HEAD_NAMES = (
@@ -94,7 +94,7 @@ def find_targets(
         linear = [name for name, module in places.items() if name in modules and _is_linear(module)]
         patterns = {"all-linear": [name for name in linear if head is None or not under(name, head)]}
     elif isinstance(targets, str):
-        patterns = {targets: [name for name in places if _compile(targets).fullmatch(name)]}
+        patterns = {targets: [name for name in places if compiled(targets).fullmatch(name)]}
     else:
         patterns = {suffix: [name for name in places if ("." + name).endswith("." + suffix)] for suffix in targets}
     for pattern, names in patterns.items():
@@ -130,20 +130,13 @@ def _head_or_none(model: nn.Module) -> str | None:
         return None  # a backbone alone
 
 
-def _compile(pattern: str) -> re.Pattern[str]:
-    try:
-        return re.compile(pattern)
-    except re.error as error:
-        raise UserError(f"{pattern!r} is no regular expression: {error}") from None
-
-
 def select_names(names: Sequence[str], pattern: str) -> list[str]:
     """The names that a regular expression matches in full.
 
     Raises:
         UserError: if it is invalid or matches none.
     """
-    found = [name for name in names if _compile(pattern).fullmatch(name)]
+    found = [name for name in names if compiled(pattern).fullmatch(name)]
     if not found:
         near = get_close_matches(pattern, names, n=1, cutoff=0.0) or ["none"]
         raise UserError(f"select={pattern!r} matches no parameter: the nearest name is {near[0]!r}")

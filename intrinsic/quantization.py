@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from intrinsic.checks import check_module
 from intrinsic.errors import UserError
 from intrinsic.inject import find_head, parameter_slots, under
 from intrinsic.int8 import Int8
@@ -21,6 +22,7 @@ def quantize(model: nn.Module) -> nn.Module:
         UserError: if no layer can be quantised, a weight is not finite, or the model has been quantised; it is then as
             it was.
     """
+    check_module(model)
     if any(isinstance(module, Int8) for module in model.modules()):
         raise UserError("the model is int8 already")
     slots = parameter_slots(model)

@@ -10,14 +10,14 @@ import intrinsic
 
 ROOT = CONF.parent
 # top to bottom: a module may import what stands before it
-ORDER = ["errors", "turns", "expanded", "check_memory", "read_json", "lock"]
+ORDER = ["errors", "turns", "patterns", "expanded", "checks", "check_memory", "read_json", "lock"]
 ORDER += ["rng", "hadamard", "added", "wrapper"]
 ORDER += ["attention", "gated_prefix", "reparametrised_prefix", "attention_sites"]
 ORDER += ["inject", "twin", "int8", "quantization", "low_rank", "adapted", "adapter_places"]
 ORDER += ["projections", "spaces", "check_model", "places", "substitution", "recurrent", "alone"]
 ORDER += ["scales", "flat", "displacement", "merge", "hosted", "fingerprint"]
 ORDER += ["subspace", "replicas", "models", "data", "course", "linear_warmup", "training", "fit_replicas"]
-ORDER += ["records", "settled", "check_fit", "checkpoint", "rows", "mixture", "bank", "peft", "threshold"]
+ORDER += ["records", "settled", "check_fit", "recipe", "checkpoint", "rows", "mixture", "bank", "peft", "threshold"]
 FILES = sorted(path.relative_to(ROOT) for path in (ROOT / "intrinsic").rglob("*.py") if path.name != "__init__.py")
 PROGRAMS = [path.relative_to(ROOT) for part in ("experiments", "analysis") for path in (ROOT / part).glob("*.py")]
 

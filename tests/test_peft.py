@@ -228,7 +228,7 @@ QUERY = "base_model.model.bert.encoder.layer.0.attention.self.query.lora_A.weigh
         (without(CONFIG), bert, "there is no .*adapter_config.json: need a folder that PEFT's save_pretrained"),
         (without(WEIGHTS), bert, "there is no .*adapter_model.safetensors: need a folder"),
         (pickled, bert, r"adapter_model.bin is a pickle, .* never read: save .*safe_serialization=True"),
-        (lambda folder: (folder / CONFIG).write_text("{"), bert, "adapter_config.json is damaged"),
+        (lambda folder: (folder / CONFIG).write_text("{"), bert, "adapter_config.json cannot be read"),
         (lambda folder: (folder / CONFIG).write_text("[]"), bert, "adapter_config.json is damaged"),
         (lambda folder: (folder / WEIGHTS).write_bytes(b"no"), bert, "damaged or no safetensors file"),
         (configured(peft_type="IA3"), bert, "peft_type=IA3, need LORA: load it with PEFT"),

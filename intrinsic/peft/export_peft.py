@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from intrinsic.errors import UserError
+from intrinsic.expanded import expanded
 from intrinsic.inject import find_head, parameter_slots, under
 from intrinsic.low_rank import LowRank
 from intrinsic.low_rank.attention import AttentionParts
@@ -43,7 +44,9 @@ def export_peft(net: Subspace, folder: str | Path) -> None:
         UserError: if the space is not LoRA, the head shares weights or has updates, attention's output projection has
             one (PEFT computes another function from it), or the folder cannot be written.
     """
-    space, folder = net.space, Path(folder)
+    if not isinstance(net, Subspace):
+        raise UserError(f"need an intrinsic.Subspace, got {type(net).__name__}")
+    space, folder = net.space, expanded(folder)
     if not isinstance(space, LoRA):
         raise UserError(
             f"PEFT's format holds space=lora, got space={type(space).__name__}: write it with intrinsic.save, or the "

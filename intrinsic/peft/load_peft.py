@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from intrinsic.checks import check_module
 from intrinsic.errors import UserError
+from intrinsic.expanded import expanded
 from intrinsic.inject import find_head, find_targets, under
 from intrinsic.low_rank import kinds, part_names
 from intrinsic.low_rank.embedding import LowRankEmbedding
@@ -38,7 +40,8 @@ def load_peft(model: nn.Module, folder: str | Path, *, seed: int = 0) -> Subspac
         UserError: if a file is missing, pickled or damaged, the adapter is none of LoRA's or has what LoRA here has
             not (DoRA, biases, ...), or a key does not fit the model; `model` is then as it was.
     """
-    config, tensors = read_adapter(Path(folder))
+    check_module(model)
+    config, tensors = read_adapter(expanded(folder))
     modules = dict(model.named_modules())
     head = _saved_head(model, config, tensors, folder)
     factors, rest = _split(model, tensors)
@@ -181,6 +184,9 @@ def _fill(
                 f"{folder} holds {shapes[1]} for {name}, and the model needs {shapes[0]}: load it around the model "
                 "that it was made for"
             )
+    for name, tensor in read.items():
+        if tensor.is_floating_point() != own[name].is_floating_point():
+            raise UserError(f"{folder} holds {tensor.dtype} for {name}, need {own[name].dtype}: write it with PEFT")
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(read[name])

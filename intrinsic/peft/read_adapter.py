@@ -1,6 +1,5 @@
 """Read the two files of a LoRA adapter, and nothing that LoRA here has not."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +7,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from intrinsic.check_memory import check_memory
 from intrinsic.errors import UserError
 from intrinsic.peft.layout import CONFIG, PICKLE, WEIGHTS
+from intrinsic.read_json import read_json
 
 # what we read, and what says nothing about the weights: which layers have updates, and how they start, is in the file
 READ = {"peft_type", "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "lora_dropout"}
@@ -29,10 +30,7 @@ def read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     made = "need a folder that PEFT's save_pretrained or intrinsic.export_peft wrote"
     if not (folder / CONFIG).is_file():
         raise UserError(f"there is no {folder / CONFIG}: {made}")
-    try:
-        config = json.loads((folder / CONFIG).read_text())
-    except (ValueError, OSError, RecursionError) as error:
-        raise UserError(f"{folder / CONFIG} is damaged ({error}): {made}") from None
+    config = read_json(folder / CONFIG, remedy=made)
     if not isinstance(config, dict):
         raise UserError(f"{folder / CONFIG} is damaged (it holds no object): {made}")
     if not (folder / WEIGHTS).is_file():
@@ -44,6 +42,7 @@ def read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise UserError(f"there is no {folder / WEIGHTS}: {made}")
     _check_config(config, folder)
     try:
+        check_memory((folder / WEIGHTS).stat().st_size, folder / WEIGHTS)
         return config, load_file(folder / WEIGHTS)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{folder / WEIGHTS} is damaged or no safetensors file: {error}") from None

@@ -14,6 +14,7 @@ from intrinsic import rng
 from intrinsic.errors import UserError
 from intrinsic.inject import find_targets, swap, unwrap
 from intrinsic.low_rank import LowRank, kinds, low_rank, low_rank_parts, part_names
+from intrinsic.patterns import compiled
 from intrinsic.spaces.base import Space
 
 
@@ -65,9 +66,9 @@ class LoRA(Space):
             for key, value in (pattern or {}).items():
                 check(f"{name}[{key!r}]", value)
                 try:
-                    re.compile(key)
-                except re.error as error:
-                    raise UserError(f"{name}: {key!r} is no regular expression: {error}") from None
+                    compiled(key)
+                except UserError as error:
+                    raise UserError(f"{name}: {error}") from None
 
     def wire(self, model: nn.Module, *, seed: int) -> dict[str, nn.Parameter]:
         """Wrap the targets and return their factors: <target>.lora_A, <target>.lora_B."""
