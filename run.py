@@ -5,6 +5,7 @@ from omegaconf import DictConfig
 
 import experiments.resolvers  # noqa: F401  # configs name them
 from experiments.cli import one_line_errors
+from experiments.guarded import guarded
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -16,5 +17,5 @@ def main(cfg: DictConfig) -> dict[str, object] | list[dict[str, object]]:
 
 
 if __name__ == "__main__":
-    with one_line_errors():
+    with one_line_errors(), guarded():
         main()

@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 import experiments.resolvers  # noqa: F401  # in a worker
 from experiments.cli import describe
+from experiments.place import check_place
 from experiments.report import position, summary
 from intrinsic.errors import UserError
 from intrinsic.lock import locked
@@ -94,8 +95,7 @@ def _resolve(cfg: DictConfig, member: dict[str, Any]) -> dict[str, Any]:
 def _folder(config: dict[str, Any]) -> Path:
     """The run's folder, which may not exist yet but can be made."""
     output, study = config["output"], config["study"]
-    if not isinstance(output, str) or not output or study is None or not re.fullmatch(r"\w[\w.-]*", str(study)):
-        raise UserError(f"need a folder as output and a plain name as study, got output={output} study={study}")
+    check_place(output, study)
     folder = Path(output) / str(study) / run_id(config)
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):

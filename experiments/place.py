@@ -1,0 +1,16 @@
+"""Where a study lies."""
+
+import re
+from typing import Any
+
+from intrinsic.errors import UserError
+
+
+def check_place(output: Any, study: Any) -> None:
+    """Refuse what is no folder of studies, and a study that would lie elsewhere.
+
+    Raises:
+        UserError: unless `output` is a text and `study` a plain name.
+    """
+    if not isinstance(output, str) or not output or study is None or not re.fullmatch(r"\w[\w.-]*", str(study)):
+        raise UserError(f"need a folder as output and a plain name as study, got output={output} study={study}")
