@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from analysis.figure import COLOURS, STYLE, Drawn, save
 from analysis.moved_weights import moved_weights
 from analysis.panels import panels, powers
+from analysis.powers_of_ten import powers_of_ten
 from analysis.program import program
 from analysis.weight import Weight
 from intrinsic.errors import UserError
@@ -141,6 +142,7 @@ def _draw(rows: pd.DataFrame) -> Figure:
                 )
             axes.set_xscale("log", base=2)
             axes.set_yscale("log")
+            powers_of_ten(axes.yaxis)
         low, high = rows["r"].min(), rows["r"].max()
         for axes in grid.values():
             axes.set_xlim(low / 1.2, high * 1.2)

@@ -11,6 +11,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator, Percent
 
 from analysis.figure import COLOURS, MARKERS, STYLE
 from analysis.offers import Offers
+from analysis.powers_of_ten import powers_of_ten
 from analysis.recommendation import interval
 from analysis.smallest_rank import SmallestRank
 
@@ -63,6 +64,7 @@ def _gains(axes: Axes, offers: Offers) -> None:
     gains = offers.matrices["gain"] * 1000
     if gains.max() > 10 * gains[gains > 0].min():
         axes.set_xscale("log")
+        powers_of_ten(axes.xaxis)
     for place, name in enumerate(offers.types["type"]):
         each = gains[offers.matrices["type"] == name]
         spread = np.linspace(-0.2, 0.2, len(each)) if len(each) > 1 else [0.0]

@@ -6,7 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.plain import plain
 from analysis.points import choose
+from analysis.tasks import text
 from intrinsic.errors import UserError
 from intrinsic.threshold import Threshold, estimate_threshold
 
@@ -40,10 +42,14 @@ def on_axis(frame: pd.DataFrame, axis: str) -> pd.Series:
     values = values.mask(baseline)
     if not values.notna().any():
         raise UserError(f"no run has {axis}: need --axis to be an integer knob of the runs, such as dim or rank")
-    wrong = [value for value in values.dropna() if isinstance(value, bool) or not float(value).is_integer()]
+    wrong = [value for value in values.dropna().tolist() if not _is_size(value)]
     if wrong:
-        raise UserError(f"need --axis to be an integer knob of the runs, got {axis}={wrong[0]}")
+        raise UserError(f"need --axis to be an integer knob of the runs, got {axis}={plain(text(wrong[0]), 60)}")
     return values.astype("Int64")
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 2**53 and bool(value % 1 == 0)
 
 
 def estimates(

@@ -2,6 +2,7 @@
 
 import io
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,15 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 from PIL import Image
 
+from analysis.as_csv import as_csv
+from analysis.plain import plain
 from intrinsic.errors import UserError
 
 # Okabe & Ito 2008, in an order in which neighbours differ in lightness too; black is kept for horizontal lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 MARKERS = ("o", "s", "^", "D", "v", "<", ">")  # one more than colours: the pairs repeat after 42 curves
 LARGEST = 200_000  # bytes of a PNG in full colour
+LABEL = 80  # letters of a curve's name in a legend
 STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -34,6 +38,7 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "legend.fontsize": 9,
     "pdf.fonttype": 42,  # text stays text
+    "text.parse_math": False,  # names come from records: a $ in them is a $
     "savefig.dpi": 150,
 }
 
@@ -81,11 +86,11 @@ def draw(
         handles = []
         for number, (curve, runs) in enumerate(rows.groupby("curve", sort=False)):
             look: dict[str, Any] = {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
-            scored = runs[runs["chosen"] & runs["score"].notna()]
+            scored, label = runs[runs["chosen"] & runs["score"].notna()], plain(str(curve), LABEL)
             axes.plot(scored["x"].to_numpy(float), scored["score"], **look, ls="none", ms=4, mew=0, alpha=0.4)
             mean = scored.groupby("x")["score"].mean()
             handles += axes.plot(
-                mean.index.to_numpy(float), mean, **look, lw=1.5, ms=6, mec="white", mew=0.8, label=curve
+                mean.index.to_numpy(float), mean, **look, lw=1.5, ms=6, mec="white", mew=0.8, label=label
             )
             if len(mean) == 1:
                 handles[-1].set_linestyle("none")
@@ -118,7 +123,8 @@ def save(figure: Figure, rows: pd.DataFrame, name: str, out: Path) -> tuple[Path
         UserError: the folder cannot be made or written to.
     """
     contents: dict[str, bytes] = {}
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands there
         for suffix, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):  # same rows, same bytes
             buffer = io.BytesIO()
             figure.savefig(buffer, format=suffix, metadata=metadata)
@@ -129,7 +135,7 @@ def save(figure: Figure, rows: pd.DataFrame, name: str, out: Path) -> tuple[Path
             buffer, format="png", optimize=True, dpi=(STYLE["savefig.dpi"], STYLE["savefig.dpi"])
         )
         contents["png"] = buffer.getvalue()
-    contents["csv"] = rows.to_csv(index=False, lineterminator="\n").encode()
+    contents["csv"] = as_csv(rows)
     paths = tuple(out / f"{name}.{suffix}" for suffix in contents)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -179,7 +185,9 @@ def _label(figure: Figure, axes: Axes, levels: Sequence[tuple[str, float, str]])
         )
         for label, score, _ in levels
     ]  # fmt: skip
-    figure.draw_without_rendering()  # the layout, and so each label's height in points
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.draw_without_rendering()  # the layout, and so each label's height in points
     at = np.array([axes.transData.transform((1, score))[1] for _, score, _ in levels]) * 72 / figure.dpi
     moved = at.copy()
     for i in range(1, len(moved)):

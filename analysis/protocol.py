@@ -44,7 +44,7 @@ def protocol(frame: pd.DataFrame) -> list[Line]:
             lines.append((heading, _counted(entry or "none" for entry in said)))
     rates = sorted(set(frame["lr"].dropna()))
     lines.append(("Learning rates", [", ".join(map(text, rates)) or "none"]))
-    lines.append(("Seeds", [", ".join(map(text, sorted(set(frame["seed"].astype(int)))))]))
+    lines.append(("Seeds", [", ".join(map(text, sorted(set(frame["seed"]))))]))
     lines.append(("Choices", [
         "Of several settings at one size, the one with the best mean validation score over seeds counts. "
         "Test data are only reported, at the last epoch."

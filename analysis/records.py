@@ -1,7 +1,6 @@
-"""Load the records of studies, one row a run: the only file here that knows what a record looks like."""
+"""Load the records of studies, one row a run."""
 
 import json
-import math
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -10,13 +9,12 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.row_of import STATUSES, row_of
 from analysis.tasks import check_one_task, text
 from intrinsic.errors import UserError
 
-FORMAT = 1
-STATUSES = ("finished", "diverged", "failed")
 SPLITS = ("test", "validation", "train")
-AGAIN = "delete its folder and run it again"
+NAMED = 5  # unusable records that are named one by one
 
 
 def load(
@@ -28,6 +26,8 @@ def load(
     across: Sequence[str] = (),
 ) -> tuple[pd.DataFrame, list[str]]:
     """Read every run of the studies' folders; a failed or diverged run is a row without a score.
+
+    A record that can't be used (damaged, or with numbers that no run has) is left out, and a note names it.
 
     Args:
         studies: folders `outputs/<study>`; their runs are put together.
@@ -42,8 +42,8 @@ def load(
         dim, trained (numbers), epoch, score, validation_score, config (flat, by dotted key); and notes in words.
 
     Raises:
-        UserError: a folder is missing or has no record, a record is corrupt, a filter leaves nothing, or the runs are
-            of different tasks, whose scores don't belong on one axis.
+        UserError: a folder is missing or has no record that can be used, a filter leaves nothing, or the runs are of
+            different tasks, whose scores don't belong on one axis.
     """
     for name, value, known in (("split", split, SPLITS), ("epoch", epoch, ("last", "best"))):
         if value not in known:
@@ -52,14 +52,14 @@ def load(
         raise UserError("training data are measured when a run ends, got split='train' with epoch='best': take last")
     if not studies:
         raise UserError("need at least one study, got none; pass a folder such as outputs/demo")
-    rows: list[dict[str, Any]] = []
-    notes: list[str] = []
+    rows, unusable = _rows(studies, split, epoch)
+    notes = []
     for study in map(Path, studies):
-        files, unfinished = _files(study)
-        rows += [_row(file, split, epoch) for file in files]
+        unfinished = _files(study)[1]
         if unfinished:
             notes.append(f"unfinished runs left out: {unfinished} in {study}; the command that began them ends them")
-    frame = pd.DataFrame(rows).astype(dict.fromkeys(("seed", "rank", "dim", "trained", "epoch"), "Int64"))
+    frame = pd.DataFrame(rows).astype(dict.fromkeys(("rank", "dim", "trained", "epoch"), "Int64"))
+    frame = frame.astype({"seed": object})  # of 64 bits without a sign, too
     frame = frame.sort_values("status", key=lambda status: status.map(STATUSES.index), kind="stable")
     repeated = int(frame["run_id"].duplicated().sum())  # a run's id is a hash of its config: the same run, not a seed
     if repeated:
@@ -72,7 +72,25 @@ def load(
     for key in across:
         _need_key(frame, key, "--across KEY", key)
     check_one_task(frame, across)
-    return frame.reset_index(drop=True), notes
+    return frame.reset_index(drop=True), [*notes, *unusable]
+
+
+def _rows(studies: Sequence[str | Path], split: str, epoch: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """The runs whose records can be used, and a line for each of the others (of many: for the first).
+
+    Raises:
+        UserError: if no record can be used, why the first can't.
+    """
+    rows, problems = [], []
+    for file in (file for study in map(Path, studies) for file in _files(study)[0]):
+        try:
+            rows.append(row_of(file, split, epoch))
+        except UserError as error:
+            problems.append(str(error))
+    if not rows:
+        raise UserError(problems[0])
+    notes = [f"left out: {problem}" for problem in problems[:NAMED]]
+    return rows, notes + [f"left out: {len(problems) - NAMED} more records"] * (len(problems) > NAMED)
 
 
 def _files(study: Path) -> tuple[list[Path], int]:
@@ -95,66 +113,6 @@ def _files(study: Path) -> tuple[list[Path], int]:
             f"no record in {study} (unfinished runs: {unfinished}); python run.py study={study.name} adds one"
         )
     return files, unfinished
-
-
-def _row(file: Path, split: str, epoch: str) -> dict[str, Any]:
-    """Read and check one record."""
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"corrupt record {file}: {error}; {AGAIN}") from error
-
-    def need(path: str, kind: type, otherwise: str) -> Any:
-        value = record
-        for name in path.split("."):
-            value = value.get(name) if isinstance(value, dict) else None
-        accepted = (
-            isinstance(value, (int, float)) and math.isfinite(value) if kind is float else isinstance(value, kind)
-        )
-        if not accepted or isinstance(value, bool):
-            raise UserError(f"corrupt record {file}: {path} is {text(value)}, not {otherwise}; {AGAIN}")
-        return value
-
-    if need("format", int, "a number") != FORMAT:
-        raise UserError(
-            f"{file} has format {record['format']}, this program reads {FORMAT}; use the version it is from"
-        )
-    if need("status", str, "a status") not in STATUSES:
-        raise UserError(f"corrupt record {file}: status is {record['status']}, not one of {STATUSES}; {AGAIN}")
-    metric = record.get("metric", "") if record["status"] == "failed" else need("metric", str, "a name")
-    config = _flatten(need("config", dict, "a mapping"))
-    numbers = need("numbers", dict, "a mapping") if record.get("numbers") else {}
-    score = {"trained": pd.NA, "epoch": pd.NA, "score": math.nan, "validation_score": math.nan}
-    if record["status"] == "finished" or numbers.get("trained") is not None:  # a run may fail before they are counted
-        score["trained"] = need("numbers.trained", int, "a count")
-    if record["status"] == "finished":
-        score["epoch"] = need(f"{epoch}.epoch", int, "a number")
-        if split == "train" and record[epoch].get("train") is None:
-            raise UserError(f"{file} has no training score: it was written before they were; {AGAIN}")
-        score["score"] = need(f"{epoch}.{split}.{metric}", float, "a finite number")
-        score["validation_score"] = need(f"{epoch}.validation.{metric}", float, "a finite number")
-    return {
-        "study": need("study", str, "a name"),
-        "run_id": need("run_id", str, "a name"),
-        "folder": file.parent,
-        "status": record["status"],
-        "error": " ".join(str(record.get("error") or "").split()),
-        "method": need("method", str, "a name"),
-        "projection": need("config.projection._target_", str, "a class").rpartition(".")[2],
-        "metric": metric,
-        "seed": need("config.seed", int, "a number"),
-        "lr": next((need(f"config.{key}", float, "a number") for key in ("optim.lr", "lr") if key in config), math.nan),
-        **{name: need(f"config.{name}", int, "a count") if name in config else pd.NA for name in ("rank", "dim")},
-        **score,
-        "config": config,
-    }
-
-
-def _flatten(node: Any, prefix: str = "") -> dict[str, Any]:
-    """Give each leaf of nested mappings its dotted key."""
-    if not isinstance(node, dict) or not node:
-        return {prefix: node}
-    return {k: v for name in node for k, v in _flatten(node[name], f"{prefix}.{name}".lstrip(".")).items()}
 
 
 def _filter(frame: pd.DataFrame, condition: str) -> pd.DataFrame:
@@ -185,13 +143,7 @@ def configs(studies: Sequence[str | Path], where: Sequence[str] = ()) -> list[di
 
 def every(studies: Sequence[str | Path], where: Sequence[str] = ()) -> pd.DataFrame:
     """The rows of `load`, whatever their tasks, in the order of the studies."""
-    frame = pd.DataFrame([_row(file, "test", "last") for study in map(Path, studies) for file in _files(study)[0]])
+    frame = pd.DataFrame(_rows(studies, "test", "last")[0])
     for condition in where:
         frame = _filter(frame, condition)
     return frame
-
-
-def whole(folder: Path) -> dict[str, Any]:
-    """The record in a run's folder as it is, for those who show all of it; `load` has checked it."""
-    record: dict[str, Any] = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-    return record

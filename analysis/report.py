@@ -58,7 +58,7 @@ def report(*studies: str | Path, out: str | Path | None = None, where: Sequence[
         raise UserError(f"need --out to be a file, got the folder {target}; choose {target / 'report.html'}")
     page = _page(sections, [Path(study).resolve().name for study in studies])
     try:
-        write_atomically(target, lambda path: path.write_text(page, encoding="utf-8"))
+        write_atomically(target, lambda path: path.write_text(page, "utf-8", "backslashreplace"))
     except UserError as error:
         raise UserError(str(error).replace("output=", "--out")) from None
     return target

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.records import whole
+from analysis.record_in import record_in
 from analysis.tasks import text, varying
 from intrinsic.records import INCIDENTAL
 
@@ -45,7 +45,7 @@ def runs_of(frame: pd.DataFrame) -> Runs:
         frame: as from `analysis.records.load`.
     """
     frame = frame.sort_values(list(FIRST), kind="stable")
-    records = [whole(folder) for folder in frame["folder"]]
+    records = [record_in(folder) for folder in frame["folder"]]
     flats = [{key: text(value) for key, value in flat.items()} for flat in frame["config"]]
     shared = {key: value for key, value in flats[0].items() if all(flat.get(key) == value for flat in flats)}
     knobs = _knobs(frame)
@@ -57,7 +57,8 @@ def runs_of(frame: pd.DataFrame) -> Runs:
         cells = [_cell(run[name]) for name in first]
         cells += [(flat.get(knob, ""), flat.get(knob, "")) for knob in knobs]
         cells += [_cell(run["trained"], ","), _cell(run["validation_score"], ".4f"), _cell(run["score"], ".4f")]
-        cells.append(_cell(float(seconds), ",.1f") if isinstance(seconds, int | float) else ("", ""))
+        timed = isinstance(seconds, float) or (isinstance(seconds, int) and abs(seconds) < 2**53)
+        cells.append(_cell(float(seconds), ",.1f") if timed else ("", ""))
         own = {key: value for key, value in flat.items() if key not in shared}
         rows.append(Run(str(run["run_id"]), run["status"], run["error"], cells, own))
     numeric = [

@@ -22,6 +22,7 @@ from analysis.figure import COLOURS, STYLE, Drawn, save
 from analysis.marchenko_pastur import marchenko_pastur
 from analysis.moved_weights import moved_weights
 from analysis.panels import panels, powers
+from analysis.powers_of_ten import powers_of_ten
 from analysis.program import program
 from intrinsic.errors import UserError
 
@@ -175,6 +176,7 @@ def _draw(
             powers(axes.xaxis, 1, rows["j"].max())
             if quantity == VALUES:
                 axes.set_yscale("log")
+                powers_of_ten(axes.yaxis)
             else:
                 axes.axhline(resemblance_of_random(shapes[label]), color="black", ls=":", lw=1)
                 axes.axhline(epsilon, color="#777777", ls="--", lw=1)

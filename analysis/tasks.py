@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.plain import plain
 from intrinsic.errors import UserError
 from intrinsic.records import INCIDENTAL
 
@@ -19,7 +20,7 @@ def text(value: Any) -> str:
     """Write a config value so that equal values have equal texts: 1 and 1.0 both become `1`."""
     if isinstance(value, str):
         return value
-    return repr(value).removesuffix(".0") if isinstance(value, float) else json.dumps(value)
+    return repr(value).removesuffix(".0") if isinstance(value, float) else plain(json.dumps(value))
 
 
 def varying(frame: pd.DataFrame, keep: Callable[[str], bool], copied: Sequence[str]) -> list[str]:
