@@ -15,7 +15,9 @@ from rich.table import Table
 
 from analysis.figure import Drawn
 from analysis.records import SPLITS
-from intrinsic.errors import UserError
+from intrinsic.command import command
+from intrinsic.quoted import quoted
+from intrinsic.say import LONGEST
 
 REPEATABLE: dict[str, Any] = {"metavar": "KEY", "action": "extend", "nargs": 1}
 # what several figures can be asked for; an option of one figure is described by its docstring and its annotation
@@ -54,12 +56,9 @@ def program(function: Callable[..., Drawn], arguments: Sequence[str] | None = No
         start = list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default
         said += "" if start is None or start == [] else f" (default: {start})".replace("%", "%%")
         parser.add_argument(f"--{name.replace('_', '-')}", default=start, help=said, **kinds)
-    options = vars(parser.parse_args(arguments))
-    try:
+    with command():
+        options = vars(parser.parse_args(arguments))
         report(function(*options.pop("studies"), **options))
-    except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
-        raise SystemExit(2) from None
 
 
 def _kinds(parameter: inspect.Parameter) -> dict[str, Any]:
@@ -92,7 +91,7 @@ def report(drawn: Drawn) -> None:
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
     console.print(table)
     for line in lines:
-        console.print(line, soft_wrap=True)
+        console.print(quoted(line, LONGEST), soft_wrap=True)
 
 
 def cell(value: Any) -> str:
@@ -101,4 +100,4 @@ def cell(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.0f}"
-    return value if isinstance(value, str) else f"{value:,}"
+    return quoted(value) if isinstance(value, str) else f"{value:,}"

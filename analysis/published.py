@@ -25,7 +25,10 @@ from analysis.literature import PUBLISHED, Published
 from analysis.points import choose
 from analysis.records import configs, load
 from analysis.tasks import text
+from intrinsic.command import command
 from intrinsic.errors import UserError
+from intrinsic.quoted import quoted
+from intrinsic.say import LONGEST
 from intrinsic.threshold import estimate_threshold
 
 EXACT = 1000  # a baseline that is known and not measured is given so often that its mean has no noise
@@ -155,24 +158,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", metavar="FOLDER", help="of the files (default: figures/ in the first study)")
     said = "only runs whose config has it, e.g. projection._target_=...; repeatable"
     parser.add_argument("--where", metavar="KEY=VALUE", action="append", default=[], help=said)
-    options = parser.parse_args(arguments)
-    try:
-        done = published(*options.studies, out=options.out, where=options.where)
-    except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
-        raise SystemExit(2) from None
+    with command():
+        options = parser.parse_args(arguments)
+        _show(published(*options.studies, out=options.out, where=options.where))
+
+
+def _show(done: Comparison) -> None:
+    """Print the table, the notes and the paths."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     shown = done.table.drop(columns="source", errors="ignore")
     for heading in shown:
         table.add_column(str(heading), overflow="fold")
     for row in shown.itertuples(index=False):
         table.add_row(
-            *("" if pd.isna(value) else f"{value:,.0f}" if isinstance(value, float) else str(value) for value in row)
+            *("" if pd.isna(value) else f"{value:,.0f}" if isinstance(value, float) else quoted(value) for value in row)
         )
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200)
     console.print(table)
     for line in [*(f"note: {note}" for note in done.notes), *map(str, done.paths)]:
-        console.print(line, soft_wrap=True)
+        console.print(quoted(line, LONGEST), soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import argparse
 import base64
 import hashlib
 import struct
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,10 @@ from analysis.program import OPTIONS, cell
 from analysis.protocol import protocol, question
 from analysis.records import load
 from analysis.runs_of import runs_of
+from intrinsic.command import command
 from intrinsic.errors import UserError
 from intrinsic.records import write_atomically
+from intrinsic.say import say
 
 IMAGES = 2_700_000  # bytes of all figures; a third more as text, beside a megabyte of BokehJS, is below 5 MB
 LINKED = 60_000  # bytes of a CSV that is small enough to lie in the page
@@ -164,12 +165,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("-o", "--out", metavar="FILE", help="the page (default: report.html in the first study)")
     said, kinds = OPTIONS["where"]
     parser.add_argument("--where", default=[], help=said, **kinds)
-    options = parser.parse_args(arguments)
-    try:
-        sys.stdout.write(f"{report(*options.studies, out=options.out, where=options.where)}\n")
-    except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
-        raise SystemExit(2) from None
+    with command():
+        options = parser.parse_args(arguments)
+        say(report(*options.studies, out=options.out, where=options.where))
 
 
 if __name__ == "__main__":

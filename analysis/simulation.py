@@ -18,6 +18,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from analysis.figure import COLOURS, MARKERS, STYLE
 from analysis.truths import DESIGNS, NOISES, SHAPES, search
+from intrinsic.command import command
 from intrinsic.threshold import estimate_threshold
 
 OTHERS = ("logistic", "isotonic", "first_crossing")  # on grids only
@@ -137,12 +138,13 @@ def main() -> None:
     half = range(options.searches // 2)
     tasks = [(*cell, range(options.searches), ("auto",)) for cell in product(SHAPES, NOISES, DESIGNS)]
     tasks += [(*cell, half, OTHERS) for cell in product(SHAPES, NOISES, DESIGNS[:2])]
-    with ProcessPoolExecutor(options.workers) as pool:
-        result = table(pd.concat(pool.map(simulate, *zip(*tasks, strict=True))))
-    print(result.to_string(index=False, float_format="%.3f"))
-    for name, figure in (("coverage", draw_coverage(result)), ("error", draw_error(result))):
-        with mpl.rc_context(STYLE):
-            figure.savefig(options.out / f"threshold_{name}.png", metadata={"Software": None})
+    with command():
+        with ProcessPoolExecutor(options.workers) as pool:
+            result = table(pd.concat(pool.map(simulate, *zip(*tasks, strict=True))))
+        print(result.to_string(index=False, float_format="%.3f"))
+        for name, figure in (("coverage", draw_coverage(result)), ("error", draw_error(result))):
+            with mpl.rc_context(STYLE):
+                figure.savefig(options.out / f"threshold_{name}.png", metadata={"Software": None})
 
 
 if __name__ == "__main__":

@@ -14,7 +14,10 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from intrinsic.command import command
 from intrinsic.errors import UserError
+from intrinsic.lasting_output import lasting_output
+from intrinsic.say import say
 
 CONF = Path(__file__).parent.parent / "conf"
 
@@ -24,34 +27,36 @@ def one_line_errors() -> Iterator[None]:
     """Print errors of the user, of Hydra and of the config as `error: <one line>`; HYDRA_FULL_ERROR=1 shows all."""
     before = os.environ.get("HYDRA_FULL_ERROR")
     if before == "1":
-        yield
+        with lasting_output():
+            yield
         return
     # so that Hydra and its parser of options raise instead of printing several lines of their own
     os.environ["HYDRA_FULL_ERROR"] = "1"
     usual, ArgumentParser.error = ArgumentParser.error, _refuse  # type: ignore[method-assign,assignment]
     try:
-        yield
-    except (UserError, HydraException, OmegaConfBaseException) as error:
-        print(f"error: {describe(error)}", file=sys.stderr)
-        sys.exit(2)
-    except ValueError as error:
-        if not str(error).startswith("Config group override must be"):  # Hydra's, for method=null
-            raise
-        print(f"error: need a name for each of {', '.join(_groups())}, got {_nameless(sys.argv)}", file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:
-        if error.filename is None:
-            raise
-        print(f"error: cannot use {error.filename}: {error.strerror}; choose another folder", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("stopped: the same command goes on from the last checkpoint", file=sys.stderr)
-        sys.exit(130)
+        with command(), _ours():
+            yield
     finally:
         ArgumentParser.error = usual  # type: ignore[method-assign]
         del os.environ["HYDRA_FULL_ERROR"]
         if before is not None:
             os.environ["HYDRA_FULL_ERROR"] = before
+
+
+@contextmanager
+def _ours() -> Iterator[None]:
+    """Errors of Hydra and of the config as `UserError`."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(describe(error)) from None
+    except ValueError as error:
+        if not str(error).startswith("Config group override must be"):  # Hydra's, for method=null
+            raise
+        raise UserError(f"need a name for each of {', '.join(_groups())}, got {_nameless(sys.argv)}") from None
+    except KeyboardInterrupt:
+        say("stopped: the same command goes on from the last checkpoint", sys.stderr)
+        raise SystemExit(130) from None
 
 
 def _refuse(parser: ArgumentParser, message: str) -> NoReturn:

@@ -16,6 +16,7 @@ from experiments.cli import one_line_errors
 from experiments.reopen import reopen
 from intrinsic.errors import UserError
 from intrinsic.records import read_record
+from intrinsic.say import say
 
 
 def export(run: Path, folder: Path) -> Path:
@@ -59,7 +60,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="to be made")
     with one_line_errors():
         given = parser.parse_args()
-        print(export(given.run, given.folder))
+        say(export(given.run, given.folder))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -22,6 +22,7 @@ from experiments.report import position, summary
 from intrinsic.errors import UserError
 from intrinsic.lock import locked
 from intrinsic.records import read_record, run_id, write_record
+from intrinsic.say import say
 
 ANSWERS = ("finished", "diverged")  # a run with one of these would end in the same way again
 
@@ -152,7 +153,7 @@ def _waiting(runs: Sequence[Run]) -> list[Run]:
 
 def _end(runs: Sequence[Run], run: Run, record: dict[str, Any], note: str = "") -> None:
     run.record = record
-    print(_position(runs) + summary(record, run.folder) + note)
+    _tell(runs, summary(record, run.folder) + note)
 
 
 @contextmanager
@@ -162,17 +163,25 @@ def _reporting(runs: Sequence[Run], concerned: Sequence[Run]) -> Iterator[None]:
         yield
     except UserError as error:
         if not _sweeping():
-            print(f"error: {error}", file=sys.stderr)
+            say(f"error: {error}", sys.stderr)
             sys.exit(2)
         for run in _waiting(concerned):
             run.record = {"status": "error", "error": str(error), "config": run.config}
-            print(f"{_position(runs)}error: {error}", file=sys.stderr)
+            _tell(runs, f"error: {error}", sys.stderr)
     except Exception as error:
         if not _sweeping():
             raise
-        traceback.print_exc()
+        for line in traceback.format_exc().splitlines():
+            say(line, sys.stderr)
         for run in _waiting(concerned):
             run.record = {"status": "failed", "error": f"{type(error).__name__}: {error}", "config": run.config}
+
+
+def _tell(runs: Sequence[Run], line: str, file: IO[str] | None = None) -> None:
+    """Print a line about the run that ended last."""
+    place = _position(runs)  # may be what stands for it until the launcher knows it, which is no text
+    print(place, end="", file=file or sys.stdout)
+    say(line, file)
 
 
 def _sweeping() -> bool:

@@ -17,6 +17,7 @@ from experiments.report import knobs
 from intrinsic.checkpoint import read_tensors, write_tensors
 from intrinsic.errors import UserError
 from intrinsic.records import NAME, plain_numbers, read_record
+from intrinsic.say import say
 
 Measurement = tuple[dict[str, Any], dict[str, Tensor]]  # values that JSON can hold, and arrays by name
 
@@ -73,7 +74,7 @@ def _measure(
             f"{', '.join(map(str, studies))}; `python run.py method={method} study={studies[0].name}` makes one"
         )
     missing = [(folder, record) for folder, record in runs if not _done(_file(folder, function), options)]
-    print(f"{function.__name__}: {len(missing)} of {len(runs)} runs to measure", file=sys.stderr, flush=True)
+    say(f"{function.__name__}: {len(missing)} of {len(runs)} runs to measure", sys.stderr)
     began, failed = time.monotonic(), 0
     for number, (folder, record) in enumerate(missing, start=1):
         result = str(folder)
@@ -85,7 +86,7 @@ def _measure(
                 raise
             failed, result = failed + 1, f"not measured: {error}"
         left = (time.monotonic() - began) / number * (len(missing) - number)
-        print(f"[{number}/{len(missing)}, {left:4.0f} s left]  {knobs(record['config']):38} {result}", flush=True)
+        say(f"[{number}/{len(missing)}, {left:4.0f} s left]  {knobs(record['config']):38} {result}")
     if failed == len(missing) > 0:
         raise UserError(f"none of the {failed} runs could be measured")
 

@@ -16,6 +16,7 @@ from intrinsic.data.task import Task
 from intrinsic.errors import UserError
 from intrinsic.lock import locked
 from intrinsic.records import run_id
+from intrinsic.say import say
 from intrinsic.subspace import Subspace
 from intrinsic.training import fit
 
@@ -69,7 +70,7 @@ def _pretrain(recipe: dict[str, Any], target: Task, path: Path, config: dict[str
         batch_size=recipe["batch_size"],
         seed=rng.fan_out(recipe["seed"], "training"),
     )
-    print("pretraining on the source task", file=sys.stderr)
+    say("pretraining on the source task", sys.stderr)
     with Progress(recipe["epochs"], task.metric) as progress:
         for last in epochs:
             progress.show(last)
@@ -77,4 +78,4 @@ def _pretrain(recipe: dict[str, Any], target: Task, path: Path, config: dict[str
         raise UserError(f"pretraining diverged in epoch {last.epoch}: lower init.source.optim.lr")
     write_tensors(path, net.model.state_dict(), {"recipe": recipe, "validation": last.validation})
     score = f"validation {task.metric} {last.validation[task.metric]:.4f}"
-    print(f"pretrained on the source task: {score}, kept as {path}", file=sys.stderr)
+    say(f"pretrained on the source task: {score}, kept as {path}", sys.stderr)

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from intrinsic.course import Epoch
+from intrinsic.say import say
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -55,4 +56,4 @@ class Progress:
             self._said = now
             left = self._seconds / self._seen * (self._epochs - epoch.epoch)
             line = f"epoch {epoch.epoch}/{self._epochs}  train loss {epoch.train_loss:.4f}  {score}  {left:.0f} s left"
-            print(line, file=sys.stderr, flush=True)
+            say(line, sys.stderr)

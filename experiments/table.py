@@ -6,6 +6,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from intrinsic.quoted import quoted
+
 SPLITS = ("validation", "test")
 
 
@@ -22,7 +24,7 @@ def print_table(overrides: list[dict[str, str]], records: list[dict[str, Any]]) 
         counts |= {"head": "head", "stored bytes": "stored_bytes"}
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in (*swept, *counts, *(f"{split} {metric}" for metric in metrics for split in SPLITS), "seconds"):
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(Text(quoted(column)), justify="right", no_wrap=True)
     table.add_column("status", no_wrap=True)
     for override, record in zip(overrides, records, strict=True):
         last = record.get("last") or {}
@@ -34,7 +36,7 @@ def print_table(overrides: list[dict[str, str]], records: list[dict[str, Any]]) 
             f"{record['seconds']:.1f}" if "seconds" in record else "-",
             record["status"] if record.get("error") is None else f"{record['status']}: {record['error']}",
         )
-        table.add_row(*map(Text, cells))  # as it stands: a value such as [a] is no markup
+        table.add_row(*(Text(quoted(cell)) for cell in cells))  # as it stands: a value such as [a] is no markup
     console = Console()
     console = console if console.is_terminal else Console(width=200)  # a file has no margin to wrap at
     console.print(table)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import track
 
 from experiments.progress import SECONDS_BETWEEN_LINES
+from intrinsic.say import say
 
 T = TypeVar("T")
 
@@ -23,5 +24,5 @@ def tracked(items: Sequence[T], what: str) -> Iterator[T]:
         now = time.monotonic()
         if number and now - said > SECONDS_BETWEEN_LINES:
             said, left = now, (now - began) / number * (len(items) - number)
-            print(f"{what} {number}/{len(items)}  {left:.0f} s left", file=sys.stderr, flush=True)
+            say(f"{what} {number}/{len(items)}  {left:.0f} s left", sys.stderr)
         yield item

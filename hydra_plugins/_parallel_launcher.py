@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 
 from hydra_plugins._task import Ended, Task
 from intrinsic.errors import UserError
+from intrinsic.say import say
 
 PATIENCE = 1.0  # seconds to wait for a job to end, before looking whether there is something to say
 SILENCE = 60.0  # seconds without a line after which there is
@@ -138,16 +139,17 @@ class _Report:
         value = ended.done.return_value if ended.done.status is JobStatus.COMPLETED else None
         count = self._ended
         for text, stream in ((ended.out, sys.stdout), (ended.err, sys.stderr)):
-            while PLACE in text:
-                count += 1
-                text = text.replace(PLACE, position(self._first, count), 1)
-            print(text, end="", file=stream, flush=True)
+            for line in text.splitlines():
+                places = line.startswith(PLACE)
+                count += places
+                print(position(self._first, count) if places else "", end="", file=stream)
+                say(line.removeprefix(PLACE), stream)
         self._ended += len(value) if isinstance(value, list) else 1
         self._said = time.monotonic()
 
     def remind(self, ended: int, jobs: int, running: int) -> None:
         if time.monotonic() - self._said > SILENCE:
-            print(f"{ended} of {jobs} jobs ended, {running} under way", file=sys.stderr, flush=True)
+            say(f"{ended} of {jobs} jobs ended, {running} under way", sys.stderr)
             self._said = time.monotonic()
 
 

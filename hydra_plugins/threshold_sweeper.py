@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from hydra_plugins._search import Search, Settings
 from hydra_plugins.width import width
 from intrinsic.errors import UserError
+from intrinsic.say import say
 
 OWN = ("seed", "lr")  # what a search sets by itself, beside its axis
 METHOD = ("method", "space", "projection")  # groups whose choice is no part of the task, nor of its baseline
@@ -103,7 +104,7 @@ class ThresholdSweeper(Sweeper):
         assert search.estimate is not None
         own, s = "".join(f"{each} " for each in _own(search, searches)), self.settings
         reached = f"{s.axis} {search.estimate.threshold}, until high / low <= {s.ratio}"
-        print(f"{own}{search.asked} runs of at most {s.max_runs}: {reached}", flush=True)
+        say(f"{own}{search.asked} runs of at most {s.max_runs}: {reached}")
 
     def _end(self, searches: list[Search], folder: Path) -> None:
         """Write and print what each search found."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from intrinsic.errors import UserError
+from intrinsic.say import say
 
 
 @contextmanager
@@ -27,7 +28,7 @@ def locked(path: Path, *, purpose: str, setting: str) -> Iterator[None]:
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            print(f"waiting for another process, which {purpose}", file=sys.stderr, flush=True)
+            say(f"waiting for another process, which {purpose}", sys.stderr)
             lock.acquire()
     except OSError as error:
         raise UserError(

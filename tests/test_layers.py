@@ -10,7 +10,20 @@ import intrinsic
 
 ROOT = CONF.parent
 # top to bottom: a module may import what stands before it
-ORDER = ["errors", "turns", "patterns", "expanded", "checks", "check_memory", "read_json", "lock"]
+ORDER = [
+    "errors",
+    "turns",
+    "patterns",
+    "expanded",
+    "checks",
+    "check_memory",
+    "read_json",
+    "quoted",
+    "say",
+    "lasting_output",
+    "command",
+    "lock",
+]
 ORDER += ["rng", "hadamard", "added", "wrapper"]
 ORDER += ["attention", "gated_prefix", "reparametrised_prefix", "attention_sites"]
 ORDER += ["inject", "twin", "int8", "quantization", "low_rank", "adapted", "adapter_places"]
