@@ -58,6 +58,9 @@ def compare(projection, dtype):
     expected = projection.matvec(z)
     close(matvec(projection, z, z[:0]), expected)
     close(matvec(projection, z, origin), origin + expected)
+    inside = origin.clone()
+    kernels(type(projection)).matvec(projection, z, inside, inside)  # the origin's own place
+    close(inside, origin + expected)
     close(rmatvec(projection, g), projection.rmatvec(g))
 
 

@@ -114,7 +114,7 @@ class Projection(nn.Module, ABC):
     def displace(self, z: Tensor, origin: Tensor, out: Tensor) -> None:
         """out = origin + P z, written in place: (dim,), (full_dim,), (full_dim,). Without autograd.
 
-        An empty `origin` means zero. `out` may have less precision than z: it is rounded once.
+        An empty `origin` means zero; it may be `out` itself. `out` may have less precision than z: it is rounded once.
         """
         kernel = select(type(self), z) if self.kernels and z.dtype == out.dtype else None
         if kernel is None:
