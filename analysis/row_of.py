@@ -73,7 +73,7 @@ def row_of(file: Path, split: str, epoch: str) -> dict[str, Any]:
         "folder": file.parent,
         "status": status,
         "error": str(record.get("error") or ""),
-        "method": repr(method) if method.startswith("_") else method,  # a legend leaves out what begins so
+        "method": repr(method) if method[:1] in ("", "_") else method,  # a legend leaves out what begins so
         "projection": name("config.projection._target_", "a class").rpartition(".")[2],
         "metric": metric if isinstance(metric, str) else "",
         "seed": need("config.seed", _whole(-(2**63), 2**64 - 1), "a number of 64 bits"),
