@@ -35,6 +35,8 @@ def one_line_errors() -> Iterator[None]:
     usual, ArgumentParser.error = ArgumentParser.error, _refuse  # type: ignore[method-assign,assignment]
     try:
         with command(), _ours():
+            if not __debug__:
+                raise UserError("Hydra reads ranges by assertions, which python -O leaves out: run it without -O")
             yield
     finally:
         ArgumentParser.error = usual  # type: ignore[method-assign]

@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import torch
 
+from intrinsic.at_most import THREADS, at_most
 from intrinsic.errors import UserError
 
 
@@ -35,8 +36,9 @@ def set_threads(threads: int | None) -> None:
     """Let torch use so many CPU threads; None: as many as it chose."""
     if threads is None:
         return
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise UserError(f"need threads to be an integer >= 1 or null, got threads={threads}")
+    most = at_most(THREADS)
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= most:
+        raise UserError(f"need threads to be an integer from 1 to {most} (this machine's), or null, got {threads=}")
     torch.set_num_threads(threads)
 
 

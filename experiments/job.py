@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import experiments.resolvers  # noqa: F401  # in a worker
+from experiments.check_mode import check_mode
 from experiments.cli import describe
 from experiments.place import check_place
 from experiments.report import position, summary
@@ -42,7 +43,9 @@ def run_job(cfg: DictConfig) -> dict[str, Any] | list[dict[str, Any]]:
     In a sweep a failure is reported and the next run goes on; alone, it is raised.
     """
     runs: list[Run] = []
+    os.chdir(HydraConfig.get().runtime.cwd)  # under hydra.job.chdir=true: paths count from where the command was given
     with _reporting(runs, runs):
+        check_mode()
         members = _members(cfg)
         runs += [Run() for _ in members]
     for run, member in zip(runs, members, strict=True):

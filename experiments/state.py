@@ -17,6 +17,7 @@ from intrinsic.checkpoint import (
 )
 from intrinsic.course import Epoch
 from intrinsic.errors import UserError
+from intrinsic.quoted import quoted
 from intrinsic.subspace import Subspace
 
 
@@ -27,7 +28,7 @@ class RunState:
     state are stored, all randomness is a function of the seed and the epoch.
 
     Args:
-        path: the checkpoint file.
+        path: the checkpoint file, in the folder that bears the run's id.
         net: what is trained.
         optimizer: its optimiser.
         every: seconds between two checkpoints, at least.
@@ -40,6 +41,7 @@ class RunState:
         if isinstance(every, bool) or not isinstance(every, int | float) or not every >= 0:
             raise UserError(f"need checkpoint_seconds to be a number >= 0, got checkpoint_seconds={every}")
         self.path, self._net, self._optimizer, self._every = path, net, optimizer, every
+        self._run_id = path.parent.name
         self.history: list[Epoch] = []
         self._seconds_before = 0.0
         self._began = self._written = time.perf_counter()
@@ -62,8 +64,10 @@ class RunState:
         return list(self.history)
 
     def _restore(self, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-        if not {"fingerprint", "history", "seconds", "optimizer"} <= metadata.keys():
-            raise UserError(f"{self.path} is no checkpoint of a run")
+        if not {"fingerprint", "history", "seconds", "optimizer", "run_id"} <= metadata.keys():
+            raise UserError(f"{self.path} is no checkpoint of a run, or of an earlier version of this program")
+        if metadata["run_id"] != self._run_id:
+            raise UserError(f"{self.path} belongs to another run, {quoted(metadata['run_id'])}")
         if metadata["fingerprint"] != self._net.fingerprint():
             raise UserError(f"{self.path} belongs to another model")
         load_trained(self._net, _part(tensors, "net."), self.path)
@@ -80,6 +84,7 @@ class RunState:
         tensors = {f"optimizer.{name}": tensor for name, tensor in tensors.items()}
         tensors |= {f"net.{name}": tensor for name, tensor in trained_state(self._net).items()}
         metadata = {
+            "run_id": self._run_id,
             "fingerprint": self._net.fingerprint(),
             "history": [epoch.to_dict() for epoch in self.history],
             "seconds": self.seconds(),

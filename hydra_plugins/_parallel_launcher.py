@@ -28,8 +28,8 @@ SILENCE = 60.0  # seconds without a line after which there is
 Handle = Any  # what a launcher knows a job by that is under way
 
 
-def check_count(name: str, value: Any, *, or_cores: bool = False) -> int:
-    """The value of a knob that counts; with `or_cores`, -1 is the number of cores.
+def check_count(name: str, value: Any, *, or_cores: bool = False, most: int | None = None) -> int:
+    """The value of a knob that counts, `most` at most; with `or_cores`, -1 is the number of cores.
 
     Raises:
         UserError: if it is no such number.
@@ -38,8 +38,9 @@ def check_count(name: str, value: Any, *, or_cores: bool = False) -> int:
         from joblib import cpu_count
 
         return int(cpu_count())
-    if type(value) is not int or value < 1:
-        rule = "an integer >= 1" + (", or -1 for all cores" if or_cores else "")
+    if type(value) is not int or value < 1 or (most is not None and value > most):
+        rule = "an integer " + (">= 1" if most is None else f"from 1 to {most} (this machine's)")
+        rule += ", or -1 for all cores" if or_cores else ""
         raise UserError(f"need hydra.launcher.{name} to be {rule}, got {name}={value}")
     return value
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from hydra_plugins._parallel_launcher import DeadError, Handle, ParallelLauncher, check_count
 from hydra_plugins._task import Ended, Task
+from intrinsic.at_most import PROCESSES, THREADS, at_most
 
 
 class JoblibLauncher(ParallelLauncher):
@@ -27,8 +28,8 @@ class JoblibLauncher(ParallelLauncher):
 
     def check(self) -> None:
         """Refuse what is no count."""
-        self.width = check_count("n_jobs", self.n_jobs, or_cores=True)
-        check_count("threads", self.threads)
+        self.width = check_count("n_jobs", self.n_jobs, or_cores=True, most=at_most(PROCESSES))
+        check_count("threads", self.threads, most=at_most(THREADS))
 
     def submit(self, task: Task, jobs: Sequence[tuple[Sequence[str], int]]) -> list[Handle]:
         """Give each job to an idle process, or to a new one."""

@@ -20,8 +20,14 @@ INCIDENTAL = frozenset(
 
 
 def run_id(config: Mapping[str, Any]) -> str:
-    """A hash of a resolved config less `INCIDENTAL` knobs and the dataset's folder: 12 hexadecimal digits."""
+    """A hash of a resolved config less `INCIDENTAL` knobs and the dataset's folder: 12 hexadecimal digits.
+
+    `threads` are part of it where they are set: sums of several threads have other last bits. Left to torch, they are
+    the machine's (one, under a launcher that gives each job one), as the device is: the record says which.
+    """
     essential = {key: value for key, value in config.items() if key not in INCIDENTAL}
+    if config.get("threads") is not None:
+        essential["threads"] = config["threads"]
     if isinstance(essential.get("dataset"), Mapping):
         essential["dataset"] = {key: value for key, value in essential["dataset"].items() if key != "data_dir"}
     return hashlib.sha256(json.dumps(essential, sort_keys=True).encode()).hexdigest()[:12]

@@ -1,5 +1,6 @@
 """What many test files need: the repository's own configs, composed as the program composes them."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,13 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True)
+def denormals():
+    """Runs in this process make their threads take tiny numbers for 0, which hypothesis refuses to work with."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_flush_denormal(False)
 
 
 def names(group):

@@ -12,6 +12,7 @@ ROOT = CONF.parent
 # top to bottom: a module may import what stands before it
 ORDER = [
     "errors",
+    "at_most",
     "turns",
     "patterns",
     "expanded",

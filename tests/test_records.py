@@ -14,11 +14,21 @@ from intrinsic.records import plain_numbers, read_record, run_id, write_atomical
 
 def test_the_id_depends_on_what_changes_the_numbers_and_on_nothing_else():
     base = run_id(composed())
-    same = ["study=other", "output=elsewhere", "data_dir=/x", "device=cpu", "threads=1", "checkpoint_seconds=1"]
+    same = ["study=other", "output=elsewhere", "data_dir=/x", "device=cpu", "checkpoint_seconds=1"]
     assert {run_id(composed(override)) for override in [*same, "logger=wandb"]} == {base}
     assert run_id(composed("dataset=mnist", "data_dir=/a")) == run_id(composed("dataset=mnist", "data_dir=/b"))
     assert run_id({"model": {"output": 1}}) != run_id({"model": {"output": 2}})  # a knob of someone's model
-    others = ["seed=1", "rank=2", "lr=0.5", "epochs=3", "method=full", "model.width=65", "dataset.fraction=0.5"]
+    others = [
+        "seed=1",
+        "threads=1",
+        "threads=2",
+        "rank=2",
+        "lr=0.5",
+        "epochs=3",
+        "method=full",
+        "model.width=65",
+        "dataset.fraction=0.5",
+    ]
     assert len({base, *(run_id(composed(override)) for override in others)}) == len(others) + 1
 
 
