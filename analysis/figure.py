@@ -1,10 +1,10 @@
 """The look of every figure, and its three files: PNG to see, PDF to print, CSV to compute with."""
 
 import io
-import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ from PIL import Image
 
 from analysis.as_csv import as_csv
 from analysis.plain import plain
-from intrinsic.errors import UserError
+from intrinsic.files.atomic import write_together
 
 # Okabe & Ito 2008, in an order in which neighbours differ in lightness too; black is kept for horizontal lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 MARKERS = ("o", "s", "^", "D", "v", "<", ">")  # one more than colours: the pairs repeat after 42 curves
 LARGEST = 200_000  # bytes of a PNG in full colour
+OUT = "choose another folder with --out"  # where a file cannot be written
 LABEL = 80  # letters of a curve's name in a legend
 STYLE: dict[Any, Any] = {
     "font.size": 10,
@@ -115,7 +116,7 @@ def draw(
 
 
 def save(figure: Figure, rows: pd.DataFrame, name: str, out: Path) -> tuple[Path, ...]:
-    """Write `out/name.png`, `.pdf` and `.csv`, each by a rename, and return the three paths.
+    """Write `out/name.png`, `.pdf` and `.csv`, all or none, and return the three paths.
 
     A PNG of more than 200 kB is written in 256 colours, about a third of the bytes.
 
@@ -137,18 +138,13 @@ def save(figure: Figure, rows: pd.DataFrame, name: str, out: Path) -> tuple[Path
         contents["png"] = buffer.getvalue()
     contents["csv"] = as_csv(rows)
     paths = tuple(out / f"{name}.{suffix}" for suffix in contents)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for path, content in zip(paths, contents.values(), strict=True):
-            part = path.with_name(f".{path.name}.{os.getpid()}")
-            try:
-                part.write_bytes(content)
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write to {out}: {error.strerror}; choose another folder with --out") from error
+    writers = [partial(_write, content) for content in contents.values()]
+    write_together(dict(zip(paths, writers, strict=True)), remedy=OUT)
     return paths
+
+
+def _write(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
 
 
 def _ticks(axes: Axes, x: np.ndarray, ticks: Sequence[int]) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.figure import DrawnCurves
+from analysis.figure import OUT, DrawnCurves
 from analysis.figures_of import Shown, figures_of
 from analysis.findings import Thresholds, best, thresholds
 from analysis.interactive import interactive
@@ -28,7 +28,7 @@ from analysis.records import load
 from analysis.runs_of import runs_of
 from intrinsic.command import command
 from intrinsic.errors import UserError
-from intrinsic.records import write_atomically
+from intrinsic.files.atomic import write_atomically
 from intrinsic.say import say
 
 IMAGES = 2_700_000  # bytes of all figures; a third more as text, beside a megabyte of BokehJS, is below 5 MB
@@ -58,10 +58,7 @@ def report(*studies: str | Path, out: str | Path | None = None, where: Sequence[
     if target.is_dir():
         raise UserError(f"need --out to be a file, got the folder {target}; choose {target / 'report.html'}")
     page = _page(sections, [Path(study).resolve().name for study in studies])
-    try:
-        write_atomically(target, lambda path: path.write_text(page, "utf-8", "backslashreplace"))
-    except UserError as error:
-        raise UserError(str(error).replace("output=", "--out")) from None
+    write_atomically(target, lambda path: path.write_text(page, "utf-8", "backslashreplace"), remedy=OUT)
     return target
 
 

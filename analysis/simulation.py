@@ -7,6 +7,7 @@ import argparse
 import os
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -16,9 +17,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from analysis.figure import COLOURS, MARKERS, STYLE
+from analysis.figure import COLOURS, MARKERS, OUT, STYLE
 from analysis.truths import DESIGNS, NOISES, SHAPES, search
 from intrinsic.command import command
+from intrinsic.files.atomic import write_atomically
 from intrinsic.threshold import estimate_threshold
 
 OTHERS = ("logistic", "isotonic", "first_crossing")  # on grids only
@@ -144,7 +146,11 @@ def main() -> None:
         print(result.to_string(index=False, float_format="%.3f"))
         for name, figure in (("coverage", draw_coverage(result)), ("error", draw_error(result))):
             with mpl.rc_context(STYLE):
-                figure.savefig(options.out / f"threshold_{name}.png", metadata={"Software": None})
+                write_atomically(
+                    options.out / f"threshold_{name}.png",
+                    partial(figure.savefig, metadata={"Software": None}),
+                    remedy=OUT,
+                )
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ from typing import Any
 import pandas as pd
 
 from analysis.estimates import Estimate, estimates, incomplete
-from analysis.figure import COLOURS, DrawnCurves, draw, save
+from analysis.figure import COLOURS, OUT, DrawnCurves, draw, save
 from analysis.points import lost, shown
 from analysis.records import load
 from intrinsic.errors import UserError
-from intrinsic.records import write_atomically
+from intrinsic.files.atomic import write_atomically
 
 FORMAT = 1
 
@@ -80,7 +80,7 @@ def threshold(
     content |= {"setting": list(setting)} if setting else {}
     content["curves"] = [each.to_dict() | {"points": _table(points, each.curve)} for each in found]
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    write_atomically(target, lambda path: path.write_text(text))
+    write_atomically(target, lambda path: path.write_text(text), remedy=OUT)
     results = tuple(f"{each.curve}: {each.threshold}" for each in found)
     return DrawnCurves(
         rows=rows,

@@ -15,6 +15,7 @@ import torch
 from benchmarks import parts, peers, peft_step, products, steps
 from benchmarks.report import draw_growth, report
 from intrinsic.errors import UserError
+from intrinsic.files.atomic import write_together
 
 HERE = Path(__file__).parent
 
@@ -37,10 +38,14 @@ def main() -> None:
     )
     results["peft"] = peft_step.measure(device)
     results["peers"] = told(peers.measure()) if peers.install() else []
-    (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     text = report(results)
-    (HERE / "RESULTS.md").write_text(text)
-    draw_growth(results["products"], HERE / "growth.png")
+    write_together(
+        {
+            HERE / "results.json": lambda path: path.write_text(json.dumps(results, indent=1) + "\n"),
+            HERE / "growth.png": lambda path: draw_growth(results["products"], path),
+            HERE / "RESULTS.md": lambda path: path.write_text(text),
+        }
+    )
     print(text)
 
 

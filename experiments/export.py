@@ -6,8 +6,6 @@ Anyone's from_pretrained reads it; here model=hf model.name=FOLDER starts from i
 """
 
 import argparse
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from experiments.build import build
 from experiments.cli import one_line_errors
 from experiments.reopen import reopen
 from intrinsic.errors import UserError
+from intrinsic.files.atomic import write_folder
 from intrinsic.records import read_record
 from intrinsic.say import say
 
@@ -40,12 +39,13 @@ def export(run: Path, folder: Path) -> Path:
             "need a method that merges, such as lora"
         )
     model.config.use_cache = True  # off here, as training never reads it
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".partial-") as partial:
-        written = Path(partial, "model")
+    tokenizer: Any = build(opened.config["tokenizer"], "tokenizer")
+
+    def write(written: Path) -> None:
         model.save_pretrained(written)
-        build(opened.config["tokenizer"], "tokenizer").save(written)
-        os.replace(written, folder)
+        tokenizer.save(written)
+
+    write_folder(folder, write, remedy="give another FOLDER")
     return folder
 
 

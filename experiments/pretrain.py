@@ -15,7 +15,7 @@ from intrinsic.checkpoint import read_tensors, write_tensors
 from intrinsic.data.task import Task
 from intrinsic.errors import UserError
 from intrinsic.lock import locked
-from intrinsic.records import run_id
+from intrinsic.records import OUTPUT, run_id
 from intrinsic.say import say
 from intrinsic.subspace import Subspace
 from intrinsic.training import fit
@@ -76,6 +76,7 @@ def _pretrain(recipe: dict[str, Any], target: Task, path: Path, config: dict[str
             progress.show(last)
     if last.diverged:
         raise UserError(f"pretraining diverged in epoch {last.epoch}: lower init.source.optim.lr")
-    write_tensors(path, net.model.state_dict(), {"recipe": recipe, "validation": last.validation})
+    metadata = {"recipe": recipe, "validation": last.validation}
+    write_tensors(path, net.model.state_dict(), metadata, remedy=OUTPUT)
     score = f"validation {task.metric} {last.validation[task.metric]:.4f}"
     say(f"pretrained on the source task: {score}, kept as {path}", sys.stderr)

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from experiments.environment import environment, peak_memory_bytes
-from intrinsic.checkpoint import save
+from intrinsic.checkpoint import write_net
 from intrinsic.course import Epoch
 from intrinsic.data.task import Task
-from intrinsic.records import plain_numbers, write_record
+from intrinsic.records import OUTPUT, plain_numbers, write_record
 from intrinsic.subspace import Subspace
 
 
@@ -30,7 +30,7 @@ def write_result(
 
     `seconds` were spent on this run and those that were trained with it, `replicas` in all; so was the peak memory.
     """
-    save(net, folder / "trained.safetensors")
+    write_net(net, folder / "trained.safetensors", remedy=OUTPUT)
     record = {
         "run_id": folder.name,
         "study": config["study"],

@@ -18,6 +18,7 @@ from intrinsic.checkpoint import (
 from intrinsic.course import Epoch
 from intrinsic.errors import UserError
 from intrinsic.quoted import quoted
+from intrinsic.records import OUTPUT
 from intrinsic.subspace import Subspace
 
 
@@ -90,7 +91,7 @@ class RunState:
             "seconds": self.seconds(),
             "optimizer": values,
         }
-        write_tensors(self.path, tensors, metadata)
+        write_tensors(self.path, tensors, metadata, remedy=OUTPUT)
         self._written = time.perf_counter()
 
 

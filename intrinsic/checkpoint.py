@@ -14,8 +14,8 @@ from intrinsic.check_fit import check_fit
 from intrinsic.check_memory import check_memory
 from intrinsic.errors import UserError
 from intrinsic.expanded import expanded
+from intrinsic.files.atomic import write_atomically
 from intrinsic.recipe import from_recipe, recipe
-from intrinsic.records import write_atomically
 from intrinsic.settled import settled
 from intrinsic.subspace import Subspace
 
@@ -28,10 +28,20 @@ def save(net: Subspace, path: str | Path) -> None:
     Raises:
         UserError: if the file cannot be written.
     """
+    write_net(net, path)
+
+
+def write_net(net: Subspace, path: str | Path, *, remedy: str = "give another path") -> None:
+    """What `save` does, with an end of your own for the message of an error.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
     if not isinstance(net, Subspace):
         raise UserError(f"need an intrinsic.Subspace to save, got {type(net).__name__}")
     net = settled(net)
-    write_tensors(expanded(path), trained_state(net), {"recipe": recipe(net), "fingerprint": net.fingerprint()})
+    metadata = {"recipe": recipe(net), "fingerprint": net.fingerprint()}
+    write_tensors(expanded(path), trained_state(net), metadata, remedy=remedy)
 
 
 def load(model: nn.Module, path: str | Path) -> Subspace:
@@ -122,7 +132,9 @@ def load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor], values: dic
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+def write_tensors(
+    path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any], *, remedy: str = "give another path"
+) -> None:
     """Write a safetensors file atomically, its metadata as one JSON text.
 
     Raises:
@@ -135,14 +147,8 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
         # safetensors refuses tensors that share memory, such as the buffers of a layer with two names
         contiguous[name] = tensor.clone() if tensor.untyped_storage().data_ptr() in seen else tensor
         seen.add(tensor.untyped_storage().data_ptr())
-
-    def write(temporary: Path) -> None:
-        try:
-            save_file(contiguous, temporary, {"intrinsic": json.dumps(metadata)})
-        except SafetensorError as error:  # safetensors' OSError: a full disk
-            raise OSError(str(error)) from None
-
-    write_atomically(path, write)
+    text = {"intrinsic": json.dumps(metadata)}
+    write_atomically(path, lambda temporary: save_file(contiguous, temporary, text), remedy=remedy)
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -37,5 +37,6 @@ def locked(path: Path, *, purpose: str, setting: str) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)  # still held: who awaits it sees that the file is gone, and begins anew
+        with suppress(OSError):  # a folder that became read-only: the file says nothing by itself
+            path.unlink(missing_ok=True)  # still held: who awaits it sees that the file is gone, and begins anew
         lock.release()

@@ -3,16 +3,18 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from intrinsic.errors import UserError
+from intrinsic.files.atomic import write_atomically
 from intrinsic.read_json import read_json
 
 FORMAT = 1
 NAME = "record.json"
 AGAIN = "delete it to run again"
+OUTPUT = "choose another folder with output="
 # top-level knobs that do not change a run's numbers: where things lie, where and beside whom they run, and who is told
 INCIDENTAL = frozenset(
     {"output", "study", "data_dir", "logger", "device", "threads", "checkpoint_seconds", "replicas", "batch"}
@@ -33,28 +35,14 @@ def run_id(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(essential, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it: a kill leaves the old file or the new one.
+def write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write `folder`/record.json.
 
     Raises:
-        UserError: if the folder cannot be written.
+        UserError: if it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}; choose another folder with output=") from None
-    finally:
-        if temporary.parent.is_dir():
-            temporary.unlink(missing_ok=True)
-
-
-def write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write `folder`/record.json."""
     text = json.dumps({"format": FORMAT, **record}, indent=1, allow_nan=False)
-    write_atomically(folder / NAME, lambda path: path.write_text(text + "\n"))
+    write_atomically(folder / NAME, lambda path: path.write_text(text + "\n"), remedy=OUTPUT)
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:

@@ -127,6 +127,6 @@ def test_checkpoint_that_cannot_be_written(saved, tmp_path, monkeypatch):
         raise SafetensorError("I/O error: No space left on device")
 
     monkeypatch.setattr(checkpoint, "save_file", disk_is_full)
-    with pytest.raises(intrinsic.UserError, match=r"cannot write .*run.safetensors: .*No space left on device; choose"):
+    with pytest.raises(intrinsic.UserError, match=r"cannot write .*run.safetensors: .*No space left on device; give"):
         intrinsic.save(net, saved)
     assert files(tmp_path) == before

@@ -15,6 +15,7 @@ ORDER = [
     "at_most",
     "turns",
     "patterns",
+    "files",
     "expanded",
     "checks",
     "check_memory",

@@ -10,6 +10,7 @@ import os
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from benchmarks.gpu.part import Part
 from benchmarks.gpu.table import table
 from benchmarks.steps import PROJECTIONS
 from intrinsic.errors import UserError
+from intrinsic.files.atomic import write_atomically
 
 HERE = Path(__file__).parent.parent
 SHORTEST = 5.0  # seconds under which no part is begun
@@ -70,16 +72,13 @@ def run(parts: list[list[Part]], options: argparse.Namespace) -> None:
         for part in stage:
             print(f"{' '.join(part.name)}: {part.status} {part.reason} ({part.seconds:.0f} s)", flush=True)
         results["parts"] += [part.to_dict() for part in stage]
-        _write(options.output / "results_gpu.json", json.dumps(results, indent=1) + "\n")
-        _write(options.output / "RESULTS_GPU.md", table(results))
+        texts = {"results_gpu.json": json.dumps(results, indent=1) + "\n", "RESULTS_GPU.md": table(results)}
+        for name, text in texts.items():
+            write_atomically(options.output / name, partial(_write, text), remedy="choose another folder with --output")
 
 
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}")
-    partial.write_text(text)
-    os.replace(partial, path)
+def _write(text: str, path: Path) -> None:
+    path.write_text(text)
 
 
 def conditions(device: str) -> str:

@@ -1,11 +1,11 @@
 """Where downloaded datasets live."""
 
 import os
-import tempfile
 from pathlib import Path
 
 from intrinsic.errors import UserError
 from intrinsic.expanded import expanded
+from intrinsic.files.atomic import write_atomically
 
 
 def data_folder(data_dir: str | Path | None, name: str) -> Path:
@@ -27,17 +27,5 @@ def write(path: Path, content: bytes) -> None:
     Raises:
         UserError: when the folder cannot be written to.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder:
-            partial = Path(folder, path.name)
-            partial.write_bytes(content)
-            os.replace(partial, path)
-    except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {_one_line(error)}; choose another folder with data_dir=... or INTRINSIC_DATA"
-        ) from error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__} {error}".split())
+    remedy = "choose another folder with data_dir=... or INTRINSIC_DATA"
+    write_atomically(path, lambda partial: partial.write_bytes(content), remedy=remedy)

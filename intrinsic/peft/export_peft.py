@@ -7,19 +7,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from intrinsic.errors import UserError
 from intrinsic.expanded import expanded
+from intrinsic.files.atomic import write_together
 from intrinsic.inject import find_head, parameter_slots, under
 from intrinsic.low_rank import LowRank
 from intrinsic.low_rank.attention import AttentionParts
 from intrinsic.low_rank.conv1d import LowRankConv1D
 from intrinsic.low_rank.embedding import LowRankEmbedding
 from intrinsic.peft.layout import CONFIG, OUT_PROJ, WEIGHTS, check_unshared, exact_pattern, exact_targets, factor_keys
-from intrinsic.records import write_atomically
 from intrinsic.spaces.lora import LoRA
 from intrinsic.subspace import Subspace
 
@@ -39,6 +38,7 @@ def export_peft(net: Subspace, folder: str | Path) -> None:
     parts together and with a block-diagonal B, which is the same function (and, trained further, another experiment).
     PEFT wraps nn.MultiheadAttention with its output projection, whose update is written as zero.
     Buffers, such as BatchNorm's statistics, have no place in the format.
+    A kill leaves the adapter that was there, the new one, or no adapter_config.json; other files in the folder stay.
 
     Raises:
         UserError: if the space is not LoRA, the head shares weights or has updates, attention's output projection has
@@ -64,15 +64,14 @@ def export_peft(net: Subspace, folder: str | Path) -> None:
     config = _config(space, updates, net.model, head)
     config["fan_in_fan_out"] = any(isinstance(layer, LowRankConv1D) for layer in layers)
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-
-    def write(path: Path) -> None:
-        try:
-            save_file(contiguous, path, {"format": "pt"})
-        except SafetensorError as error:  # safetensors' OSError: a full disk
-            raise OSError(str(error)) from None
-
-    write_atomically(folder / WEIGHTS, write)
-    write_atomically(folder / CONFIG, lambda path: path.write_text(json.dumps(config, indent=2) + "\n"))
+    text = json.dumps(config, indent=2) + "\n"
+    write_together(  # no reader takes weights without a configuration
+        {
+            folder / WEIGHTS: lambda path: save_file(contiguous, path, {"format": "pt"}),
+            folder / CONFIG: lambda path: path.write_text(text),
+        },
+        remedy="give another folder",
+    )
 
 
 def _trained_head(net: Subspace) -> str | None:
