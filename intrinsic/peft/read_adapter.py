@@ -1,5 +1,6 @@
 """Read the two files of a LoRA adapter, and nothing that LoRA here has not."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ def read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """
     made = "need a folder that PEFT's save_pretrained or intrinsic.export_peft wrote"
     if not (folder / CONFIG).is_file():
-        raise UserError(f"there is no {folder / CONFIG}: {made}")
+        cut = not os.path.lexists(folder / CONFIG) and (folder / WEIGHTS).is_file()  # what a kill of export_peft leaves
+        hint = "; an export that was cut off leaves this, then write it again" if cut else ""
+        raise UserError(f"there is no {folder / CONFIG}: {made}{hint}")
     config = read_json(folder / CONFIG, remedy=made)
     if not isinstance(config, dict):
         raise UserError(f"{folder / CONFIG} is damaged (it holds no object): {made}")
@@ -43,9 +46,12 @@ def read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     _check_config(config, folder)
     try:
         check_memory((folder / WEIGHTS).stat().st_size, folder / WEIGHTS)
-        return config, load_file(folder / WEIGHTS)
+        tensors = load_file(folder / WEIGHTS)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{folder / WEIGHTS} is damaged or no safetensors file: {error}") from None
+    if not (folder / CONFIG).is_file() or read_json(folder / CONFIG, remedy=made) != config:
+        raise UserError(f"{folder} was written anew while it was read: load it again")
+    return config, tensors
 
 
 def _check_config(config: dict[str, Any], folder: str | Path) -> None:
