@@ -9,6 +9,7 @@ import torch
 
 import intrinsic
 from intrinsic.projections.kernels import select
+from intrinsic.projections.kernels.prove import prove
 
 GPU = torch.cuda.is_available()
 if find_spec("triton") is None or not (GPU or os.environ.get("TRITON_INTERPRET") == "1"):
@@ -101,12 +102,28 @@ def test_what_is_not_finite_stays_so(kind):
         assert not rmatvec(projection, torch.full((333,), bad, device=DEVICE)).isfinite().any()
 
 
+@both
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if GPU or kind is not intrinsic.Dense])
+def test_kernels_prove_themselves_and_wrong_ones_do_not(kind, dtype, monkeypatch):
+    proof = kind, kernels(kind), torch.device(DEVICE), dtype
+    prove(*proof)
+    right = kernels(kind).rmatvec
+
+    def wrong(projection, g, out):
+        right(projection, g, out)
+        out[-1:] *= 1.001
+
+    monkeypatch.setattr(kernels(kind), "rmatvec", wrong)
+    with pytest.raises(ArithmeticError, match=r"P\^T g is wrong by .*e-0. of its largest entry"):
+        prove(*proof)
+
+
 @pytest.mark.skipif(not GPU, reason="needs a GPU")
 @cases
 def test_a_module_on_a_gpu_takes_the_kernels_and_repeats_its_bits(kind, dim, full_dim):
     projection = kind(dim, full_dim, seed=3).to("cuda")
     z, g, origin = vectors(dim, full_dim, torch.float32)
-    assert select.select(kind, z) is kernels(kind)
+    assert select.select(kind, z).__name__ == kernels(kind).__name__
     forward, adjoint = projection(z), projection.adjoint(g)
     assert torch.equal(forward, matvec(projection, z, z[:0]))
     assert torch.equal(adjoint, rmatvec(projection, g))

@@ -12,7 +12,7 @@ from benchmarks.gpu.attempt import attempt
 from benchmarks.steps import CLASS
 from intrinsic.projections.base import Projection
 from intrinsic.projections.granularity import Granularity, draw
-from intrinsic.projections.kernels.select import select
+from intrinsic.projections.kernels.select import left_out, select
 
 # d, D: several tiles and a cut last block first, then what is small, then what takes long to compile
 SIZES = {
@@ -83,7 +83,8 @@ def compare(make: Callable[[], Projection], dtype: torch.dtype, device: torch.de
     within = all(value <= tolerance for value in deviations.values())
     within = within and placed <= tolerance + (ROUNDED if dtype == torch.bfloat16 else 0)
     used = "plain torch" if kernel is None else kernel.__name__.rpartition(".")[2]
-    row = {"kernel": used, **deviations, "θ₀ + P z": placed, **marks}
+    why = left_out(type(there), forward) or ""
+    row = {"kernel": used, "left out": why, **deviations, "θ₀ + P z": placed, **marks}
     return {**row, "ok": within and all(marks.values())}
 
 

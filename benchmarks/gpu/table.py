@@ -43,6 +43,8 @@ def _kernels(rows: Rows) -> Iterator[str]:
         bits = "same" if all(row["bits"] and row["fingerprint"] and row["repeats"] for row in mine) else "differ"
         lines.append([*key, f"{good} of {len(mine)}", *worst, bits])
     yield markdown(["projection", "dtype", "multiplied by", "right", *names, "bits"], lines)
+    for why in dict.fromkeys(row["left out"] for row in measured if row["left out"]):
+        yield f"- {_cell(why)}"
     for row in measured:
         if not row["ok"]:
             told = [f"{name}={row[name]}" for name in (*names, "bits", "fingerprint", "repeats", "replicas", "nan")]

@@ -7,13 +7,19 @@ from typing import Any
 import numba
 import torch
 
+from intrinsic.projections.kernels.cache import Cache
+
 _config: Any = numba.config
+if _config.DISABLE_JIT:
+    raise ImportError("NUMBA_DISABLE_JIT=1 lets Numba compile nothing")
 # OpenMP first: it is torch's own pool, so that no second one spins against it
 _config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 _threads = torch.get_num_threads()
-numba.get_num_threads()  # starts the pool, and with it sets OpenMP's number of threads, which is also torch's
-torch.set_num_threads(_threads)
+try:
+    numba.get_num_threads()  # starts the pool, and with it sets OpenMP's number of threads, which is also torch's
+finally:
+    torch.set_num_threads(_threads)
 
 CHUNKS = 64  # a product is cut into so many parts whatever the number of threads, so that its bits do not depend on it
 # Sums may be reordered, but NaN and infinity stay what they are: divergence must show.
@@ -28,7 +34,9 @@ def inner(function: Callable[..., Any]) -> Any:
 
 def kernel(function: Callable[..., None]) -> Any:
     """Compile a kernel, whose loops over `numba.prange` run on several threads."""
-    return numba.njit(parallel=True, cache=True, nogil=True, fastmath=_FASTMATH, error_model="numpy")(function)
+    compiled = numba.njit(parallel=True, nogil=True, fastmath=_FASTMATH, error_model="numpy")(function)
+    Cache.serve(compiled)
+    return compiled
 
 
 def launch(function: Callable[..., None], *arguments: Any) -> None:

@@ -1,5 +1,6 @@
 """Rademacher signs, 32 to a word: with b the bits, sum of s x = 2 sum of b x - sum of x."""
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,13 @@ def matvec(projection: "Dense", z: Tensor, origin: Tensor, out: Tensor) -> None:
 def rmatvec(projection: "Dense", g: Tensor, out: Tensor) -> None:
     """out = P^T g."""
     launch(_rmatvec, g.numpy(), *_matrix(projection), out.numpy())
+
+
+def others(projection: "Dense") -> list["Dense"]:
+    """The same P, its signs drawn and not stored: for the proof."""
+    drawn = copy.copy(projection)
+    drawn._buffers, drawn.nbytes = {}, 0
+    return [drawn]
 
 
 def _matrix(projection: "Dense") -> tuple[np.ndarray, np.uint64]:

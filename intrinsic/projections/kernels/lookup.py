@@ -8,8 +8,9 @@ from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba.core import cgutils
+from numba.core.codegen import get_host_cpu_features
 
 LANES = 16
 _INT = ir.IntType(64)
@@ -19,7 +20,8 @@ _BIT = np.arange(16)[:, None] >> np.arange(4) & 1  # (16, 4): the bits of each p
 
 _config: Any = numba.config
 _FORCED = _config.CPU_NAME or _config.CPU_FEATURES  # kernels are compiled for another processor than this one
-AVAILABLE = not _FORCED and bool(binding.get_host_cpu_features().get("avx512f", False))
+# as Numba sees it: with NUMBA_ENABLE_AVX=0 LLVM would end the process at an instruction that it may not use
+AVAILABLE = not _FORCED and "+avx512f" in get_host_cpu_features().split(",")
 
 
 def tables(z: np.ndarray) -> np.ndarray:

@@ -1,0 +1,62 @@
+"""Whether kernels multiply as plain torch does."""
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from intrinsic import rng
+
+# small, and awkward: several tiles and chunks of every kernel, the last one cut; groups of two sizes
+_DIM, _FULL_DIM, _SEED = 33, 4099, (5 << 32) + 3
+# against the largest entry: sums of up to 4099 terms in another order
+_TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-13}
+
+
+def prove(owner: Callable[..., Any], kernels: ModuleType, device: torch.device, dtype: torch.dtype) -> None:
+    """Compare the kernels of a projection class with its plain torch in float64 on the CPU, at a small awkward size.
+
+    Without an origin, with one, with `out` as the origin, and the adjoint; on `device`, in `dtype`, on its current
+    stream. No global state of torch is changed. Kernels with several ways to hold the same P list them by
+    `others(projection)`.
+
+    Raises:
+        ArithmeticError: if they differ by more than rounding.
+        Exception: whatever a kernel raises, say for want of a compiler.
+    """
+    with (
+        torch.inference_mode(False),
+        torch.no_grad(),
+        torch.autocast("cpu", enabled=False),
+        torch.autocast(device.type, enabled=False),
+    ):
+        projection = owner(_DIM, _FULL_DIM, seed=_SEED)
+        numbers = [_numbers(lane, size) for lane, size in enumerate((_DIM, _FULL_DIM, _FULL_DIM))]
+        offset, adjoint = projection.matvec(numbers[0]), projection.rmatvec(numbers[1])
+        z, g, origin = (number.to(device, dtype) for number in numbers)
+        projection = projection.to(device)
+        for form in (projection, *getattr(kernels, "others", lambda _: ())(projection)):
+            out = torch.full_like(origin, torch.nan)  # a kernel that leaves out an entry is seen
+            kernels.matvec(form, z, z[:0], out)
+            _compare("P z", out, offset)
+            kernels.matvec(form, z, origin, out.fill_(torch.nan))
+            _compare("origin + P z", out, numbers[2] + offset)
+            kernels.matvec(form, z, out.copy_(origin), out)
+            _compare("origin + P z in place", out, numbers[2] + offset)
+            sums = torch.full_like(z, torch.nan)
+            kernels.rmatvec(form, g, sums)
+            _compare("P^T g", sums, adjoint)
+
+
+def _numbers(lane: int, size: int) -> Tensor:
+    """Without torch's random state; exact in float32, so that both dtypes multiply the same numbers."""
+    return torch.from_numpy(rng.normals(_SEED, size, lane=lane).astype(np.float32).astype(np.float64))
+
+
+def _compare(name: str, found: Tensor, expected: Tensor) -> None:
+    deviation = float((found.cpu().double() - expected).abs().max() / expected.abs().max())
+    if not deviation <= _TOLERANCE[found.dtype]:  # NaN is not
+        raise ArithmeticError(f"{name} is wrong by {deviation:.0e} of its largest entry")
