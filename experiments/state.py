@@ -71,10 +71,16 @@ class RunState:
             raise UserError(f"{self.path} belongs to another run, {quoted(metadata['run_id'])}")
         if metadata["fingerprint"] != self._net.fingerprint():
             raise UserError(f"{self.path} belongs to another model")
-        load_trained(self._net, _part(tensors, "net."), self.path)
-        load_optimizer(self._optimizer, _part(tensors, "optimizer."), metadata["optimizer"])
-        self.history = [Epoch(**epoch) for epoch in metadata["history"]]
-        self._seconds_before = metadata["seconds"]
+        try:
+            history = [Epoch(**epoch) for epoch in metadata["history"]]
+            _check(history, metadata["seconds"])
+            load_trained(self._net, _part(tensors, "net."), self.path)
+            load_optimizer(self._optimizer, _part(tensors, "optimizer."), metadata["optimizer"])
+        except UserError:
+            raise
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise UserError(f"{self.path} is no checkpoint of a run ({quoted(error)})") from None
+        self.history, self._seconds_before = history, metadata["seconds"]
 
     def add(self, epoch: Epoch) -> None:
         """Note an epoch, and write a checkpoint if the last one is old enough."""
@@ -93,6 +99,23 @@ class RunState:
         }
         write_tensors(self.path, tensors, metadata, remedy=OUTPUT)
         self._written = time.perf_counter()
+
+
+def _check(history: list[Epoch], seconds: Any) -> None:
+    """Check that epochs are numbered from 1 and that what they measured are numbers.
+
+    Raises:
+        ValueError: if not.
+    """
+    if not history or [epoch.epoch for epoch in history] != list(range(1, len(history) + 1)):
+        raise ValueError("its epochs are not numbered from 1")
+    for epoch in history:
+        measured = [each for each in (epoch.validation, epoch.test, epoch.train) if each is not None]
+        if not all(isinstance(each, dict) and "loss" in each for each in measured) or epoch.validation is None:
+            raise ValueError(f"epoch {epoch.epoch} has no loss")
+        numbers = [seconds, epoch.seconds, epoch.train_loss, *(value for each in measured for value in each.values())]
+        if not all(type(value) in (int, float) for value in numbers) or not isinstance(epoch.best, bool):
+            raise ValueError(f"epoch {epoch.epoch} has something else than numbers")
 
 
 def _part(tensors: dict, prefix: str) -> dict:

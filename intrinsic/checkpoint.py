@@ -79,7 +79,7 @@ def rebuild(model: nn.Module, path: str | Path) -> Subspace:
         return from_recipe(model, metadata["recipe"])
     except UserError:
         raise
-    except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, MemoryError, RecursionError) as error:
         raise UserError(f"{path} has a recipe that this version cannot read: {str(error)[:200]}") from None
 
 

@@ -1,0 +1,92 @@
+"""Checkpoints of half-finished runs that somebody else wrote, and recipes nested too deep: one line each."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+import intrinsic
+from experiments.state import RunState
+from intrinsic.checkpoint import read_tensors, write_tensors
+from intrinsic.course import Epoch
+from intrinsic.errors import UserError
+
+
+def made(path):
+    torch.manual_seed(0)
+    net = intrinsic.Subspace(nn.Linear(4, 3), projection=intrinsic.Dense, dim=5)
+    optimizer = torch.optim.Adam(net.parameters())
+    net(torch.ones(2, 4)).sum().backward()
+    optimizer.step()
+    return RunState(path, net, optimizer, every=0)
+
+
+@pytest.fixture
+def state(tmp_path):
+    path = tmp_path / "0123456789ab" / "state.safetensors"
+    run = made(path)
+    for number in (1, 2):
+        run.add(Epoch(number, 0.5, {"loss": 0.5, "accuracy": 0.25}, None, True, 1.0))
+    return path
+
+
+def changed(metadata, key, value):
+    other = copy.deepcopy(metadata)
+    if key in other:
+        other[key] = value
+    else:
+        other["history"][1][key] = value
+    return other
+
+
+def test_a_checkpoint_comes_back(state):
+    assert [epoch.epoch for epoch in made(state).load()] == [1, 2]
+
+
+STRANGE = (None, "x", [], {}, [1], {"a": 1}, [None], -1, True, [[]], {"loss": "x"}, {"loss": None})
+KEYS = ("history", "seconds", "optimizer", "epoch", "train_loss", "validation", "test", "best", "unknown")
+FINE = {  # what says nothing, or what a run may have
+    ("optimizer", "{}"),
+    ("test", "None"),
+    ("best", "True"),
+    ("train_loss", "-1"),
+    ("seconds", "-1"),
+}
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_other_kinds_of_values_end_in_one_line(key, state):
+    tensors, metadata = read_tensors(state)
+    for value in STRANGE:
+        write_tensors(state, tensors, changed(metadata, key, value))
+        run = made(state)
+        if (key, str(value)) in FINE:
+            assert len(run.load()) == 2
+            continue
+        with pytest.raises(
+            UserError, match=r"no checkpoint of a run \(.*; delete it to start this run again"
+        ) as caught:
+            run.load()
+        assert len(str(caught.value)) < 500 + len(str(state))
+        assert str(caught.value).isprintable()
+        assert run.history == []
+
+
+@pytest.mark.parametrize("depth", [100, 700, 900])
+def test_a_recipe_nested_deep(depth, tmp_path):
+    def model():
+        return nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 3))
+
+    path = tmp_path / "net"
+    intrinsic.save(intrinsic.Subspace(model(), space=intrinsic.LoRA(2)), path)
+    tensors, metadata = read_tensors(path)
+    deep = 1
+    for _ in range(depth):
+        deep = [deep]
+    metadata["recipe"]["space_options"]["targets"] = deep
+    write_tensors(path, tensors, metadata)
+    fresh = model()
+    with pytest.raises(UserError, match=r"need targets as a name|recipe that this version cannot read: maximum recurs"):
+        intrinsic.load(fresh, path)
+    assert [type(module) for module in fresh] == [nn.Linear, nn.Linear]
