@@ -1,15 +1,18 @@
 """From a config node to the object it names: what its role may be, and nothing else."""
 
 import inspect
+from collections import abc
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import partial
-from typing import Any
+from typing import Any, get_type_hints
 
+from experiments.fits import fits
 from experiments.roles import ROLES, Role, find
 from intrinsic.errors import UserError
 
-COMPLAINTS = (TypeError, ValueError, IndexError, ZeroDivisionError)  # how torch.optim refuses an argument
+# how torch.optim refuses an argument
+COMPLAINTS = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, AssertionError, RuntimeError)
 
 
 def build(node: Any, role: str) -> Any:
@@ -75,9 +78,18 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def _translated(bound: partial[Any], *args: Any) -> Any:
-    """Call what is torch's, whose complaints about its arguments are about the user's config."""
+    """Call what is torch's, whose complaints about its arguments are about the user's config.
+
+    What torch takes by mistake, such as true for a number, is looked for in its annotations.
+    """
+    given = ", ".join(f"{name}={value!r}" for name, value in bound.keywords.items())
     try:
-        return bound(*args)
+        made = bound(*args)
     except COMPLAINTS as error:
-        given = ", ".join(f"{name}={value!r}" for name, value in bound.keywords.items())
-        raise UserError(f"{bound.func.__name__}({given}) is refused: {error}") from None
+        raise UserError(f"{bound.func.__name__}({given}) is refused: {' '.join(str(error).split())}") from None
+    hints = get_type_hints(bound.func.__init__, localns=vars(abc))
+    for name, value in bound.keywords.items():
+        if name in hints and not fits(value, hints[name]):
+            need = str(hints[name]).removeprefix("<class '").removesuffix("'>")
+            raise UserError(f"{bound.func.__name__}({given}) is refused: need {name} as {need}, got {value!r}")
+    return made

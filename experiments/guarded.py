@@ -40,6 +40,10 @@ class GuardedLoader(ConfigLoaderImpl):
             raise UserError(f"there is no environment variable {error}: leave hydra.job.env_copy empty") from None
         except (YAMLError, UnicodeDecodeError) as error:
             raise UserError(f"a file of the config is no YAML: {' '.join(str(error).split())}") from None
+        except ValueError as error:
+            if "integer string conversion" not in str(error):  # Python's limit, on what Hydra and YAML read
+                raise
+            raise UserError(f"need integers of 64 bits: {error}") from None
         if config_name is not None:  # without one Hydra describes itself
             check_hydra(config)
         return config

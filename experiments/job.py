@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 import experiments.resolvers  # noqa: F401  # in a worker
 from experiments.check_mode import check_mode
+from experiments.check_values import check_values
 from experiments.cli import describe
 from experiments.place import check_place
 from experiments.report import position, summary
@@ -93,7 +94,11 @@ def _resolve(cfg: DictConfig, member: dict[str, Any]) -> dict[str, Any]:
         config = OmegaConf.to_container(OmegaConf.merge(cfg, member), resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(describe(error)) from None
-    return {key: value for key, value in config.items() if key not in ("replicas", "batch")}  # type: ignore[union-attr,misc]
+    config = {key: value for key, value in config.items() if key not in ("replicas", "batch")}  # type: ignore[union-attr]
+    check_values(config)
+    if type(config["study"]) is int:  # 2026: a name
+        config["study"] = str(config["study"])
+    return config  # type: ignore[return-value]
 
 
 def _folder(config: dict[str, Any]) -> Path:
@@ -147,6 +152,8 @@ def _skip(runs: Sequence[Run], some: Sequence[Run]) -> None:
     for run in some:
         record = read_record(run.folder)
         if record is not None and record["status"] in ANSWERS:
+            if run_id(record["config"]) != run.folder.name:
+                raise UserError(f"{run.folder}/record.json has the config of another run: delete it to run again")
             _end(runs, run, record, " (skipped: already there)")
 
 

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from experiments.build import COMPLAINTS, build
+from experiments.check_config import check_config
 from experiments.environment import choose_device, set_threads
 from experiments.model import make_model
 from experiments.pretrain import pretrained
@@ -63,13 +64,15 @@ def check(config: dict[str, Any]) -> None:
     """Refuse what would only be noticed after long work.
 
     Raises:
-        UserError: for a number that is out of range, and for what an optimiser or a schedule refuses.
+        UserError: for a number that is out of range, what an optimiser or a schedule refuses, and a knob of another
+            kind.
     """
     check_numbers(**{key: config[key] for key in ("epochs", "batch_size", "l2_weights", "patience")})
     rng.fan_out(config["seed"])
     make_schedule(config)
     if config["base"] not in ("float32", "int8"):
         raise UserError(f"need base=float32 or int8, got base={config['base']}")
+    check_config(config)
 
 
 def prepare(config: dict[str, Any]) -> torch.device:
