@@ -11,10 +11,10 @@ from typing import Any
 
 from experiments.build import build
 from experiments.cli import one_line_errors
+from experiments.finished import finished
 from experiments.reopen import reopen
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_folder
-from intrinsic.records import read_record
 from intrinsic.say import say
 
 
@@ -25,7 +25,7 @@ def export(run: Path, folder: Path) -> Path:
         UserError: as `reopen`, for a model that is not transformers' own, for what no weight can hold (adapters and
             prefixes), and for a folder that is there.
     """
-    record = read_record(run)
+    record = finished(run)
     if record is not None and "tokenizer" not in record["config"]:
         raise UserError(f"{run} trained {record['config']['model']['_target_']}: need model=hf or a sibling of it")
     if folder.exists():

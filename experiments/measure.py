@@ -12,11 +12,12 @@ from typing import Any, get_args
 from torch import Tensor
 
 from experiments.cli import one_line_errors
+from experiments.finished import finished
 from experiments.reopen import reopen
 from experiments.report import knobs
 from intrinsic.checkpoint import read_tensors, write_tensors
 from intrinsic.errors import UserError
-from intrinsic.records import NAME, plain_numbers, read_record
+from intrinsic.records import NAME, plain_numbers
 from intrinsic.say import say
 
 Measurement = tuple[dict[str, Any], dict[str, Tensor]]  # values that JSON can hold, and arrays by name
@@ -112,11 +113,10 @@ def _runs(studies: Sequence[Path], seeds: bool | Sequence[str]) -> Iterator[tupl
     seen: set[str] = set()
     for study in studies:
         folders = [study] if (study / NAME).is_file() else sorted(file.parent for file in study.glob(f"*/{NAME}"))
-        records = [(folder, record) for folder in folders if (record := read_record(folder)) is not None]
-        finished = [(folder, record) for folder, record in records if record["status"] == "finished"]
-        if not finished:
+        runs = [(folder, record) for folder in folders if (record := finished(folder)) is not None]
+        if not runs:
             raise UserError(f"no finished run in {study}; python run.py study=NAME makes one in outputs/NAME")
-        for folder, record in sorted(finished, key=lambda run: run[1]["config"]["seed"]):
+        for folder, record in sorted(runs, key=lambda run: run[1]["config"]["seed"]):
             config = record["config"]
             kept = config.keys() - {"seed", "study"} if isinstance(seeds, bool) else config.keys() & set(seeds)
             same = folder.name if seeds is True else json.dumps({key: config[key] for key in sorted(kept)})

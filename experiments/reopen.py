@@ -1,6 +1,7 @@
 """A run that ended, as it was: its model at theta_0, and as trained."""
 
 import copy
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from experiments.check_config import Config
+from experiments.finished import finished
 from experiments.task import make_task
 from experiments.train import make_net, prepare
 from intrinsic.checkpoint import load
 from intrinsic.data.task import Task
 from intrinsic.errors import UserError
-from intrinsic.records import read_record
 from intrinsic.settled import settled
 from intrinsic.subspace import Subspace
 
@@ -42,13 +44,17 @@ class Reopened:
 def reopen(folder: Path, device: str = "cpu") -> Reopened:
     """Rebuild the run in `folder` from its record's config and its trained.safetensors.
 
+    What a record says of places is another machine's: models of source tasks are kept in the folder of the study's
+    outputs, and data are read from the record's folder only where it is there, else as without one.
+
     Raises:
-        UserError: if the run has not finished, its base is quantised, or its data or its file is gone.
+        UserError: if the run has not finished, its config is damaged, its base is quantised, or its data or its file is
+            gone.
     """
-    record = read_record(folder)
-    if record is None or record["status"] != "finished":
+    record = finished(folder)
+    if record is None:
         raise UserError(f"{folder} is no finished run; the command that began it ends it")
-    config = {**record["config"], "device": device}
+    config = _here(record["config"], folder, device)
     if config["base"] != "float32":
         raise UserError(f"{folder} has base={config['base']}, whose weights are not there any more: need base=float32")
     chosen = prepare(config)
@@ -57,3 +63,16 @@ def reopen(folder: Path, device: str = "cpu") -> Reopened:
     net = copy.deepcopy(start)
     load(net, folder / "trained.safetensors")
     return Reopened(record, task.to(chosen), start, net, chosen)
+
+
+def _here(config: Config, folder: Path, device: str) -> Config:
+    """The config with this machine's places in the stead of those in its record."""
+    given = config.get("data_dir")
+    data_dir = given if isinstance(given, str) and Path(given).expanduser().is_dir() else None
+    output = Path(os.path.abspath(folder)).parent.parent
+    here = Config({**config, "device": device, "output": str(output), "data_dir": data_dir, "logger": {}})
+    source = here["init"]["source"]
+    for dataset in (here["dataset"], source.get("dataset") if isinstance(source, dict) else None):
+        if isinstance(dataset, dict) and "data_dir" in dataset:
+            dataset["data_dir"] = data_dir
+    return here
