@@ -81,7 +81,7 @@ class GridSweeper(BasicSweeper):
         overrides = parser.parse_overrides(self._parse_config() + arguments)
         count = 1
         for override in overrides:
-            if override.is_sweep_override():
+            if override.is_discrete_sweep():
                 values = sum(1 for _ in islice(override.sweep_iterator(), RUNS + 1))
                 if not values:
                     raise UserError(f"{override.input_line} names no value: give one at least")

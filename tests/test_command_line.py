@@ -19,7 +19,7 @@ REFUSED = {
     f"rank=1,2 {QUICK}": "Ambiguous value for argument 'rank=1,2'.* add --multirun",
     f"-m seed=range(0) {QUICK}": r"seed=range\(0\) names no value: give one at least",
     f"-m seed=range(0,1000000000) {QUICK}": "need a sweep of 100,000 runs at most, got .*: sweep in parts",
-    f"-m seed=range(0,1000) lr=interval(0,1) {QUICK}": "Can only enumerate CHOICE and RANGE sweeps",
+    f"-m seed=range(0,1000) lr=interval(0,1) {QUICK}": "BasicSweeper does not support sweep type",
     f"threads=10000000 {QUICK}": rf"need threads to be an integer from 1 to {at_most(THREADS)} \(this machine's\)",
     f"-m hydra/launcher=joblib hydra.launcher.n_jobs=100000 rank=1,2 {QUICK}": "need hydra.launcher.n_jobs to be an "
     f"integer from 1 to {at_most(PROCESSES)}",
