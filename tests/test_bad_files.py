@@ -98,7 +98,9 @@ def test_damaged_state(refused, program, tmp_path, finished):
     save_file({"weight": torch.zeros(3)}, state)
     refused(QUICK, f"{state} was not written by intrinsic{again}", tmp_path / "out")
     shutil.copy(finished / "trained.safetensors", state)
-    refused(QUICK, f"{state} is no checkpoint of a run, or of an earlier version of this program{again}", tmp_path / "out")
+    refused(
+        QUICK, f"{state} is no checkpoint of a run, or of an earlier version of this program{again}", tmp_path / "out"
+    )
     tensors, metadata = read_tensors(state)
     foreign = {"fingerprint": "0", "history": [], "seconds": 0, "optimizer": {}, "run_id": finished.name}
     write_tensors(state, tensors, metadata | foreign)

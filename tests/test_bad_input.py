@@ -112,7 +112,10 @@ COMMANDS = [
     ("study=fresh device=nonsense", r"device=nonsense cannot be used \(.*\): use device=auto"),
     ("study=fresh device=meta", r"device=meta cannot be used \(.*\): use device=auto"),
     ("study=fresh device=null", "need device to be auto, cpu, cuda or .*, got device=None"),
-    ("study=fresh threads=0", r"need threads to be an integer from 1 to \d+ \(this machine's\), or null, got threads=0"),
+    (
+        "study=fresh threads=0",
+        r"need threads to be an integer from 1 to \d+ \(this machine's\), or null, got threads=0",
+    ),
     ("study=fresh checkpoint_seconds=abc", "need checkpoint_seconds to be a number >= 0, got checkpoint_seconds=abc"),
     ("study=fresh logger=wandb logger.mode=xyz", "need logger.mode=online, offline, .*, got logger.mode=xyz"),
     ("study=fresh logger=wandb logger.mode=online", "W&B refuses .*mode=online: No API key configured"),
@@ -131,7 +134,10 @@ COMMANDS = [
         r"need .*n_jobs to be an integer from 1 to \d+ .*, or -1 for all cores, got n_jobs=0",
     ),
     ("-m hydra/launcher=joblib hydra.launcher.n_jobs=abc", "need .*n_jobs to be an integer .* got n_jobs=abc"),
-    ("-m hydra/launcher=joblib hydra.launcher.threads=-1", r"need .*threads to be an integer from 1 to \d+ .*, got threads=-1"),
+    (
+        "-m hydra/launcher=joblib hydra.launcher.threads=-1",
+        r"need .*threads to be an integer from 1 to \d+ .*, got threads=-1",
+    ),
     ("-m hydra/launcher=joblib hydra.launcher.jobs=2", "no key 'hydra.launcher.jobs' .* did you mean 'n_jobs'"),
     ("-m hydra/launcher=submitit_local hydra.launcher.width=0", "need hydra.launcher.width to be .*, got width=0"),
     (
