@@ -3,6 +3,8 @@
 import hashlib
 from typing import Any
 
+from intrinsic.printable import printable
+
 LONGEST = 1000  # characters
 
 
@@ -15,9 +17,7 @@ def plain(text: str, longest: int = LONGEST) -> str:
     if len(text) > longest:
         digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
         text = f"{text[: longest - 30]}…({len(text):,} characters, {digest})"
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+    return printable(text)
 
 
 def plain_tree(node: Any) -> Any:

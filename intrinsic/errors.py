@@ -1,5 +1,7 @@
 """The one exception for mistakes that a user can mend."""
 
+from intrinsic.printable import printable
+
 
 class UserError(ValueError):
     r"""A rule was broken by an input; the message is one line that names the rule, the value and the remedy.
@@ -9,7 +11,4 @@ class UserError(ValueError):
     """
 
     def __init__(self, message: object = "") -> None:
-        text = str(message)
-        if not text.isprintable():
-            text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-        super().__init__(text)
+        super().__init__(printable(str(message)))

@@ -1,5 +1,7 @@
 """Another's text on a line of ours: what steers a terminal becomes visible, what is long is cut."""
 
+from intrinsic.printable import printable
+
 LONGEST = 200
 
 
@@ -15,6 +17,4 @@ def quoted(text: object, longest: int = LONGEST) -> str:
     if left_out > 0:
         end = longest // 3
         line = f"{line[: longest - end]}...({left_out:,} characters)...{line[len(line) - end :]}"
-    if line.isprintable():
-        return line
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in line)
+    return printable(line)

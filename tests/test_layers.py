@@ -11,6 +11,7 @@ import intrinsic
 ROOT = CONF.parent
 # top to bottom: a module may import what stands before it
 ORDER = [
+    "printable",
     "errors",
     "at_most",
     "turns",
