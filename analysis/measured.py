@@ -1,16 +1,26 @@
 """Read what `python -m experiments.<name>` left beside the records."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 
+from analysis.plain import plain, plain_tree
+from analysis.tasks import text
+from analysis.told import Told
 from intrinsic.errors import UserError
+from intrinsic.read_json import parse_json
+
+# what a measurement's values are, where it has them
+KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("weights", "numbers", "guess", "flops", "bytes", "peak", "graph", "matrices"), dict),
+    **dict.fromkeys(("head", "batch", "splits"), list),
+    **dict.fromkeys(("distance", "load"), (int, float)),
+    **dict.fromkeys(("threads", "examples"), int),
+    **dict.fromkeys(("split", "metric", "device", "kept"), str),
+}
 
 
 @dataclass(frozen=True)
@@ -18,8 +28,8 @@ class Measured:
     """One run's measurement: values, and arrays by name that are read when they are asked for."""
 
     path: Path
-    values: dict[str, Any]
-    options: dict[str, Any]
+    values: Told
+    options: Told
 
     def names(self) -> list[str]:
         """The names of the arrays, sorted."""
@@ -27,10 +37,17 @@ class Measured:
             return sorted(file.keys())
 
     def array(self, name: str) -> np.ndarray:
-        """The array of that name."""
-        with safe_open(self.path, "numpy") as file:
-            array: np.ndarray = file.get_tensor(name)
-            return array
+        """The array of that name.
+
+        Raises:
+            UserError: if the file has none, or not of numbers.
+        """
+        try:
+            with safe_open(self.path, "numpy") as file:
+                array: np.ndarray = file.get_tensor(name)
+                return array
+        except (SafetensorError, OSError, TypeError, AttributeError) as error:  # the last two: bfloat16
+            raise _damaged(self.path, error) from None
 
 
 def measured(rows: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[str]]:
@@ -78,7 +95,18 @@ def check_alike(rows: pd.DataFrame, name: str) -> None:
 def _open(path: Path) -> Measured:
     try:
         with safe_open(path, "numpy") as file:
-            content: Mapping[str, Any] = json.loads(file.metadata()["intrinsic"])
-        return Measured(path, dict(content["values"]), dict(content["options"]))
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({error}): delete it and measure again") from None
+            content = plain_tree(parse_json(file.metadata()["intrinsic"]))
+            odd = [name for name in file.keys() if plain(name) != name]  # noqa: SIM118 (no mapping)
+        values, options = (dict(content[name]) for name in ("values", "options"))
+        if odd:
+            raise ValueError(f"an array is called {plain(odd[0], 60)}")
+        for name, kinds in KINDS.items():
+            if name in values and (isinstance(values[name], bool) or not isinstance(values[name], kinds)):
+                raise ValueError(f"{name} is {plain(text(values[name]), 60)}")
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise _damaged(path, error) from None
+    return Measured(path, Told(values, str(path)), Told(options, str(path)))
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path} is damaged ({plain(' '.join(str(error).split()), 200)}): delete it and measure again")
