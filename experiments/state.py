@@ -69,7 +69,8 @@ class RunState:
             raise UserError(f"{self.path} is no checkpoint of a run, or of an earlier version of this program")
         if metadata["run_id"] != self._run_id:
             raise UserError(f"{self.path} belongs to another run, {quoted(metadata['run_id'])}")
-        if metadata["fingerprint"] != self._net.fingerprint():
+        found = metadata["fingerprint"]
+        if found != self._net.fingerprint() and found != self._net.fingerprint(bits=False):  # one of an older version
             raise UserError(f"{self.path} belongs to another model")
         try:
             history = [Epoch(**epoch) for epoch in metadata["history"]]

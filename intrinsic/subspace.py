@@ -210,9 +210,9 @@ class Subspace(Hosted):
             "head": sum(p.numel() for name, p in trained if name.removeprefix("model.") in head),
         }
 
-    def fingerprint(self, *, constants: bool = True) -> str:
-        """A hash of P and of all else that is fixed: equal if the same z means the same model. See `fingerprint`."""
-        return fingerprint(self.model, self.projection.fingerprint(), self._trained, constants=constants)
+    def fingerprint(self, *, constants: bool = True, bits: bool = True) -> str:
+        """A hash of P, by `bits` or as older files, and of all else that is fixed: equal if z means the same model."""
+        return fingerprint(self.model, self.projection.fingerprint(bits=bits), self._trained, constants=constants)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "Subspace":
         self.forget()

@@ -57,7 +57,7 @@ buffers = {
     },
     "onehot": {"code": empty(full_dim, dtype=torch.int16), "order": empty(full_dim, dtype=index)},
 }[name]
-projection = SimpleNamespace(dim=dim, full_dim=full_dim, seed=3, get_buffer=buffers.__getitem__, **buffers)
+projection = SimpleNamespace(dim=dim, full_dim=full_dim, seed=3, **buffers)
 kernels = import_module(f"intrinsic.projections.kernels.{name}_cuda")
 for dtype in (torch.float32, torch.float64):
     z, g = empty(dim, dtype=dtype), empty(full_dim, dtype=dtype)

@@ -22,18 +22,18 @@ def enlarged(name: str, dim: int, full_dim: int, device: torch.device, drawn: in
         return kind(dim, full_dim, seed=0).to(device)
     part = kind(dim, drawn, seed=0).to(device)
     whole = copy.copy(part)
-    whole._buffers, whole.full_dim = dict(part._buffers), full_dim
+    whole.full_dim = full_dim
     if name == "Fastfood":
         blocks = -(-full_dim // part.sign.shape[1])
-        for buffer in ("sign", "gain", "source"):
-            whole._buffers[buffer] = _repeated(part.get_buffer(buffer), blocks)
+        for tensor in ("sign", "gain", "source"):
+            setattr(whole, tensor, _repeated(getattr(part, tensor), blocks))
     else:
         small, whole._larger = divmod(full_dim, dim)
         sizes = small + (torch.arange(dim, device=device) < whole._larger)
         order = torch.randperm(full_dim, dtype=part.order.dtype, device=device)
         code = _repeated(part.code & 1, full_dim)
         code[order.long()] += torch.repeat_interleave(2 * torch.arange(dim, dtype=code.dtype, device=device), sizes)
-        whole._buffers |= {"code": code, "order": order, "sizes": sizes.to(part.sizes.dtype)}
+        whole.code, whole.order, whole.sizes = code, order, sizes.to(part.sizes.dtype)
     whole.nbytes = kind.plan(dim, full_dim)
     return whole
 

@@ -3,27 +3,27 @@
 import copy
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from numbers import Integral
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import psutil
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import pad
 
 from intrinsic.errors import UserError
 from intrinsic.projections.kernels.select import select
+from intrinsic.projections.stored import Stored
+from intrinsic.projections.unchanged import Unchanged
 
 
-class Projection(nn.Module, ABC):
+class Projection(Stored, ABC):
     """A fixed random matrix P (full_dim, dim) with columns of unit norm, drawn from `seed`.
 
-    A subclass draws P in its constructor, into non-persistent buffers, and says how to multiply by it in plain torch:
-    `matvec` and `rmatvec`, the reference for compiled kernels (see `kernels.select`). Both run without autograd;
-    `forward` and `adjoint` are their differentiable faces, each the gradient of the other. Leading axes of z and g are
-    replicas.
+    A subclass draws P in its constructor, keeps it by `_store`, and says how to multiply by it in plain torch: `matvec`
+    and `rmatvec`, the reference for compiled kernels (see `kernels.select`). Both run without autograd; `forward` and
+    `adjoint` are their differentiable faces, each the gradient of the other. Leading axes of z and g are replicas.
 
     Args:
         dim: d, the number of coordinates.
@@ -39,6 +39,7 @@ class Projection(nn.Module, ABC):
     seed: int
     nbytes: int
     kernels = True  # whether the compiled kernels that stand beside the class, if any, know its options
+    drawn = False  # whether P is in no tensor, but drawn from its seed in each product
 
     def __init__(self, dim: int, full_dim: int, *, seed: int) -> None:
         super().__init__()
@@ -46,7 +47,7 @@ class Projection(nn.Module, ABC):
         if not 0 < dim <= full_dim:
             raise UserError(f"need 0 < dim <= full_dim, got dim={dim}, full_dim={full_dim}")
         self.dim, self.full_dim, self.seed = dim, int(full_dim), seed
-        self._fingerprint: str | None = None
+        self._fingerprints: dict[bool, tuple[str, Unchanged]] = {}
         self._require(self.plan(self.dim, self.full_dim))
 
     def _require(self, nbytes: int) -> None:
@@ -105,10 +106,10 @@ class Projection(nn.Module, ABC):
         """What the weights from `low` on add to P^T g, without autograd: (rows,) -> (dim,). Here in O(full_dim)."""
         return self.multiply(pad(g, (low, self.full_dim - low - len(g))), transposed=True)
 
-    def _multiply_window(self, g: Tensor, **buffers: Tensor) -> Tensor:
-        """P^T g for a P of len(g) rows with other buffers and entries of the same size."""
+    def _multiply_window(self, g: Tensor, **tensors: Tensor) -> Tensor:
+        """P^T g for a P of len(g) rows with other tensors and entries of the same size."""
         part = copy.copy(self)
-        part._buffers, part.full_dim = {**self._buffers, **buffers}, len(g)
+        vars(part).update(tensors, full_dim=len(g))
         return part.multiply(g, transposed=True) * (len(g) / self.full_dim) ** 0.5
 
     def displace(self, z: Tensor, origin: Tensor, out: Tensor) -> None:
@@ -123,11 +124,18 @@ class Projection(nn.Module, ABC):
             kernel.matvec(self, z.detach(), origin, out)
             torch.autograd.graph.increment_version(out)
 
-    def fingerprint(self) -> str:
-        """A hash of P: equal for equal matrices, on every device; 16 hexadecimal digits. Computed once."""
-        if self._fingerprint is None:
-            self._fingerprint = self._hash()
-        return self._fingerprint
+    def fingerprint(self, *, bits: bool = True) -> str:
+        """A hash of P: equal for equal matrices, on every device; 16 hexadecimal digits. Kept until P is written to.
+
+        `bits=False`: that of older versions, which took the bits of P's signs, where `Dense` has them, for its seed's.
+        """
+        tensors = self.stored().values()
+        if bits not in self._fingerprints or not self._fingerprints[bits][1](tensors):
+            self._fingerprints[bits] = self._hash(bits), Unchanged(tensors)
+        return self._fingerprints[bits][0]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_fingerprints": {}}  # a copy has other tensors, of which nothing is known yet
 
     def get_extra_state(self) -> Tensor:
         """The fingerprint, for state dicts: 8 bytes."""
@@ -140,32 +148,23 @@ class Projection(nn.Module, ABC):
             UserError: if it is another P, with which z would mean other weights.
         """
         found = bytes(state.tolist()).hex()
-        if found != self.fingerprint():
+        if found != self.fingerprint() and found != self.fingerprint(bits=False):
             raise UserError(
                 f"the state dict belongs to another P: its fingerprint is {found}, not {self.fingerprint()}"
             )
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Move P to another device, but not to another dtype: it stays the same matrix."""
-
-        def move(tensor: Tensor) -> Tensor:
-            moved = fn(tensor)
-            return moved if moved.dtype == tensor.dtype else tensor.to(moved.device)
-
-        super()._apply(move, recurse)
-        return self
-
-    def _hash(self) -> str:
+    def _hash(self, bits: bool) -> str:
         digest = hashlib.sha256(f"{type(self).__name__} {self.dim} {self.full_dim}".encode())
-        for name, buffer in sorted(self.named_buffers()):
-            array = buffer.detach().cpu().contiguous().numpy()
+        for name, tensor in sorted(self.stored().items()):
+            if tensor.is_meta:
+                raise UserError("P has no numbers on the meta device: make the net anew on the device where it is used")
+            array = tensor.detach().cpu().contiguous().numpy()
             digest.update(f" {name} {array.dtype.newbyteorder('<')} {array.shape} ".encode())
             digest.update(array.data)
+        for name, part in self.named_modules() if bits else ():
+            if part is not self and isinstance(part, Projection) and part.drawn:
+                digest.update(f" {name} {part.fingerprint()}".encode())
         return digest.hexdigest()[:16]
-
-    def _store(self, name: str, array: np.ndarray) -> None:
-        """Keep `array` as a buffer that moves with the module and stays out of its state dict."""
-        self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(array)), persistent=False)
 
     def extra_repr(self) -> str:
         """What `print(projection)` shows inside the parentheses."""

@@ -49,6 +49,7 @@ class Dense(Projection):
             self._store("matrix", matrix)
         elif self.nbytes:
             self._store("packed", self._draw(0, -(-full_dim // 32)))
+        self.drawn = entries == "rademacher" and not self.nbytes
 
     @staticmethod
     def plan(dim: int, full_dim: int) -> int:
@@ -98,14 +99,17 @@ class Dense(Projection):
             packed[:, j] = rng.bits(self.seed, high - low, lane=j, start=low)
         return packed.view(np.int32)
 
-    def _hash(self) -> str:
-        """Over the start of some columns: what is not stored has the same fingerprint as what is."""
-        if self.entries == "gaussian":
-            return super()._hash()
+    def _hash(self, bits: bool) -> str:
+        """Of signs that are not stored, and of older versions: over the seed and the start of some columns."""
+        if self.entries == "gaussian" or (bits and not self.drawn) or not self._is_of_its_seed():
+            return super()._hash(bits)
         digest = hashlib.sha256(f"{type(self).__name__} {self.dim} {self.full_dim} {self.seed}".encode())
         for j in np.linspace(0, self.dim - 1, _PROBES).astype(int):
             digest.update(rng.signs(self.seed, min(self.full_dim, 4096), lane=int(j)).tobytes())
         return digest.hexdigest()[:16]
+
+    def _is_of_its_seed(self) -> bool:
+        return self.drawn or np.array_equal(self.packed.cpu().numpy(), self._draw(0, len(self.packed)))
 
 
 def _width(dim: int) -> int:

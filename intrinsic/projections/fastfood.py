@@ -76,7 +76,7 @@ class Fastfood(Projection):
         """P^T g of some rows, by the blocks that they lie in: (rows,) -> (dim,)."""
         n = self.sign.shape[1]
         first, last = low // n, -(-(low + len(g)) // n)
-        parts = {name: self.get_buffer(name)[first:last] for name in ("sign", "gain", "source")}
+        parts = {name: getattr(self, name)[first:last] for name in ("sign", "gain", "source")}
         return self._multiply_window(pad(g, (low - first * n, 0)), **parts)
 
     def _index(self, like: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ class Sparse(Projection):
     def multiply_rows(self, g: Tensor, low: int) -> Tensor:
         """P^T g of some rows, entry by entry: (rows,) -> (dim,)."""
         g = g.to(torch.promote_types(g.dtype, torch.float32))
-        start, index, value = (self.get_buffer(f"rows_{part}") for part in ("start", "index", "value"))
+        start, index, value = (getattr(self, f"rows_{part}") for part in ("start", "index", "value"))
         total = g.new_zeros(self.dim)
         for part in tiles(len(g)):
             first = start[low + part.start : low + part.stop + 1].long()
@@ -61,7 +61,7 @@ class Sparse(Projection):
         return total
 
     def _product(self, name: str, rows: int, x: Tensor) -> Tensor:
-        start, index, value = (self.get_buffer(f"{name}_{part}") for part in ("start", "index", "value"))
+        start, index, value = (getattr(self, f"{name}_{part}") for part in ("start", "index", "value"))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
             matrix = torch.sparse_csr_tensor(

@@ -45,8 +45,8 @@ def rmatvec(projection: "Sparse", g: Tensor, out: Tensor) -> None:
 
 def _narrow(projection: "Sparse") -> _Narrow:
     if projection not in _NARROW:
-        start, index, value = (projection.get_buffer(f"rows_{part}").numpy() for part in ("start", "index", "value"))
-        columns, places, entries = (projection.get_buffer(f"columns_{p}").numpy() for p in ("start", "index", "value"))
+        start, index, value = (getattr(projection, f"rows_{part}").numpy() for part in ("start", "index", "value"))
+        columns, places, entries = (getattr(projection, f"columns_{p}").numpy() for p in ("start", "index", "value"))
         row = np.repeat(np.arange(projection.full_dim), np.diff(start))
         # in a band first the first entry of each row, then the second of each: an addition does not wait for the last
         order = np.lexsort((np.arange(len(row)) - start[row], row // _HEIGHT))

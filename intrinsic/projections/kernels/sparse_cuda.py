@@ -24,7 +24,7 @@ def rmatvec(projection: "Sparse", g: Tensor, out: Tensor) -> None:
 
 
 def _product(projection: "Sparse", name: str, x: Tensor, origin: Tensor, out: Tensor) -> None:
-    start, index, value = (projection.get_buffer(f"{name}_{part}") for part in ("start", "index", "value"))
+    start, index, value = (getattr(projection, f"{name}_{part}") for part in ("start", "index", "value"))
     width = min(_TILE, triton.next_power_of_2(triton.cdiv(len(value), len(out))))
     with torch.cuda.device_of(out):
         _rows[(triton.cdiv(len(out) * width, _TILE),)](

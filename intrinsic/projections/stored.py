@@ -1,0 +1,64 @@
+"""Fixed tensors that whoever changes buffers does not find."""
+
+import copy
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from intrinsic.errors import UserError
+
+
+class Stored(nn.Module):
+    """A module that keeps tensors as plain attributes: no buffers, which averaging, broadcasts and loops would change.
+
+    They go to other devices with the module, and keep their dtype and their numbers, also in `to_empty`. Deep copies
+    of the module hold the same tensors. Nobody may write to them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._names: list[str] = []
+
+    def _store(self, name: str, array: np.ndarray) -> None:
+        """Keep `array` as the attribute `name`."""
+        if hasattr(self, name):
+            raise ValueError(f"{type(self).__name__} already has an attribute {name}")
+        setattr(self, name, torch.from_numpy(np.ascontiguousarray(array)))
+        self._names.append(name)
+
+    def stored(self) -> dict[str, Tensor]:
+        """The tensors of this module and its parts by name, buffers included."""
+        found = dict(self.named_buffers())
+        for prefix, part in self.named_modules():
+            if isinstance(part, Stored):
+                found |= {f"{prefix}.{name}".removeprefix("."): getattr(part, name) for name in part._names}
+        return found
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move to the device to which `fn` moves, and do nothing else that it does.
+
+        Raises:
+            UserError: if the numbers are left behind on the meta device.
+        """
+
+        def move(tensor: Tensor) -> Tensor:
+            probe = fn(tensor.new_zeros(1))
+            if tensor.is_meta and not probe.is_meta:
+                raise UserError("P has no numbers on the meta device: make the net anew on the device where it is used")
+            if probe.device.type == "cpu" and probe.is_shared():  # Module.share_memory
+                return tensor.cpu().share_memory_()
+            return tensor.to(probe.device)
+
+        super()._apply(move, recurse)
+        for name in self._names:
+            setattr(self, name, move(getattr(self, name)))
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        memo |= {id(tensor): tensor for tensor in (getattr(self, name) for name in self._names)}
+        memo[id(self)] = copied = type(self).__new__(type(self))
+        vars(copied).update(copy.deepcopy(self.__getstate__(), memo))
+        return copied
