@@ -81,7 +81,8 @@ def _measure(
         result = str(folder)
         try:
             values, arrays = function(reopen(folder, device), **options)
-            write_tensors(_file(folder, function), arrays, {"values": plain_numbers(values), "options": options})
+            content = {"values": plain_numbers(values), "options": options}
+            write_tensors(_file(folder, function), arrays, content, remedy="make the folder of the run writable")
         except UserError as error:
             if len(missing) == 1:
                 raise

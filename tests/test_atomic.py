@@ -47,6 +47,10 @@ def make_link_to_a_device(path):
     path.symlink_to("/dev/null")
 
 
+def make_link_to_a_folder(path):
+    path.symlink_to(path.parent)
+
+
 def make_loop(path):
     path.symlink_to(path.name)
 
@@ -57,6 +61,7 @@ def make_loop(path):
         (Path.mkdir, "it is no regular file"),
         (make_pipe, "it is no regular file"),
         (make_link_to_a_device, "it is no regular file"),
+        (make_link_to_a_folder, "it is no regular file"),
         (make_loop, "Too many levels of symbolic links"),
     ],
 )
@@ -88,15 +93,16 @@ def test_permissions_are_those_of_any_file(mask, tmp_path):
     try:
         write_atomically(tmp_path / "new", private)
         write_folder(tmp_path / "folder", lambda folder: private_in(folder, private))
-        (tmp_path / "old").touch()
-        os.chmod(tmp_path / "old", 0o640)
-        write_atomically(tmp_path / "old", private)
+        for bits in (0o600, 0o640, 0o444):
+            (tmp_path / f"old{bits}").touch()
+            os.chmod(tmp_path / f"old{bits}", bits)
+            write_atomically(tmp_path / f"old{bits}", private)
+            assert mode(tmp_path / f"old{bits}") == bits
         assert os.umask(mask) == mask
     finally:
         os.umask(before)
     assert mode(tmp_path / "new") == mode(tmp_path / "folder" / "file") == 0o666 & ~mask
     assert mode(tmp_path / "folder") == 0o777 & ~mask
-    assert mode(tmp_path / "old") == 0o640
 
 
 def private_in(folder, private):

@@ -1,10 +1,8 @@
 """Write files and folders that are whole or absent, whatever ends the program that writes them."""
 
-import errno
+import fcntl
 import os
-import shutil
 import stat
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -13,9 +11,11 @@ from typing import Any
 from safetensors import SafetensorError
 
 from intrinsic.errors import UserError
+from intrinsic.files.partial import partial
+from intrinsic.files.replace_together import replace_together
+from intrinsic.files.sync import sync, sync_folder
 
 Write = Callable[[Path], Any]
-CANNOT = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)  # file systems that know no fsync
 
 
 def write_atomically(path: Path, write: Write, *, remedy: str = "give another path") -> None:
@@ -49,12 +49,16 @@ def write_together(files: Mapping[Path, Write], *, remedy: str = "give another p
         for path, write in files.items():
             with _one_line(path, remedy):
                 target = _target(path)
+                if target in staged:
+                    raise OSError("it is another name of a file that is written too")
             with _one_line(path.parent, remedy):
                 _make_folder(target.parent)
             with _one_line(path, remedy):
                 staged[target] = stack.enter_context(_staged(target, write))
         with _one_line(path, remedy), _alone(target.parent, len(files)):
-            _replace(staged)
+            for target, temporary in staged.items():
+                _take_permissions(temporary, target)
+            replace_together(staged)
 
 
 def write_folder(folder: Path, write: Write, *, remedy: str = "give another path") -> None:
@@ -64,28 +68,41 @@ def write_folder(folder: Path, write: Write, *, remedy: str = "give another path
         UserError: if it cannot be written, or something is there.
     """
     with _one_line(folder, remedy):
+        _check_name(folder)
         if os.path.lexists(folder):
             raise OSError("it is there already")
         _make_folder(folder.parent)
-        with _partial(folder.parent) as partial:
-            written = partial / folder.name
+        with partial(folder.parent) as temporary:
+            written = temporary / folder.name
             written.mkdir()
             write(written)
-            mode = _mode_of_new(partial)
+            mode = _mode_of_new(temporary)
             for path in [*written.rglob("*"), written]:
                 if path.is_file():
-                    os.chmod(path, mode)
-                _sync(path)
+                    _set_mode(path, mode)
+                sync(path)
             os.rename(written, folder)
-        _sync_folder(folder.parent)
+        sync_folder(folder.parent)
 
 
 def _target(path: Path) -> Path:
     """The file that a path means: where a link points to, which may be nowhere yet."""
-    with suppress(FileNotFoundError, NotADirectoryError):
+    _check_name(path)
+    try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise OSError("it is no regular file")
+    except (FileNotFoundError, NotADirectoryError):
+        pass
     return Path(os.path.realpath(path))
+
+
+def _check_name(path: Path) -> None:
+    try:
+        os.fsencode(path)
+    except ValueError:
+        raise OSError("no name of a file has half a pair of surrogates") from None
+    if "\0" in str(path):
+        raise OSError("no name of a file has a NUL")
 
 
 def _make_folder(folder: Path) -> None:
@@ -93,44 +110,20 @@ def _make_folder(folder: Path) -> None:
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for each in missing:
-        _sync_folder(each.parent)
+        sync_folder(each.parent)
 
 
 @contextmanager
 def _staged(target: Path, write: Write) -> Iterator[Path]:
     """The new content of `target` in a file beside it, on the disk."""
-    with _partial(target.parent) as partial:
-        temporary = partial / target.name
-        mode = _mode_of_new(partial)
+    with partial(target.parent) as folder:
+        temporary = folder / target.name
+        mode = _mode_of_new(folder)
         temporary.touch()
         write(temporary)
-        _sync(temporary)
-        if target.exists():
-            old = target.stat()
-            mode = old.st_mode & 0o777
-            with suppress(PermissionError):  # root alone may give a file away
-                os.chown(temporary, old.st_uid, old.st_gid)
-        os.chmod(temporary, mode)  # safetensors makes files that nobody else can read
+        _set_mode(temporary, mode)  # safetensors makes files that nobody else can read
+        sync(temporary)
         yield temporary
-
-
-def _replace(staged: Mapping[Path, Path]) -> None:
-    """Put temporary files in the places of their targets, the last one in the way of `write_together`."""
-    *others, last = staged
-    aside = staged[last].with_name(".aside")
-    try:
-        if others and last.exists():
-            os.replace(last, aside)
-            _sync_folder(last.parent)
-        for target in others:
-            os.replace(staged[target], target)
-            _sync_folder(target.parent)
-    except BaseException:
-        if aside.exists() and all(staged[target].exists() for target in others):  # no other one is new
-            os.replace(aside, last)
-        raise
-    os.replace(staged[last], last)
-    _sync_folder(last.parent)
 
 
 @contextmanager
@@ -139,8 +132,6 @@ def _alone(folder: Path, files: int) -> Iterator[None]:
     if files == 1:
         yield
         return
-    import fcntl
-
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):  # file systems of clusters may know no locks
@@ -150,16 +141,6 @@ def _alone(folder: Path, files: int) -> Iterator[None]:
         os.close(descriptor)
 
 
-@contextmanager
-def _partial(parent: Path) -> Iterator[Path]:
-    """A folder that is gone afterwards, as far as it can be removed; a kill leaves it, and nobody reads it."""
-    folder = tempfile.mkdtemp(dir=parent, prefix=".partial-")
-    try:
-        yield Path(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def _mode_of_new(folder: Path) -> int:
     """The permissions that a new file gets here: 0666 less what the umask or the folder takes."""
     probe = folder / ".mode"
@@ -167,21 +148,18 @@ def _mode_of_new(folder: Path) -> int:
     return stat.S_IMODE(probe.stat().st_mode)
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in CANNOT:
-            raise
-    finally:
-        os.close(descriptor)
+def _take_permissions(temporary: Path, target: Path) -> None:
+    """Those of the file whose place it takes, if there is one."""
+    with suppress(FileNotFoundError):
+        old = target.stat()
+        with suppress(OSError):  # root alone may give a file away
+            os.chown(temporary, old.st_uid, old.st_gid)
+        _set_mode(temporary, old.st_mode & 0o777)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Put names on the disk. What is renamed is in its place already, whether or not this can be done here."""
-    with suppress(OSError):
-        _sync(folder)
+def _set_mode(path: Path, mode: int) -> None:
+    if stat.S_IMODE(path.stat().st_mode) != mode:  # file systems without permissions refuse to set any
+        os.chmod(path, mode)
 
 
 @contextmanager
