@@ -48,7 +48,7 @@ def test_no_line_of_a_run_steers_the_terminal(program, sweep):
     status, out, err = program(f"{sweep}study=hostile {QUICK} rank=1 \"head='{HOSTILE[:-4]}'\"")
     assert status == (1 if sweep else 2)
     assert all(letter.isprintable() or letter == "\n" for letter in out + err)
-    assert r"got head=\x1b]0;title\x07\x1b[2J\r\n\u202eevil" in err
+    assert r"got head='\x1b]0;title\x07\x1b[2J\r\n\u202eevil" in err
 
 
 def test_a_table_shows_hostile_values(capsys):
