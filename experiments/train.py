@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from experiments.build import COMPLAINTS, build
 from experiments.check_config import check_config
+from experiments.check_sizes import check_sizes
 from experiments.environment import choose_device, set_threads
 from experiments.model import make_model
 from experiments.pretrain import pretrained
@@ -65,7 +66,7 @@ def check(config: dict[str, Any]) -> None:
 
     Raises:
         UserError: for a number that is out of range, what an optimiser or a schedule refuses, and a knob of another
-            kind.
+            kind, and a size that is not the knob of its name.
     """
     check_numbers(**{key: config[key] for key in ("epochs", "batch_size", "l2_weights", "patience")})
     rng.fan_out(config["seed"])
@@ -73,6 +74,7 @@ def check(config: dict[str, Any]) -> None:
     if config["base"] not in ("float32", "int8"):
         raise UserError(f"need base=float32 or int8, got base={config['base']}")
     check_config(config)
+    check_sizes(config)
 
 
 def prepare(config: dict[str, Any]) -> torch.device:
