@@ -19,10 +19,13 @@ import experiments.resolvers  # noqa: F401  # in a worker
 from experiments.check_mode import check_mode
 from experiments.check_values import check_values
 from experiments.cli import describe
+from experiments.failed_record import failed_record
+from experiments.out_of_memory import out_of_memory
 from experiments.place import check_place
 from experiments.report import position, summary
 from intrinsic.errors import UserError
 from intrinsic.lock import locked
+from intrinsic.quoted import quoted
 from intrinsic.records import read_record, run_id, write_record
 from intrinsic.say import say
 
@@ -62,6 +65,7 @@ def run_job(cfg: DictConfig) -> dict[str, Any] | list[dict[str, Any]]:
 def lost(error: str, cfg: DictConfig) -> dict[str, Any] | list[dict[str, Any]]:
     """What `run_job` would return, had its process not died: the answers that are there, `error` for the other runs."""
     records = []
+    os.chdir(HydraConfig.get().runtime.cwd)
     for member in _members(cfg):
         config = _resolve(cfg, member)
         record = read_record(_folder(config))
@@ -142,8 +146,15 @@ def _train(runs: Sequence[Run]) -> None:
             raise
         except Exception as error:
             line = " ".join(f"{type(error).__name__}: {error}".split())
+            if out_of_memory(error):
+                raise UserError(
+                    f"out of memory ({quoted(line)}): take a smaller model, batch_size or replicas"
+                ) from None
             for run in _waiting(waiting):
-                write_record(run.folder, failed_record(run.config, run.folder, line))
+                try:
+                    write_record(run.folder, failed_record(run.config, run.folder, line))
+                except UserError as other:  # a full disk, say: no reason to be silent about the bug
+                    say(f"error: {other}", sys.stderr)
             raise
 
 
@@ -201,17 +212,3 @@ def _sweeping() -> bool:
 def _position(runs: Sequence[Run]) -> str:
     """Where the last run that ended stands in the sweep."""
     return position(HydraConfig.get().job.num, len(runs) - len(_waiting(runs))) if _sweeping() else ""
-
-
-def failed_record(config: dict[str, Any], folder: Path, error: str) -> dict[str, Any]:
-    """The record of a run that crashed: it is listed by the analysis, and tried again by the next sweep."""
-    return {
-        "run_id": folder.name,
-        "study": config["study"],
-        "status": "failed",
-        "method": config["method"],
-        "error": error,
-        "last": None,
-        "best": None,
-        "config": config,
-    }

@@ -1,5 +1,6 @@
 """What a half-finished run needs to go on: written now and then, read at the start."""
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
+from experiments.checksum import checksum
 from intrinsic.checkpoint import (
     load_optimizer,
     load_trained,
@@ -19,14 +21,18 @@ from intrinsic.course import Epoch
 from intrinsic.errors import UserError
 from intrinsic.quoted import quoted
 from intrinsic.records import OUTPUT
+from intrinsic.say import say
 from intrinsic.subspace import Subspace
+
+KEYS = {"run_id", "fingerprint", "history", "seconds", "optimizer"}
 
 
 class RunState:
     """The epochs of a run so far, and their checkpoint on disk.
 
     Going on from it gives the bits of an undisturbed run: the net's trained numbers and buffers and the optimiser's
-    state are stored, all randomness is a function of the seed and the epoch.
+    state are stored, all randomness is a function of the seed and the epoch. A checkpoint that is damaged or another
+    run's is left as it is, and the run refused; one that cannot be written is done without.
 
     Args:
         path: the checkpoint file, in the folder that bears the run's id.
@@ -44,7 +50,7 @@ class RunState:
         self.path, self._net, self._optimizer, self._every = path, net, optimizer, every
         self._run_id = path.parent.name
         self.history: list[Epoch] = []
-        self._seconds_before = 0.0
+        self._seconds_before, self._complained = 0.0, False
         self._began = self._written = time.perf_counter()
 
     def seconds(self) -> float:
@@ -65,13 +71,15 @@ class RunState:
         return list(self.history)
 
     def _restore(self, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-        if not {"fingerprint", "history", "seconds", "optimizer", "run_id"} <= metadata.keys():
+        if not metadata.keys() >= KEYS:
             raise UserError(f"{self.path} is no checkpoint of a run, or of an earlier version of this program")
         if metadata["run_id"] != self._run_id:
             raise UserError(f"{self.path} belongs to another run, {quoted(metadata['run_id'])}")
         found = metadata["fingerprint"]
         if found != self._net.fingerprint() and found != self._net.fingerprint(bits=False):  # one of an older version
             raise UserError(f"{self.path} belongs to another model")
+        if metadata.pop("checksum", None) not in (None, checksum(tensors, metadata)):  # None: an earlier version's
+            raise UserError(f"{self.path} is damaged: it does not hold the numbers that were written")
         try:
             history = [Epoch(**epoch) for epoch in metadata["history"]]
             _check(history, metadata["seconds"])
@@ -98,7 +106,12 @@ class RunState:
             "seconds": self.seconds(),
             "optimizer": values,
         }
-        write_tensors(self.path, tensors, metadata, remedy=OUTPUT)
+        try:
+            write_tensors(self.path, tensors, {**metadata, "checksum": checksum(tensors, metadata)}, remedy=OUTPUT)
+        except UserError as error:  # a full disk: the run needs no checkpoint, and may find room for its record
+            if not self._complained:
+                say(f"goes on without a checkpoint: {error}", sys.stderr)
+            self._complained = True
         self._written = time.perf_counter()
 
 

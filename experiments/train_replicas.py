@@ -15,6 +15,7 @@ from experiments.result import write_result
 from experiments.task import make_task
 from experiments.train import make_net, make_schedule, open_logger, prepare
 from intrinsic import rng
+from intrinsic.check_memory import check_memory
 from intrinsic.course import Epoch
 from intrinsic.errors import UserError
 from intrinsic.fit_replicas import fit_replicas
@@ -34,7 +35,9 @@ def train_replicas(runs: Sequence[tuple[dict[str, Any], Path]]) -> Iterator[tupl
     device = prepare(first)
     began, started = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
     task = make_task(first)
-    nets = [make_net(config, task, device) for config in configs]
+    nets = [make_net(first, task, device)]
+    check_memory(len(runs) * sum(each.nbytes for each in nets[0].state_dict().values()), f"replicas={len(runs)}")
+    nets += [make_net(config, task, device) for config in configs[1:]]
     epochs = fit_replicas(
         nets,
         task.to(device),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra_plugins._check_sweep import RUNS
 from intrinsic.errors import UserError
 
 if TYPE_CHECKING:
@@ -69,8 +70,12 @@ class Settings:
             if getattr(self, name) not in known:
                 raise UserError(f"need hydra.sweeper.{name} to be one of {', '.join(known)}, got {getattr(self, name)}")
         least = self.baseline_seeds * len(self.baseline_lrs or [0]) + self.spread * len(self.lrs or [0])
-        if self.max_runs < least:
-            raise UserError(f"need hydra.sweeper.max_runs >= {least} for baseline and spread, got {self.max_runs}")
+        if not least <= self.max_runs <= RUNS:
+            raise UserError(
+                f"need hydra.sweeper.max_runs from {least}, for baseline and spread, to {RUNS}, got {self.max_runs}"
+            )
+        if self.batch is not None and self.batch > self.max_runs:
+            raise UserError(f"need hydra.sweeper.batch <= max_runs={self.max_runs}, got {self.batch}")
         from intrinsic.threshold import estimate_threshold
 
         options = {name: value for name, value in self.options.items() if name != "chance"}

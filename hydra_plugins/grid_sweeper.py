@@ -5,15 +5,14 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 
+from hydra_plugins._check_sweep import check_sweep
 from intrinsic.errors import UserError
 
-RUNS = 100_000  # of one sweep: more than anybody waits for, and each is held in memory
 TOGETHER = ("seed", "lr")  # what may differ between runs that are trained at once
 
 
@@ -79,15 +78,7 @@ class GridSweeper(BasicSweeper):
         assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides(self._parse_config() + arguments)
-        count = 1
-        for override in overrides:
-            if override.is_discrete_sweep():
-                values = sum(1 for _ in islice(override.sweep_iterator(), RUNS + 1))
-                if not values:
-                    raise UserError(f"{override.input_line} names no value: give one at least")
-                count *= values
-        if count > RUNS:
-            raise UserError(f"need a sweep of {RUNS:,} runs at most, got {' '.join(arguments):.200}: sweep in parts")
+        check_sweep(overrides)
         return self.split_arguments(overrides, self.max_batch_size)
 
     def _replicas(self, runs: list[list[str]]) -> int:

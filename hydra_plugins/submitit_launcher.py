@@ -8,7 +8,7 @@ from typing import Any
 
 from hydra_plugins._parallel_launcher import DeadError, Handle, ParallelLauncher, check_count, need
 from hydra_plugins._task import Ended, Task
-from intrinsic.at_most import PROCESSES, at_most
+from intrinsic.at_most import PROCESSES, THREADS, at_most
 from intrinsic.errors import UserError
 
 SECONDS_BETWEEN_LOOKS = {"local": 0.1, "slurm": 2.0}  # at files; submitit asks Slurm itself once a minute
@@ -40,7 +40,7 @@ class SubmititLauncher(ParallelLauncher):
         if self.cluster not in SECONDS_BETWEEN_LOOKS:
             raise UserError(f"need hydra.launcher.cluster to be slurm or local, got cluster={self.cluster}")
         self.width = check_count("width", self.width, or_cores=True, most=at_most(PROCESSES) if self.ours else None)
-        check_count("parameters.cpus_per_task", self.threads)
+        check_count("parameters.cpus_per_task", self.threads, most=at_most(THREADS) if self.ours else None)
         need("submitit", extra="slurm")
         self._executor = self.executor()
 

@@ -14,6 +14,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from hydra_plugins._check_sweep import check_sweep
 from hydra_plugins._search import Search, Settings
 from hydra_plugins.width import width
 from intrinsic.errors import UserError
@@ -83,6 +84,7 @@ class ThresholdSweeper(Sweeper):
         for name in given & {*OWN, self.settings.axis}:
             remedy = "take hydra.sweeper.lrs=[...]" if name == "lr" else "take hydra/sweeper=basic for a grid"
             raise UserError(f"the search sets {name} by itself: leave it out, or {remedy}")
+        check_sweep(overrides)
         (settings,) = BasicSweeper.split_arguments(overrides, None)
         return settings
 

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from intrinsic import rng
 from intrinsic.added import beside, wide_like
+from intrinsic.check_memory import check_memory
 from intrinsic.wrapper import Wrapper
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {  # each 0 at 0
@@ -35,6 +36,7 @@ class Adapted(Wrapper):
     ) -> None:
         super().__init__(base, activation=activation, narrow=like.dtype)
         like = wide_like(like)
+        check_memory(2 * like.element_size() * bottleneck * width, f"an adapter of {bottleneck=}")
         down = torch.from_numpy(rng.normals(seed, bottleneck * width)).view(bottleneck, width)
         self.adapter_down = nn.Parameter((_STD * down).to(like))
         self.adapter_down_bias = nn.Parameter(like.new_zeros(bottleneck))

@@ -1,8 +1,9 @@
 """What others hand in, checked in one line."""
 
+import math
+from collections.abc import Iterable
+from numbers import Integral, Real
 from typing import Any
-
-from torch import nn
 
 from intrinsic.errors import UserError
 
@@ -13,5 +14,49 @@ def check_module(model: Any) -> None:
     Raises:
         UserError: for any other object.
     """
+    from torch import nn
+
     if not isinstance(model, nn.Module):
         raise UserError(f"need a torch.nn.Module as model, got {type(model).__name__}")
+
+
+def integer(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
+    """Return an integer of any type, numpy's too, as an int.
+
+    Raises:
+        UserError: for what is none, a bool, and one outside of `least` to `most`.
+    """
+    ends = least is not None and most is not None
+    bounds = f" from {least} to {most}" if ends else f" >= {least}" if least is not None else ""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise UserError(f"need an integer {name}{bounds}, got {name}={value!r:.100}")
+    found = int(value)
+    if (least is not None and found < least) or (most is not None and found > most):
+        raise UserError(f"need an integer {name}{bounds}, got {name}={value!r:.100}")
+    return found
+
+
+def number(name: str, value: Any) -> float:
+    """Return a finite number of any type as a float.
+
+    Raises:
+        UserError: for what is none, a bool, and one that is not finite.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        raise UserError(f"need a finite {name}, got {name}={value!r:.100}")
+    return float(value)
+
+
+def numbers(name: str, values: Any) -> list[Any]:
+    """Return several numbers, such as a list, an array or a column, as a list.
+
+    Raises:
+        UserError: for what cannot be counted, and what holds something else than numbers.
+    """
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise UserError(f"need {name} as a list of numbers, got {name}={values!r:.100}")
+    found = list(values)
+    wrong = [each for each in found if isinstance(each, bool) or not isinstance(each, Real)]
+    if wrong:
+        raise UserError(f"need {name} as a list of numbers, got {wrong[0]!r:.100} in it")
+    return found

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from intrinsic import rng
 from intrinsic.added import Added, beside, wide_like
+from intrinsic.check_memory import check_memory
 
 
 class GatedPrefix(Added):
@@ -27,6 +28,7 @@ class GatedPrefix(Added):
         self.narrow, like = like.dtype, wide_like(like)
         self.gate = nn.Parameter(like.new_zeros(heads, 1, 1))
         if drawn:
+            check_memory(2 * like.element_size() * kv_heads * length * head_dim, f"a prefix of {length=}")
             numbers = torch.from_numpy(rng.normals(seed, 2 * kv_heads * length * head_dim))
             key, value = numbers.view(2, kv_heads, length, head_dim).to(like)
             self.key, self.value = nn.Parameter(key.clone()), nn.Parameter(value.clone())

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from intrinsic import rng
 from intrinsic.added import wide_like
+from intrinsic.check_memory import check_memory
 from intrinsic.gated_prefix import GatedPrefix
 
 
@@ -26,6 +27,7 @@ class ReparametrisedPrefix(GatedPrefix):
             return nn.Parameter((std * numbers).to(like))
 
         outputs = 2 * kv_heads * head_dim
+        check_memory(like.element_size() * width * (length + width + outputs), f"a prefix of {length=}, mlp={width}")
         self.embedding = normal(length, 1.0, 0)
         self.inner, self.inner_bias = normal(width, width**-0.5, 1), nn.Parameter(like.new_zeros(width))
         self.outer, self.outer_bias = normal(outputs, width**-0.5, 2), nn.Parameter(like.new_zeros(outputs))

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 from scipy.special import ndtri
 
-from intrinsic.errors import UserError
+from intrinsic.checks import integer
 
 # Multipliers and Weyl constants of Philox4x32 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
@@ -21,9 +21,7 @@ def fan_out(seed: int, *purpose: str | int) -> int:
     Raises:
         UserError: unless `seed` is an integer >= 0.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise UserError(f"need an integer seed >= 0, got seed={seed!r}")
-    digest = hashlib.sha256("/".join(map(str, (seed, *purpose))).encode()).digest()
+    digest = hashlib.sha256("/".join(map(str, (integer("seed", seed, 0), *purpose))).encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from intrinsic import rng
 from intrinsic.alone import alive, check_alone
 from intrinsic.check_model import check, warn_of_references
+from intrinsic.checks import integer
 from intrinsic.displacement import Displacement
 from intrinsic.errors import UserError
 from intrinsic.fingerprint import fingerprint
@@ -19,7 +20,7 @@ from intrinsic.inject import head_parameters, parameter_slots, place_head
 from intrinsic.int8 import check_frozen
 from intrinsic.merge import merge
 from intrinsic.places import put
-from intrinsic.projections.base import Projection, check_dim
+from intrinsic.projections.base import Projection
 from intrinsic.projections.granularity import Granularity, draw
 from intrinsic.projections.identity import Identity
 from intrinsic.recurrent import take_turns
@@ -90,7 +91,7 @@ class Subspace(Hosted):
             if self.full_dim == 0:
                 raise UserError("nothing to train: the space is empty once the head is set apart")
             check_frozen(model, coordinates.values())
-            self.dim = check_dim(self.full_dim if dim is None and self._identity else dim)
+            self.dim = integer("dim", self.full_dim if dim is None and self._identity else dim)
             self._layer_of = layers_of(self._names, scales=scales, dim=self.dim, full_dim=self.full_dim)
             layers = max(self._layer_of, default=-1) + 1
             self._trained = beside | set(coordinates) if self._identity else beside
@@ -106,8 +107,7 @@ class Subspace(Hosted):
         self._slots = {name: slots[id(parameter)] for name, parameter in coordinates.items()}
         first = next(iter(coordinates.values()))
         self.model, self.projection = model, drawn.to(first.device)
-        if not self._identity:
-            # half precision would lose small steps of z
+        if not self._identity:  # half precision would lose small steps of z
             dtype = reduce(torch.promote_types, (p.dtype for p in coordinates.values()), torch.float32)
             self.z = nn.Parameter(torch.zeros(drawn.dim, dtype=dtype, device=first.device))
         if layers:

@@ -58,18 +58,18 @@ def test_a_bomb_is_not_unpacked(tmp_path):
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (gzip.compress(header(1 << 31, 1 << 31, 1 << 31)), "> 0 bytes after the header, got fewer"),
-        (gzip.compress(header(60000, 28, 28)), "> 0 bytes after the header, got fewer"),
-        (gzip.compress(GOOD[:-1]), "got 23"),
-        (gzip.compress(GOOD + b"0"), "got more"),
-        (gzip.compress(GOOD) + b"garbage", "need an undamaged gzip file, got Not a gzipped file"),
-        (gzip.compress(GOOD) + gzip.compress(b"more"), "got more"),
-        (gzip.compress(GOOD)[:-4], "need an undamaged gzip file, got Compressed file ended"),
-        (gzip.compress(GOOD)[:-5] + b"12345", "need an undamaged gzip file, got (CRC|Incorrect)"),
-        (gzip.compress(header(0, 3, 4)), "need 0 x 3 x 4 > 0 bytes"),
-        (gzip.compress(header(2, 3, 4, magic=0x0D03) + GOOD[16:]), "need magic number 2051, got 3331"),
-        (gzip.compress(header(2, 3, 4, magic=0x0802) + GOOD[16:]), "need magic number 2051, got 2050"),
-        (gzip.compress(b"\0\0"), "need a header of 16 bytes, got 2 bytes"),
+        (gzip.compress(header(1 << 31, 1 << 31, 1 << 31), mtime=0), "> 0 bytes after the header, got fewer"),
+        (gzip.compress(header(60000, 28, 28), mtime=0), "> 0 bytes after the header, got fewer"),
+        (gzip.compress(GOOD[:-1], mtime=0), "got 23"),
+        (gzip.compress(GOOD + b"0", mtime=0), "got more"),
+        (gzip.compress(GOOD, mtime=0) + b"garbage", "need an undamaged gzip file, got Not a gzipped file"),
+        (gzip.compress(GOOD, mtime=0) + gzip.compress(b"more", mtime=0), "got more"),
+        (gzip.compress(GOOD, mtime=0)[:-4], "need an undamaged gzip file, got Compressed file ended"),
+        (gzip.compress(GOOD, mtime=0)[:-5] + b"12345", "need an undamaged gzip file, got (CRC|Incorrect)"),
+        (gzip.compress(header(0, 3, 4), mtime=0), "need 0 x 3 x 4 > 0 bytes"),
+        (gzip.compress(header(2, 3, 4, magic=0x0D03) + GOOD[16:], mtime=0), "need magic number 2051, got 3331"),
+        (gzip.compress(header(2, 3, 4, magic=0x0802) + GOOD[16:], mtime=0), "need magic number 2051, got 2050"),
+        (gzip.compress(b"\0\0", mtime=0), "need a header of 16 bytes, got 2 bytes"),
         (b"", "need a header of 16 bytes, got 0 bytes|undamaged gzip"),
     ],
 )
@@ -83,7 +83,7 @@ def test_an_undamaged_file(tmp_path):
     expected = np.arange(24).reshape(2, 3, 4)
     assert np.array_equal(read_idx(path, dims=3).numpy(), expected)
     assert np.array_equal(
-        read_idx(packed(tmp_path, gzip.compress(GOOD) + bytes(9)), dims=3).numpy(), expected
+        read_idx(packed(tmp_path, gzip.compress(GOOD, mtime=0) + bytes(9)), dims=3).numpy(), expected
     )  # padded
 
 
@@ -185,6 +185,6 @@ def test_it_takes_no_more_than_was_asked_for(network):
             packed=True)  # fmt: skip
     assert tracemalloc.get_traced_memory()[1] < 8 * MEGABYTE
     tracemalloc.stop()
-    for content in (gzip.compress(b"abc")[:-1], gzip.compress(b"abc") + b"more", b""):
+    for content in (gzip.compress(b"abc", mtime=0)[:-1], gzip.compress(b"abc", mtime=0) + b"more", b""):
         answers[MIRROR] = (200, {}, content)
         refused("the gzip file is cut off, or goes on", download, [MIRROR], md5="0", size=99, place="it", packed=True)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import intrinsic
+from experiments.checksum import checksum
 from experiments.state import RunState
 from intrinsic.checkpoint import read_tensors, write_tensors
 from intrinsic.course import Epoch
@@ -58,8 +59,10 @@ FINE = {  # what says nothing, or what a run may have
 @pytest.mark.parametrize("key", KEYS)
 def test_other_kinds_of_values_end_in_one_line(key, state):
     tensors, metadata = read_tensors(state)
+    del metadata["checksum"]
     for value in STRANGE:
-        write_tensors(state, tensors, changed(metadata, key, value))
+        other = changed(metadata, key, value)
+        write_tensors(state, tensors, {**other, "checksum": checksum(tensors, other)})
         run = made(state)
         if (key, str(value)) in FINE:
             assert len(run.load()) == 2
@@ -90,3 +93,28 @@ def test_a_recipe_nested_deep(depth, tmp_path):
     with pytest.raises(UserError, match=r"need targets as a name|recipe that this version cannot read: maximum recurs"):
         intrinsic.load(fresh, path)
     assert [type(module) for module in fresh] == [nn.Linear, nn.Linear]
+
+
+def test_a_bit_that_fell_over_is_noticed(state):
+    content = bytearray(state.read_bytes())
+    content[-3] ^= 64  # in the tensors, which come last
+    state.write_bytes(content)
+    with pytest.raises(UserError, match=r"is damaged: it does not hold the numbers that were written; delete it to"):
+        made(state).load()
+
+
+def test_one_without_a_checksum_is_an_earlier_versions(state):
+    tensors, metadata = read_tensors(state)
+    del metadata["checksum"]
+    write_tensors(state, tensors, metadata)
+    assert len(made(state).load()) == 2
+
+
+def test_without_room_for_a_checkpoint_a_run_goes_on(state, capsys):
+    run = made(state / "no folder" / "state.safetensors")
+    for number in (1, 2):
+        run.add(Epoch(number, 0.5, {"loss": 0.5}, None, True, 1.0))
+    assert len(run.history) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"goes on without a checkpoint: cannot write to {state}")
+    assert err.count("\n") == 1

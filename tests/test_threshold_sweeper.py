@@ -127,7 +127,7 @@ def test_the_baseline_has_none_of_the_methods_choices(program, tmp_path):  # noq
 
 BAD = {
     "hydra.sweeper.low=100 hydra.sweeper.high=10": r"need hydra.sweeper.low < high, got low=100 high=10",
-    "hydra.sweeper.max_runs=5": r"need hydra.sweeper.max_runs >= 10 for baseline and spread, got 5",
+    "hydra.sweeper.max_runs=5": r"need hydra.sweeper.max_runs from 10, for baseline and spread, to 100000, got 5",
     "hydra.sweeper.fraction=1.5": "fraction",
     "hydra.sweeper.ratio=1": "need hydra.sweeper.ratio to be a number > 1, got 1",
     "hydra.sweeper.lrs=0.1": "need hydra.sweeper.lrs to be null or a list",

@@ -1,6 +1,5 @@
 """Write files and folders that are whole or absent, whatever ends the program that writes them."""
 
-import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -11,6 +10,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from intrinsic.errors import UserError
+from intrinsic.files.folder_lock import FolderLock
 from intrinsic.files.partial import partial
 from intrinsic.files.replace_together import replace_together
 from intrinsic.files.sync import sync, sync_folder
@@ -132,13 +132,11 @@ def _alone(folder: Path, files: int) -> Iterator[None]:
     if files == 1:
         yield
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    lock = FolderLock(folder, wait=True)
     try:
-        with suppress(OSError):  # file systems of clusters may know no locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(descriptor)
+        lock.close()
 
 
 def _mode_of_new(folder: Path) -> int:

@@ -1,6 +1,5 @@
 """Folders for what is not whole yet."""
 
-import fcntl
 import os
 import platform
 import re
@@ -11,6 +10,8 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from intrinsic.files.folder_lock import FolderLock
 
 NAME = re.compile(r"\.partial-intrinsic-([0-9a-f]{8})-\w+")
 DAY = 86400  # seconds
@@ -32,35 +33,18 @@ def partial(parent: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
+        lock.close()
 
 
-def _claimed(parent: Path) -> tuple[Path, int]:
-    """A new folder and the descriptor that holds its lock."""
+def _claimed(parent: Path) -> tuple[Path, FolderLock]:
+    """A new folder and its lock."""
     while True:
         folder = Path(tempfile.mkdtemp(dir=parent, prefix=f".partial-intrinsic-{_machine()}-"))
         with suppress(FileNotFoundError, BlockingIOError):  # taken for a leftover before it was locked
-            lock, _ = _lock(folder)
+            lock = FolderLock(folder)
             if folder.exists():
                 return folder, lock
-            os.close(lock)
-
-
-def _lock(folder: str | Path) -> tuple[int, bool]:
-    """The descriptor that holds a folder's lock, and whether the file system has locks at all.
-
-    Raises:
-        BlockingIOError: if another one holds it.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise
-    except OSError:
-        return descriptor, False
-    return descriptor, True
+            lock.close()
 
 
 def _remove_leftovers(parent: Path) -> None:
@@ -73,12 +57,12 @@ def _remove_leftovers(parent: Path) -> None:
 
 
 def _remove_leftover(folder: str, *, ours: bool) -> None:
-    descriptor, locks = _lock(folder)
+    lock = FolderLock(folder)
     try:
-        if (ours and locks) or time.time() - os.fstat(descriptor).st_mtime > DAY:
+        if (ours and lock.held) or time.time() - os.lstat(folder).st_mtime > DAY:
             shutil.rmtree(folder, ignore_errors=True)
     finally:
-        os.close(descriptor)
+        lock.close()
 
 
 def _machine() -> str:

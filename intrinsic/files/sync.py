@@ -14,7 +14,7 @@ def sync(path: Path) -> None:
     Raises:
         OSError: where the disk refuses; some network file systems first say here that it is full.
     """
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" and path.is_file() else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:

@@ -3,7 +3,6 @@
 import copy
 import hashlib
 from abc import ABC, abstractmethod
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from intrinsic.checks import integer
 from intrinsic.errors import UserError
 from intrinsic.projections.kernels.select import select
 from intrinsic.projections.stored import Stored
 from intrinsic.projections.unchanged import Unchanged
+
+MOST_SEED = 2**64 - 1  # the key of its random stream has 64 bits
 
 
 class Projection(Stored, ABC):
@@ -31,7 +33,7 @@ class Projection(Stored, ABC):
         seed: P is a function of (dim, full_dim, seed) and the subclass's own options, on every device.
 
     Raises:
-        UserError: unless 0 < dim <= full_dim, or if P does not fit into memory.
+        UserError: unless 0 < dim <= full_dim and 0 <= seed < 2^64, or if P does not fit into memory.
     """
 
     dim: int
@@ -43,10 +45,10 @@ class Projection(Stored, ABC):
 
     def __init__(self, dim: int, full_dim: int, *, seed: int) -> None:
         super().__init__()
-        dim = check_dim(dim)
+        dim, full_dim = integer("dim", dim), integer("full_dim", full_dim)
         if not 0 < dim <= full_dim:
             raise UserError(f"need 0 < dim <= full_dim, got dim={dim}, full_dim={full_dim}")
-        self.dim, self.full_dim, self.seed = dim, int(full_dim), seed
+        self.dim, self.full_dim, self.seed = dim, full_dim, integer("seed", seed, 0, MOST_SEED)
         self._fingerprints: dict[bool, tuple[str, Unchanged]] = {}
         self._require(self.plan(self.dim, self.full_dim))
 
@@ -169,17 +171,6 @@ class Projection(Stored, ABC):
     def extra_repr(self) -> str:
         """What `print(projection)` shows inside the parentheses."""
         return f"dim={self.dim}, full_dim={self.full_dim}, seed={self.seed}"
-
-
-def check_dim(dim: Any) -> int:
-    """Return dim as an int.
-
-    Raises:
-        UserError: unless it is an integer.
-    """
-    if isinstance(dim, bool) or not isinstance(dim, Integral):
-        raise UserError(f"need an integer dim, got dim={dim!r}")
-    return int(dim)
 
 
 def index_dtype(count: int) -> type[np.int32] | type[np.int64]:

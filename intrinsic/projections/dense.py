@@ -45,7 +45,7 @@ class Dense(Projection):
             self._require(4 * self.dim * full_dim)
             matrix = np.empty((self.dim, full_dim), dtype=np.float32)
             for j in range(self.dim):
-                matrix[j] = rng.normals(seed, full_dim, lane=j)
+                matrix[j] = rng.normals(self.seed, full_dim, lane=j)
             self._store("matrix", matrix)
         elif self.nbytes:
             self._store("packed", self._draw(0, -(-full_dim // 32)))

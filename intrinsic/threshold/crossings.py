@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from intrinsic.checks import number
 from intrinsic.errors import UserError
 from intrinsic.threshold.bootstrap import bootstrap
 from intrinsic.threshold.first_crossing import first_crossings
@@ -48,7 +49,7 @@ def check(estimator: str, estimand: str, confidence: float) -> None:
         raise UserError(f"need estimator={', '.join(ESTIMATORS)}, got {estimator}")
     if estimand not in ESTIMANDS:
         raise UserError(f"need estimand={' or '.join(ESTIMANDS)}, got {estimand}")
-    if not 0 < confidence < 1:
+    if not 0 < number("confidence", confidence) < 1:
         raise UserError(f"need 0 < confidence < 1, got confidence={confidence}")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from intrinsic.checks import integer
 from intrinsic.errors import UserError
 from intrinsic.threshold.crossings import check, crossings
 from intrinsic.threshold.measurement import measurement
@@ -53,14 +54,15 @@ def estimate_threshold(
 
     Raises:
         UserError: as `measurement`; fewer than 3 distinct dims; unknown estimator or estimand; confidence not in
-            (0, 1); fewer than 100 resamples.
+            (0, 1); fewer than 100 resamples; a seed below 0.
     """
     data = measurement(dims, scores, baselines, fraction=fraction, chance=chance, lower_is_better=lower_is_better)
     if len(set(dims)) < 3:
         raise UserError(f"need at least 3 distinct dims, got {len(set(dims))}: run more of them")
     check(estimator, estimand, confidence)
-    if resamples < 100:
+    if integer("resamples", resamples) < 100:
         raise UserError(f"need at least 100 resamples for an interval, got resamples={resamples}")
+    integer("seed", seed, 0)
     value, draws = crossings(data, estimator, estimand, resamples, np.random.default_rng(seed))
     smallest, largest = float(min(dims)), float(max(dims))
     tail = (1 - confidence) / 2

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from intrinsic.checks import number, numbers
 from intrinsic.errors import UserError
 
 Array = np.ndarray
@@ -57,12 +58,15 @@ def measurement(
     (the loss may be so much higher), or again chance + fraction * (baseline - chance), where chance is the higher.
 
     Raises:
-        UserError: lengths differ; dims are not whole numbers from 1 on; scores, baselines or chance are not finite; no
-            baselines; fraction not in (0, 1); a baseline that is not better than chance, or than 0 without one.
+        UserError: something else than numbers; lengths differ; dims are not whole numbers from 1 on; scores, baselines
+            or chance are not finite; no baselines; fraction not in (0, 1); a baseline that is not better than chance,
+            or than 0 without one.
     """
+    dims, scores, baselines = numbers("dims", dims), numbers("scores", scores), numbers("baselines", baselines)
+    fraction, chance = number("fraction", fraction), None if chance is None else number("chance", chance)
     if len(dims) != len(scores):
         raise UserError(f"need one score for each dim, got {len(dims)} dims and {len(scores)} scores")
-    bad = [dim for dim in dims if isinstance(dim, bool) or not math.isfinite(dim) or dim != int(dim) or dim < 1]
+    bad = [dim for dim in dims if not math.isfinite(dim) or dim != int(dim) or dim < 1]
     if bad:
         raise UserError(f"need whole dims from 1 on, got dim={bad[0]}")
     if not len(baselines):
@@ -74,8 +78,6 @@ def measurement(
     if not 0 < fraction < 1:
         raise UserError(f"need 0 < fraction < 1, got fraction={fraction}")
     mean = math.fsum(baselines) / len(baselines)
-    if chance is not None and not math.isfinite(chance):
-        raise UserError(f"need a finite chance, got chance={chance}")
     if chance is None and mean <= 0:
         raise UserError(f"need a baseline above 0, got a mean of {mean:g}; give the score of a guess as chance")
     if chance is not None and (mean >= chance if lower_is_better else mean <= chance):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from intrinsic.checks import integer, number
 from intrinsic.errors import UserError
 from intrinsic.threshold.crossings import check, crossings
 from intrinsic.threshold.measurement import measurement
@@ -59,14 +60,15 @@ def propose(
 
     Raises:
         UserError: as `estimate_threshold`, but any number of dims will do; low < 1, low >= high, or not
-            whole; batch < 1; ratio <= 1.
+            whole; batch < 1; ratio <= 1; a seed below 0.
     """
     for name, value in (("low", low), ("high", high), ("batch", batch)):
-        if isinstance(value, bool) or value != int(value) or value < 1:
+        if number(name, value) % 1 or value < 1:
             raise UserError(f"need a whole {name} from 1 on, got {name}={value}")
+    integer("seed", seed, 0)
     if low >= high:
         raise UserError(f"need low < high, got low={low}, high={high}")
-    if not ratio > 1:
+    if not number("ratio", ratio) > 1:
         raise UserError(f"need ratio > 1, got ratio={ratio}")
     check(estimator, estimand, confidence)
     data = measurement(dims, scores, baselines, fraction=fraction, chance=chance, lower_is_better=lower_is_better)
