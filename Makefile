@@ -20,11 +20,14 @@ demo: setup
 	$(BIN)/python -m analysis.compare outputs/demo
 	$(BIN)/python -m analysis.report outputs/demo
 
+# a process for each core, with one thread: two that both take all cores wait for one another
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+
 test: setup
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 quick: setup
-	$(BIN)/python -m pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 lint: setup
 	$(BIN)/ruff check .
