@@ -1,9 +1,7 @@
-"""The metrics of GLUE: numbers of a whole split."""
+"""The metrics of GLUE: numbers of a whole split, by scikit-learn and scipy."""
 
-import math
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 
@@ -13,33 +11,39 @@ def _accuracy(outputs: Tensor, targets: Tensor) -> float:
 
 def _f1(outputs: Tensor, targets: Tensor) -> float:
     """2 tp / (2 tp + fp + fn) of class 1; 0 where there is none and none is predicted."""
-    predicted, true = outputs.argmax(dim=-1) == 1, targets == 1
-    hits, either = (predicted & true).sum().item(), predicted.sum().item() + true.sum().item()
-    return 2 * hits / either if either else 0.0
+    from sklearn.metrics import f1_score  # slow to import, as scipy.stats below
+
+    return float(f1_score(targets == 1, outputs.argmax(dim=-1) == 1, zero_division=0))
 
 
 def _matthews(outputs: Tensor, targets: Tensor) -> float:
     """The correlation of two classes, predicted and true, in [-1, 1]; 0 where one of them does not vary."""
-    return _correlation((outputs.argmax(dim=-1) == 1).double(), (targets == 1).double())
+    from sklearn.metrics import matthews_corrcoef
+
+    return float(matthews_corrcoef(targets == 1, outputs.argmax(dim=-1) == 1))
 
 
 def _pearson(outputs: Tensor, targets: Tensor) -> float:
-    return _correlation(outputs.squeeze(-1).double(), targets.double())
+    """sum x y / sqrt(sum x^2 sum y^2) about the means; 0 where one does not vary, NaN where one is not finite."""
+    from scipy.stats import pearsonr
+
+    return _correlation(pearsonr, outputs, targets)
 
 
 def _spearman(outputs: Tensor, targets: Tensor) -> float:
-    """Pearson's correlation of ranks, equal values sharing their mean rank."""
-    from scipy.stats import rankdata  # slow to import, and only this metric needs it
+    """Pearson's correlation of ranks, equal values sharing their mean rank; 0 and NaN as there."""
+    from scipy.stats import spearmanr
 
-    ranks = (torch.from_numpy(rankdata(values.numpy())) for values in (outputs.squeeze(-1), targets))
-    return _correlation(*ranks) if bool(outputs.isfinite().all()) else math.nan
+    return _correlation(spearmanr, outputs, targets)
 
 
-def _correlation(x: Tensor, y: Tensor) -> float:
-    """sum x y / sqrt(sum x^2 sum y^2) about the means; 0 where one does not vary, NaN where one is not finite."""
-    x, y = x - x.mean(), y - y.mean()
-    scale = (x.square().sum() * y.square().sum()).sqrt()
-    return 0.0 if scale == 0 else ((x * y).sum() / scale).item()
+def _correlation(by: Callable, outputs: Tensor, targets: Tensor) -> float:
+    x, y = outputs.squeeze(-1).double(), targets.double()
+    if not bool(x.isfinite().all()):
+        return float("nan")
+    if bool((x == x[0]).all()) or bool((y == y[0]).all()):
+        return 0.0
+    return float(by(x.numpy(), y.numpy()).statistic)
 
 
 METRICS: dict[str, Callable[[Tensor, Tensor], float]] = {
