@@ -3,9 +3,11 @@
 from functools import cache, partial
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from conftest import composed, names
+from scipy.sparse.linalg import lsqr
 
 from experiments.build import build
 from intrinsic.errors import UserError
@@ -189,3 +191,14 @@ def test_shares_respect_small_tensors():
 def test_a_wrong_shape_is_an_error():
     with pytest.raises(ValueError, match="need a last axis of 3"):
         make("onehot", 3, 10)(torch.ones(4))
+
+
+@pytest.mark.parametrize("name", names("projection"))
+def test_scipy_solves_with_it(name):
+    """The least squares of P z = y by LSQR, which knows P by its products alone."""
+    projection = make(name, *((33, 33) if name == "identity" else (20, 333)))
+    operator = projection.to_scipy()
+    assert operator.shape == (projection.full_dim, projection.dim)
+    y = np.random.default_rng(0).standard_normal(projection.full_dim)
+    expected = np.linalg.lstsq(matrix(projection).numpy(), y)[0]
+    assert lsqr(operator, y, atol=1e-13, btol=1e-13)[0] == pytest.approx(expected, rel=1e-6, abs=1e-8)

@@ -3,7 +3,7 @@
 import copy
 import hashlib
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
@@ -16,6 +16,9 @@ from intrinsic.errors import UserError
 from intrinsic.projections.kernels.select import select
 from intrinsic.projections.stored import Stored
 from intrinsic.projections.unchanged import Unchanged
+
+if TYPE_CHECKING:
+    from scipy.sparse.linalg import LinearOperator
 
 MOST_SEED = 2**64 - 1  # the key of its random stream has 64 bits
 
@@ -125,6 +128,12 @@ class Projection(Stored, ABC):
         else:
             kernel.matvec(self, z.detach(), origin, out)
             torch.autograd.graph.increment_version(out)
+
+    def to_scipy(self) -> "LinearOperator":
+        """P, (full_dim, dim), for scipy's solvers: products in float64, on the CPU."""
+        from intrinsic.projections.linear_operator import linear_operator
+
+        return linear_operator(self)
 
     def fingerprint(self, *, bits: bool = True) -> str:
         """A hash of P: equal for equal matrices, on every device; 16 hexadecimal digits. Kept until P is written to.
