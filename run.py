@@ -3,15 +3,15 @@
 import hydra
 from omegaconf import DictConfig
 
-import experiments.resolvers  # noqa: F401  # configs name them
-from experiments.cli import one_line_errors
-from experiments.guarded import guarded
+import experiments.config.resolvers  # noqa: F401  # configs name them
+from experiments.config.guarded import guarded
+from experiments.terminal.errors import one_line_errors
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(cfg: DictConfig) -> dict[str, object] | list[dict[str, object]]:
     """Run one configuration, or a batch of a sweep, unless its record is there already."""
-    from experiments.job import run_job
+    from experiments.run.job import run_job
 
     return run_job(cfg)
 

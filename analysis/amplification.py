@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.figure import COLOURS, STYLE, Drawn, save
-from analysis.moved_weights import moved_weights
-from analysis.panels import panels, powers
-from analysis.powers_of_ten import powers_of_ten
-from analysis.program import program
-from analysis.weight import Weight
+from analysis.figures.command import program
+from analysis.figures.figure import COLOURS, STYLE, Drawn, save
+from analysis.figures.panels import panels, powers
+from analysis.figures.powers_of_ten import powers_of_ten
+from analysis.studies.moved_weights import moved_weights
+from analysis.studies.weight import Weight
 from intrinsic.errors import UserError
 
 LOOKS: dict[str, dict[str, Any]] = {
@@ -57,7 +57,7 @@ def amplification(
     Args:
         studies: folders of runs.
         out: folder of the files; None: `figures` in the first study.
-        where: see `analysis.records.load`.
+        where: see `analysis.studies.records.load`.
         weights: parts of names such as query, layer.0 or layer.*.output.dense (default: what has moved in every run).
         per: a panel for each type of weight, the mean of its layers, or for each weight.
 

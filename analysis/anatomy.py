@@ -16,10 +16,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.backward_figure import backward_figure
-from analysis.figure import COLOURS, STYLE, Drawn, save
-from analysis.program import program
-from analysis.sides import sides
+from analysis.figures.backward.backward_figure import backward_figure
+from analysis.figures.command import program
+from analysis.figures.figure import COLOURS, STYLE, Drawn, save
+from analysis.studies.side_by_side import sides
 from intrinsic.errors import UserError
 
 FLOPS = {"forward": ("forward", COLOURS[0]), "backward": ("backward", COLOURS[1])}

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.choose_figure import choose_figure
-from analysis.figure import Drawn, save
-from analysis.measured import Measured, measured
-from analysis.offers import Offers
-from analysis.points import choose as settle
-from analysis.points import lost, shown
-from analysis.program import program
-from analysis.recommendation import interval, recommendation
-from analysis.records import load
-from analysis.smallest_rank import SmallestRank, smallest_rank
+from analysis.advice.choose_figure import choose_figure
+from analysis.advice.matrix_gains import Offers
+from analysis.advice.recommendation import interval, recommendation
+from analysis.advice.smallest_rank import SmallestRank, smallest_rank
+from analysis.figures.command import program
+from analysis.figures.figure import Drawn, save
+from analysis.studies.measured import Measured, measured
+from analysis.studies.records import load
+from analysis.studies.selection import choose as settle
+from analysis.studies.selection import lost, shown
 from intrinsic.errors import UserError
 
 

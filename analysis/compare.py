@@ -9,9 +9,9 @@ python -m analysis.compare outputs/grid                                draws the
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.curves import curves
-from analysis.figure import DrawnCurves
-from analysis.program import program
+from analysis.figures.command import program
+from analysis.figures.curves import curves
+from analysis.figures.figure import DrawnCurves
 
 
 def compare(
@@ -24,7 +24,7 @@ def compare(
 ) -> DrawnCurves:
     """Draw one curve for each method and projection; a method of one size is a single marker.
 
-    The arguments are those of `analysis.curves.curves`. Writes compare.png, .pdf and .csv.
+    The arguments are those of `analysis.figures.curves.curves`. Writes compare.png, .pdf and .csv.
 
     Raises:
         UserError: as `curves`.

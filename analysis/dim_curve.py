@@ -8,9 +8,9 @@ python -m analysis.dim_curve outputs/dims                                   draw
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.curves import curves
-from analysis.figure import DrawnCurves
-from analysis.program import program
+from analysis.figures.command import program
+from analysis.figures.curves import curves
+from analysis.figures.figure import DrawnCurves
 
 
 def dim_curve(
@@ -24,7 +24,7 @@ def dim_curve(
 ) -> DrawnCurves:
     """Draw one curve for each method and projection with dimensions; the baseline and its fraction are lines.
 
-    The arguments are those of `analysis.curves.curves`. Writes dim_curve.png, .pdf and .csv.
+    The arguments are those of `analysis.figures.curves.curves`. Writes dim_curve.png, .pdf and .csv.
 
     Raises:
         UserError: as `curves`, also where no run has a dim.

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.figure import Drawn, save
-from analysis.measured import Measured, check_alike, measured
-from analysis.planes import PLANES, draw_planes
-from analysis.points import choose
-from analysis.program import program
-from analysis.records import load
+from analysis.figures.command import program
+from analysis.figures.figure import Drawn, save
+from analysis.figures.loss_planes import PLANES, draw_planes
+from analysis.studies.measured import Measured, check_alike, measured
+from analysis.studies.records import load
+from analysis.studies.selection import choose
 from intrinsic.errors import UserError
 
 
@@ -40,7 +40,7 @@ def landscape(
         most: how many runs are drawn at most, those with the best validation scores.
 
     Raises:
-        UserError: no run is measured, or the runs have different options; as `analysis.records.load`.
+        UserError: no run is measured, or the runs have different options; as `analysis.studies.records.load`.
     """
     if most < 1:
         raise UserError(f"need most >= 1, got most={most}")

@@ -16,9 +16,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from analysis.figure import COLOURS, STYLE, Drawn, save
-from analysis.program import program
-from analysis.sides import sides
+from analysis.figures.command import program
+from analysis.figures.figure import COLOURS, STYLE, Drawn, save
+from analysis.studies.side_by_side import sides
 
 QUARTILES = (0.25, 0.5, 0.75)
 SHADES = (*COLOURS, "#555555", "#A0A0A0")

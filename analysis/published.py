@@ -20,15 +20,15 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from analysis.figure import draw, save
-from analysis.literature import PUBLISHED, Published
-from analysis.points import choose
-from analysis.records import configs, load
-from analysis.tasks import text
-from intrinsic.command import command
+from analysis.figures.figure import draw, save
+from analysis.references.literature import PUBLISHED, Published
+from analysis.studies.config_keys import text
+from analysis.studies.records import configs, load
+from analysis.studies.selection import choose
 from intrinsic.errors import UserError
-from intrinsic.quoted import quoted
-from intrinsic.say import LONGEST
+from intrinsic.terminal.command import command
+from intrinsic.terminal.quoted import quoted
+from intrinsic.terminal.say import LONGEST
 from intrinsic.threshold import estimate_threshold
 
 EXACT = 1000  # a baseline that is known and not measured is given so often that its mean has no noise
@@ -56,7 +56,7 @@ def published(*studies: str | Path, out: str | Path | None = None, where: Sequen
         where: `key=value` filters on the config.
 
     Raises:
-        UserError: as `analysis.records.load`; if no run is of a task with published numbers.
+        UserError: as `analysis.studies.records.load`; if no run is of a task with published numbers.
     """
     if not studies:
         raise UserError("need at least one study, got none; pass a folder such as outputs/mnist_fc")

@@ -8,9 +8,9 @@ python -m analysis.rank_curve outputs/ranks                 draws them
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.curves import curves
-from analysis.figure import DrawnCurves
-from analysis.program import program
+from analysis.figures.command import program
+from analysis.figures.curves import curves
+from analysis.figures.figure import DrawnCurves
 
 
 def rank_curve(
@@ -23,7 +23,7 @@ def rank_curve(
 ) -> DrawnCurves:
     """Draw one curve for each method and projection with ranks; full and head, where there are runs, are lines.
 
-    The arguments are those of `analysis.curves.curves`. Writes rank_curve.png, .pdf and .csv.
+    The arguments are those of `analysis.figures.curves.curves`. Writes rank_curve.png, .pdf and .csv.
 
     Raises:
         UserError: as `curves`, also where no run has a rank.

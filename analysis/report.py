@@ -17,19 +17,19 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.figure import OUT, DrawnCurves
-from analysis.figures_of import Shown, figures_of
-from analysis.findings import Thresholds, best, thresholds
-from analysis.interactive import interactive
-from analysis.parts import Part, parts
-from analysis.program import OPTIONS, cell
-from analysis.protocol import protocol, question
-from analysis.records import load
-from analysis.runs_of import runs_of
-from intrinsic.command import command
+from analysis.figures.command import OPTIONS, cell
+from analysis.figures.figure import OUT, DrawnCurves
+from analysis.page.every_figure import Shown, figures_of
+from analysis.page.findings import Thresholds, best, thresholds
+from analysis.page.interactive import interactive
+from analysis.page.protocol import protocol, question
+from analysis.studies.by_task import Part, parts
+from analysis.studies.records import load
+from analysis.studies.run_table import runs_of
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_atomically
-from intrinsic.say import say
+from intrinsic.terminal.command import command
+from intrinsic.terminal.say import say
 
 IMAGES = 2_700_000  # bytes of all figures; a third more as text, beside a megabyte of BokehJS, is below 5 MB
 LINKED = 60_000  # bytes of a CSV that is small enough to lie in the page
@@ -45,7 +45,7 @@ def report(*studies: str | Path, out: str | Path | None = None, where: Sequence[
         where: `key=value` filters on the config.
 
     Raises:
-        UserError: as `analysis.records.load`, but for runs of different tasks; if the page can't be written.
+        UserError: as `analysis.studies.records.load`, but for runs of different tasks; if the page can't be written.
     """
     if not studies:
         raise UserError("need at least one study, got none; pass a folder such as outputs/demo")

@@ -13,11 +13,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from analysis.figure import Drawn, save
-from analysis.heat_maps import Panel, heat_maps
-from analysis.moved_weights import moved_weights
-from analysis.program import program
-from analysis.weight import Weight
+from analysis.figures.command import program
+from analysis.figures.figure import Drawn, save
+from analysis.figures.heat_maps import Panel, heat_maps
+from analysis.studies.moved_weights import moved_weights
+from analysis.studies.weight import Weight
 from intrinsic.errors import UserError
 
 Pair = tuple[str, str]  # ids of two runs
@@ -50,7 +50,7 @@ def similarity(
     Args:
         studies: folders of runs.
         out: folder of the files; None: `figures` in the first study.
-        where: see `analysis.records.load`.
+        where: see `analysis.studies.records.load`.
         ranks: two ranks to compare; seeds are compared at the second (default: the smallest from 2 that has a seed to
             pair, and the largest; seeds at the largest of several).
         between: compare runs of two ranks, of two seeds, or both as far as the runs allow.

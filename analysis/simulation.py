@@ -17,10 +17,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from analysis.figure import COLOURS, MARKERS, OUT, STYLE
-from analysis.truths import DESIGNS, NOISES, SHAPES, search
-from intrinsic.command import command
+from analysis.figures.figure import COLOURS, MARKERS, OUT, STYLE
+from analysis.references.simulated_searches import DESIGNS, NOISES, SHAPES, search
 from intrinsic.files.atomic import write_atomically
+from intrinsic.terminal.command import command
 from intrinsic.threshold import estimate_threshold
 
 OTHERS = ("logistic", "isotonic", "first_crossing")  # on grids only

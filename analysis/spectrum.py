@@ -18,12 +18,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy.special import ndtri
 
-from analysis.figure import COLOURS, STYLE, Drawn, save
-from analysis.marchenko_pastur import marchenko_pastur
-from analysis.moved_weights import moved_weights
-from analysis.panels import panels, powers
-from analysis.powers_of_ten import powers_of_ten
-from analysis.program import program
+from analysis.figures.command import program
+from analysis.figures.figure import COLOURS, STYLE, Drawn, save
+from analysis.figures.panels import panels, powers
+from analysis.figures.powers_of_ten import powers_of_ten
+from analysis.references.marchenko_pastur import marchenko_pastur
+from analysis.studies.moved_weights import moved_weights
 from intrinsic.errors import UserError
 
 ORIGIN = "W₀"
@@ -59,7 +59,7 @@ def spectrum(
     Args:
         studies: folders of runs.
         out: folder of the files; None: `figures` in the first study.
-        where: see `analysis.records.load`.
+        where: see `analysis.studies.records.load`.
         k: how many directions are counted in the energy, and looked at for intruders.
         epsilon: the |cosine| below which a direction is an intruder.
         weights: parts of names such as query, layer.0 or layer.*.output.dense (default: what has moved in every run).

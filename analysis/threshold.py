@@ -14,10 +14,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.estimates import Estimate, estimates, incomplete
-from analysis.figure import COLOURS, OUT, DrawnCurves, draw, save
-from analysis.points import lost, shown
-from analysis.records import load
+from analysis.figures.figure import COLOURS, OUT, DrawnCurves, draw, save
+from analysis.studies.estimates import Estimate, estimates, incomplete
+from analysis.studies.records import load
+from analysis.studies.selection import lost, shown
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_atomically
 
@@ -130,6 +130,6 @@ def _table(points: pd.DataFrame, curve: str) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    from analysis.program import program
+    from analysis.figures.command import program
 
     program(threshold)

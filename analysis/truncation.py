@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.cuts import BASE, LORA, NULL, UPDATE, draw_cuts, variants
-from analysis.figure import Drawn, save
-from analysis.measured import Measured, check_alike, measured
-from analysis.points import choose
-from analysis.program import program
-from analysis.records import load
+from analysis.figures.command import program
+from analysis.figures.figure import Drawn, save
+from analysis.figures.rank_cuts import BASE, LORA, NULL, UPDATE, draw_cuts, variants
+from analysis.studies.measured import Measured, check_alike, measured
+from analysis.studies.records import load
+from analysis.studies.selection import choose
 from intrinsic.errors import UserError
 
 ARRAYS = {"update": UPDATE, "pretrained": BASE, "update_random": UPDATE + NULL, "pretrained_random": BASE + NULL}
@@ -45,7 +45,7 @@ def truncation(
 
     Raises:
         UserError: no run of full is there or measured, or not on this split; the runs are measured with different
-            options, or differ in more than the seed; as `analysis.records.load`.
+            options, or differ in more than the seed; as `analysis.studies.records.load`.
     """
     if not 0 < fraction <= 1:
         raise UserError(f"need 0 < fraction <= 1, got fraction={fraction}")

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import parts, peers, peft_step, products, steps
+from benchmarks import peers, peft_step, products, step_parts, steps
 from benchmarks.report import draw_growth, report
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_together
@@ -31,7 +31,7 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     results: dict[str, Any] = {"machine": machine(device)}
     results["steps"] = told(steps.measure(device))
-    results["parts"] = told(parts.measure(device))
+    results["parts"] = told(step_parts.measure(device))
     results["products"] = told(products.measure(device))
     results["huge"] = json.loads(
         subprocess.run([sys.executable, "-m", "benchmarks.huge"], check=True, stdout=subprocess.PIPE, text=True).stdout

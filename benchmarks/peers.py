@@ -19,7 +19,7 @@ import intrinsic
 from benchmarks.step import make_step
 from benchmarks.steps import NETWORKS
 from benchmarks.timing import TURNS, ratio, seconds
-from intrinsic.hadamard import hadamard
+from intrinsic.projections.hadamard import hadamard
 
 FOLDER = Path(__file__).parent / ".peers"
 SOURCE = "https://github.com/jgamper/intrinsic-dimensionality"
@@ -98,7 +98,7 @@ def _transforms() -> Iterator[dict[str, Any]]:
         ("fht-cpu 1.0.1", lambda: fht(array, inplace=False)),
     ):
         for label, other in (
-            ("intrinsic.hadamard, the same transform", lambda: hadamard(x)),
+            ("intrinsic.projections.hadamard, the same transform", lambda: hadamard(x)),
             ("fastfood P z of as many weights, d = 750", lambda: ours.displace(z, x, out)),
         ):
             times, baseline = ratio(call, other)

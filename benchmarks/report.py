@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from benchmarks import parts, peft_step
+from benchmarks import peft_step, step_parts
 from benchmarks.step import BATCH
 from benchmarks.timing import PRODUCT_TURNS, TURNS
 
@@ -29,7 +29,7 @@ def report(results: dict[str, Any]) -> str:
         ),
         _full_steps(results["steps"]),
         "## Parts of a step",
-        f"{parts.NETWORK}, d = {parts.DIM}, µs, medians inside running steps; torch's default Adam.",
+        f"{step_parts.NETWORK}, d = {step_parts.DIM}, µs, medians inside running steps; torch's default Adam.",
         markdown(
             ["projection", *PARTS],
             [[r["projection"], *(f"{r[part]:.0f}" if part in r else "" for part in PARTS)] for r in results["parts"]],

@@ -15,18 +15,18 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim import Optimizer
 from torch.utils.flop_counter import FlopCounterMode
 
-from experiments.allocated import allocated
-from experiments.backward_graph import backward_graph
-from experiments.backward_peak import backward_peak
-from experiments.build import build
-from experiments.lora_identities import lora_identities
-from experiments.measure import Measurement, measure
-from experiments.reopen import Reopened
-from experiments.step_trace import StepTrace, tensors
-from intrinsic.data.batches import batches
+from experiments.config.build import build
+from experiments.finished.measure import Measurement, measure
+from experiments.finished.reopen import Reopened
+from experiments.step.allocated import allocated
+from experiments.step.backward_graph import backward_graph
+from experiments.step.backward_peak import backward_peak
+from experiments.step.lora_identities import lora_identities
+from experiments.step.step_trace import StepTrace, tensors
 from intrinsic.errors import UserError
 from intrinsic.subspace import Subspace
-from intrinsic.training import regularized
+from intrinsic.tasks.batches import batches
+from intrinsic.training.regularized import regularized
 
 Batch = tuple[Tensor, Tensor]
 WARM = 1  # steps between the first, which compiles and allocates, and the one that is measured

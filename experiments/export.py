@@ -9,13 +9,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from experiments.build import build
-from experiments.cli import one_line_errors
-from experiments.finished import finished
-from experiments.reopen import reopen
+from experiments.config.build import build
+from experiments.finished.finished import finished
+from experiments.finished.reopen import reopen
+from experiments.terminal.errors import one_line_errors
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_folder
-from intrinsic.say import say
+from intrinsic.terminal.say import say
 
 
 def export(run: Path, folder: Path) -> Path:

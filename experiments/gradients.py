@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from experiments.measure import Measurement, measure
-from experiments.reopen import Reopened
+from experiments.finished.measure import Measurement, measure
+from experiments.finished.reopen import Reopened
 from intrinsic import rng
-from intrinsic.data.batches import batches
-from intrinsic.data.task import Task
 from intrinsic.errors import UserError
-from intrinsic.inject import find_head, under
-from intrinsic.low_rank import kinds
+from intrinsic.layers.low_rank import kinds
+from intrinsic.surgery.head import find_head, under
+from intrinsic.tasks.batches import batches
+from intrinsic.tasks.task import Task
 
 CHUNK = 32  # examples in memory at once
 

@@ -11,16 +11,16 @@ import math
 import torch
 from torch import Tensor
 
-from experiments.guess import guess
-from experiments.measure import Measurement, measure
-from experiments.reopen import Reopened
-from experiments.tracked import tracked
+from experiments.finished.guess import guess
+from experiments.finished.measure import Measurement, measure
+from experiments.finished.reopen import Reopened
+from experiments.terminal.progress import tracked
 from intrinsic import rng
-from intrinsic.course import evaluate
-from intrinsic.data.task import Split
 from intrinsic.errors import UserError
 from intrinsic.projections.identity import Identity
 from intrinsic.subspace import Subspace
+from intrinsic.tasks.task import Split
+from intrinsic.training.evaluate import evaluate
 
 SPLITS = ("train", "validation", "test")
 BEYOND = 0.25  # of the line's length, or a step more, at both of its ends

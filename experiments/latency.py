@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from experiments.measure import Measurement, measure
-from experiments.model import make_model
-from experiments.reopen import Reopened
+from experiments.finished.measure import Measurement, measure
+from experiments.finished.reopen import Reopened
+from experiments.run.model import make_model
 from intrinsic.errors import UserError
 
 TURN, MANY = 0.05, 100  # seconds of a turn, and calls in it

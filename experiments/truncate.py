@@ -11,15 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from experiments.guess import guess
-from experiments.measure import Measurement, measure
-from experiments.reopen import Reopened
-from experiments.tracked import tracked
+from experiments.finished.guess import guess
+from experiments.finished.measure import Measurement, measure
+from experiments.finished.reopen import Reopened
+from experiments.terminal.progress import tracked
 from intrinsic import rng
-from intrinsic.course import evaluate
 from intrinsic.errors import UserError
-from intrinsic.inject import find_targets, head_parameters
-from intrinsic.low_rank import kinds
+from intrinsic.layers.low_rank import kinds
+from intrinsic.surgery.head import head_parameters
+from intrinsic.surgery.targets import find_targets
+from intrinsic.training.evaluate import evaluate
 
 SPLITS = ("train", "validation", "test")
 KEEP = {"all": "everything else", "head": "the head alone", "nothing": "nothing"}  # of what training did elsewhere

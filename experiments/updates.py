@@ -9,11 +9,11 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from experiments.measure import Measurement, measure
-from experiments.reopen import Reopened
+from experiments.finished.measure import Measurement, measure
+from experiments.finished.reopen import Reopened
 from intrinsic import rng
 from intrinsic.errors import UserError
-from intrinsic.inject import head_parameters
+from intrinsic.surgery.head import head_parameters
 
 
 def updates(run: Reopened, *, keep: int = 64) -> Measurement:

@@ -18,9 +18,9 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from hydra_plugins._task import Ended, Task
+from hydra_plugins._sweep_job import Ended, Task
 from intrinsic.errors import UserError
-from intrinsic.say import say
+from intrinsic.terminal.say import say
 
 PATIENCE = 1.0  # seconds to wait for a job to end, before looking whether there is something to say
 SILENCE = 60.0  # seconds without a line after which there is
@@ -135,7 +135,7 @@ class _Report:
         self._first, self._ended, self._said = first, 0, time.monotonic()
 
     def tell(self, ended: Ended) -> None:
-        from experiments.report import PLACE, position
+        from experiments.terminal.lines import PLACE, position
 
         value = ended.done.return_value if ended.done.status is JobStatus.COMPLETED else None
         count = self._ended
@@ -169,3 +169,12 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def width(launcher: Launcher) -> int:
+    """How many jobs the launcher runs at once: a sweeper that awaits results does best with batches of so many.
+
+    1 for Hydra's basic launcher, and for launchers that are not this project's. A job is one run, or several where
+    `replicas` lets them be one.
+    """
+    return launcher.width if isinstance(launcher, ParallelLauncher) else 1

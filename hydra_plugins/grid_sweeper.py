@@ -59,7 +59,7 @@ class GridSweeper(BasicSweeper):
             results = done.return_value if len(job.runs) > 1 else [done.return_value]
             for run, record in zip(job.runs, results, strict=True):
                 records[run] = record
-        from experiments.table import print_table
+        from experiments.terminal.table import print_table
 
         print_table([dict(override.lstrip("+").split("=", 1) for override in run) for run in runs], records)
         if any(record["status"] in ("failed", "error") for record in records):

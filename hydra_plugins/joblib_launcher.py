@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from hydra_plugins._parallel_launcher import DeadError, Handle, ParallelLauncher, check_count
-from hydra_plugins._task import Ended, Task
-from intrinsic.at_most import PROCESSES, THREADS, at_most
+from hydra_plugins._sweep_job import Ended, Task
+from intrinsic.checks import PROCESSES, THREADS, at_most
 
 
 class JoblibLauncher(ParallelLauncher):

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from hydra_plugins._parallel_launcher import DeadError, Handle, ParallelLauncher, check_count, need
-from hydra_plugins._task import Ended, Task
+from hydra_plugins._sweep_job import Ended, Task
 from intrinsic.errors import UserError
 
 ATTEMPTS = 4  # to start a cluster: Ray gives its processes 30 seconds, too few on a machine that is busy

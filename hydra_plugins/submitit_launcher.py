@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hydra_plugins._parallel_launcher import DeadError, Handle, ParallelLauncher, check_count, need
-from hydra_plugins._task import Ended, Task
-from intrinsic.at_most import PROCESSES, THREADS, at_most
+from hydra_plugins._sweep_job import Ended, Task
+from intrinsic.checks import PROCESSES, THREADS, at_most
 from intrinsic.errors import UserError
 
 SECONDS_BETWEEN_LOOKS = {"local": 0.1, "slurm": 2.0}  # at files; submitit asks Slurm itself once a minute

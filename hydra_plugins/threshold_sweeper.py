@@ -15,10 +15,10 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins._check_sweep import check_sweep
-from hydra_plugins._search import Search, Settings
-from hydra_plugins.width import width
+from hydra_plugins._parallel_launcher import width
+from hydra_plugins._threshold_search import Search, Settings
 from intrinsic.errors import UserError
-from intrinsic.say import say
+from intrinsic.terminal.say import say
 
 OWN = ("seed", "lr")  # what a search sets by itself, beside its axis
 METHOD = ("method", "space", "projection")  # groups whose choice is no part of the task, nor of its baseline
@@ -110,7 +110,7 @@ class ThresholdSweeper(Sweeper):
 
     def _end(self, searches: list[Search], folder: Path) -> None:
         """Write and print what each search found."""
-        from analysis.program import report
+        from analysis.figures.command import report
         from analysis.threshold import threshold
 
         s = self.settings

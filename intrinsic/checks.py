@@ -1,11 +1,18 @@
 """What others hand in, checked in one line."""
 
 import math
+import os
 from collections.abc import Iterable
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
+import psutil
+
 from intrinsic.errors import UserError
+
+THREADS = 16  # of one process, for each core
+PROCESSES = 8  # for each core: what they need beside it, memory, is a matter of what they do
 
 
 def check_module(model: Any) -> None:
@@ -14,7 +21,7 @@ def check_module(model: Any) -> None:
     Raises:
         UserError: for any other object.
     """
-    from torch import nn
+    from torch import nn  # slow to import, and not what a launcher checks
 
     if not isinstance(model, nn.Module):
         raise UserError(f"need a torch.nn.Module as model, got {type(model).__name__}")
@@ -60,3 +67,20 @@ def numbers(name: str, values: Any) -> list[Any]:
     if wrong:
         raise UserError(f"need {name} as a list of numbers, got {wrong[0]!r:.100} in it")
     return found
+
+
+def at_most(each: int) -> int:
+    """So many for each core, 64 on a small machine: more would end the machine and not the work."""
+    return max(64, each * (os.cpu_count() or 1))
+
+
+def check_memory(nbytes: int, what: Path | str) -> None:
+    """Check, before anything is allocated, that `nbytes` for `what`, a file or a model, are free.
+
+    Raises:
+        UserError: if they are not.
+    """
+    free = psutil.virtual_memory().available
+    if nbytes > free:
+        needed = min(nbytes, 10**24) / 1e9  # a float, whatever was asked for
+        raise UserError(f"{what} needs {needed:.1f} GB, {free / 1e9:.1f} GB of memory are free: take a smaller one")

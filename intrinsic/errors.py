@@ -1,6 +1,14 @@
 """The one exception for mistakes that a user can mend."""
 
-from intrinsic.printable import printable
+
+def printable(text: str) -> str:
+    r"""`text` on one line of printable characters: others are written as in a Python string, \x1b, \n, \u202e.
+
+    Not printable are controls, escapes, ends of lines, marks that turn the direction of reading and lone surrogates.
+    """
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 class UserError(ValueError):

@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from hypothesis import HealthCheck, settings
 from omegaconf import OmegaConf
 
-import experiments.resolvers  # noqa: F401  # configs name them
+import experiments.config.resolvers  # noqa: F401  # configs name them
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from commands import run
 
-from experiments.reopen import Reopened
-from intrinsic.data.task import Split, classification
-from intrinsic.records import read_record
+from experiments.finished.reopen import Reopened
+from intrinsic.files.records import read_record
+from intrinsic.tasks.task import Split, classification
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 

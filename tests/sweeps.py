@@ -24,8 +24,8 @@ def mortal(*args, **options):
             continue
         os.kill(os.getpid(), signal.SIGKILL)
 if any(name in " ".join(sys.orig_argv) for name in ("popen_loky_posix", "submitit.core._submit", "default_worker.py")):
-    import intrinsic.training as t
-    import intrinsic.fit_replicas as r
+    import intrinsic.training.fit as t
+    import intrinsic.training.fit_replicas as r
     fit, t.fit = (r.fit_replicas, t.fit) if os.environ.get("TOGETHER") else (t.fit, mortal)
     r.fit_replicas = mortal if os.environ.get("TOGETHER") else r.fit_replicas
 """

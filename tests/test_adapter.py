@@ -10,9 +10,9 @@ from tiny_transformers import batch, logits, tiny
 from torch import nn
 
 import intrinsic
-from experiments.build import build
-from intrinsic.adapted import ACTIVATIONS, Adapted
+from experiments.config.build import build
 from intrinsic.errors import UserError
+from intrinsic.layers.adapter_layer import ACTIVATIONS, Adapted
 from intrinsic.models.vit import ViT
 
 

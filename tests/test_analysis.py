@@ -230,5 +230,5 @@ def test_program_ends_in_one_line(study, tmp_path):
 def test_imports_no_torch_and_no_backend():
     code = "import sys, analysis.rank_curve, analysis.dim_curve, analysis.compare; print(*sys.modules)"
     modules = set(python("-c", code).stdout.split())
-    assert "analysis.records" in modules
-    assert not modules & {"torch", "hydra", "experiments", "intrinsic.training", "matplotlib.pyplot"}
+    assert "analysis.studies.records" in modules
+    assert not modules & {"torch", "hydra", "experiments", "intrinsic.training.fit", "matplotlib.pyplot"}

@@ -15,14 +15,14 @@ from torch.nn import functional as F
 
 import intrinsic
 from analysis.anatomy import anatomy as draw_anatomy
-from analysis.backward_figure import backward_figure
-from analysis.gathered import gathered
-from analysis.graph_layout import graph_layout
+from analysis.figures.backward.backward_figure import backward_figure
+from analysis.figures.backward.fewer_nodes import gathered
+from analysis.figures.backward.graph_layout import graph_layout
 from experiments.anatomy import anatomy, step_costs
-from experiments.lora_identities import lora_identities
-from intrinsic.checkpoint import write_tensors
+from experiments.step.lora_identities import lora_identities
 from intrinsic.errors import UserError
-from intrinsic.models.hf_frame import reading
+from intrinsic.files.tensors import write_tensors
+from intrinsic.models.hugging_face.frame import reading
 
 N, IN, WIDE, OUT = 16, 12, 24, 5
 ADAM = partial(torch.optim.Adam, fused=True)  # one that is not takes room for temporaries of its own

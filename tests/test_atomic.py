@@ -10,9 +10,9 @@ import pytest
 from conftest import files
 from safetensors import SafetensorError
 
-from intrinsic.data.files import write as write_data
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_atomically, write_folder, write_together
+from intrinsic.files.data_folder import write as write_data
 
 
 def text(content):

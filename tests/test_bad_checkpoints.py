@@ -8,8 +8,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 import intrinsic
-from intrinsic import checkpoint
-from intrinsic.checkpoint import read_tensors, write_tensors
+from intrinsic.files.tensors import read_tensors, write_tensors
+from intrinsic.subspace import checkpoint
 
 
 def network(width=8, seed=0):

@@ -10,7 +10,7 @@ from commands import QUICK, output, program, refused, surroundings  # noqa: F401
 from conftest import files
 from safetensors.torch import save_file
 
-from intrinsic.checkpoint import read_tensors, write_tensors
+from intrinsic.files.tensors import read_tensors, write_tensors
 
 
 def idx(shape, *, magic=None, cut=0):

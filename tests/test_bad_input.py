@@ -77,7 +77,7 @@ COMMANDS = [
     ("model._target_=builtins.eval", "_target_=builtins.eval is refused as model: need a name in intrinsic.models"),
     ("model._target_=subprocess.run", "_target_=subprocess.run is refused as model"),
     ("model._target_=intrinsic.models.mlp.math.prod", "there is no module intrinsic.models.mlp.math"),
-    ("model._target_=experiments.job.os.system", "os.system is refused as model: need a name in intrinsic.models"),
+    ("model._target_=experiments.run.job.os.system", "os.system is refused as model: need a name in intrinsic.models"),
     ("model._target_=intrinsic.LoRA", "LoRA is refused: intrinsic defines nothing for model"),
     ("space._target_=intrinsic.models.mlp.MLP", "mlp.MLP is refused as space: need a name in intrinsic.spaces"),
     ("optim._target_=torch.load", "_target_=torch.load is refused as optim: need a name in torch.optim"),

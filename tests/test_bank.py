@@ -122,7 +122,7 @@ def test_memory_is_the_base_and_what_was_trained():
     own = sum(sum(p.nbytes for p in net.parameters()) + buffers for net in nets.values())
     # factors that z moves start from numbers of their own
     own += sum(
-        p.nbytes for net in nets.values() for name, p in net.weights().items() if "lora" in name and not net._identity
+        p.nbytes for net in nets.values() for name, p in net.weights().items() if "lora" in name and not net.identity
     )
     assert resident(bank) == base + own
     bank.use("subspace")

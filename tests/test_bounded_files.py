@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intrinsic.data.cifar10 import cifar10
-from intrinsic.data.download import download
+from intrinsic.data.downloads import download
 from intrinsic.data.read_idx import read_idx
 from intrinsic.errors import UserError
 

@@ -11,8 +11,8 @@ from matplotlib import image, text
 from safetensors.numpy import save_file
 from test_analysis import add, python
 
+from analysis.advice.matrix_gains import kind
 from analysis.choose import choose
-from analysis.offers import kind
 from intrinsic.errors import UserError
 from intrinsic.threshold import estimate_threshold
 

@@ -11,12 +11,12 @@ from torch import nn
 
 import experiments
 import intrinsic
-from experiments.build import build
-from experiments.roles import ROLES, find
-from intrinsic.data.task import Task
+from experiments.config.build import build
+from experiments.config.roles import ROLES, find
 from intrinsic.errors import UserError
 from intrinsic.projections.base import Projection
 from intrinsic.spaces.base import Space
+from intrinsic.tasks.task import Task
 
 # what each role admits of what is here, by the name of the class or function
 ADMITTED = {
@@ -87,10 +87,10 @@ def test_what_is_no_name(target):
 
 
 WRITE = {
-    "_target_": "intrinsic.data.files.write",
-    "path": {"_target_": "intrinsic.data.files.data_folder", "data_dir": "PLACE", "name": "written"},
+    "_target_": "intrinsic.files.data_folder.write",
+    "path": {"_target_": "intrinsic.files.data_folder.data_folder", "data_dir": "PLACE", "name": "written"},
     "content": {
-        "_target_": "intrinsic.data.files.download",
+        "_target_": "intrinsic.files.data_folder.download",
         "urls": ["data:,any%20content"],
         "md5": "2a6a7e8a7f5ec5a0b8e9c6a9d1b9c0f5",
         "place": "x",
@@ -126,7 +126,9 @@ def test_an_argument_is_a_plain_value(tmp_path, role, path):
     node = config[role] if role != "subspace" else {"_target_": "intrinsic.Subspace", "_partial_": True}
     key, _, inner = path.partition(".")
     node[key] = {inner: [writer(tmp_path)]} if inner else writer(tmp_path)
-    with pytest.raises(UserError, match=f"_target_=intrinsic.data.files.write is refused inside {key}: need a plain"):
+    with pytest.raises(
+        UserError, match=f"_target_=intrinsic.files.data_folder.write is refused inside {key}: need a plain"
+    ):
         build(node, role)
     assert not list(tmp_path.iterdir())
 
@@ -178,7 +180,7 @@ def line(input_shape, num_outputs, *, bias: bool) -> nn.Module:
 """
 DATASET = """
 from intrinsic.data.digits import digits
-from intrinsic.data.task import Task
+from intrinsic.tasks.task import Task
 
 
 def ones(seed: int) -> Task:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from commands import QUICK, RUN, output, program, refused, surroundings, words  # noqa: F401  # fixtures
 
-from intrinsic.at_most import PROCESSES, THREADS, at_most
+from intrinsic.checks import PROCESSES, THREADS, at_most
 
 REFUSED = {
     f"hydra/sweeper=threshold method=subspace {QUICK}": "hydra/sweeper=threshold is for sweeps, which -m makes: "
@@ -86,18 +86,18 @@ def test_the_state_of_another_run_is_not_taken(program, refused, tmp_path, chang
 
 def _state(program, command, tmp_path, run_id):
     """The checkpoint of a run that was stopped after its first epoch."""
-    import experiments.train
+    import experiments.run.train
 
     kept = {}
-    usual = experiments.train.write_result
+    usual = experiments.run.train.write_result
 
     def keep(*args, **kwargs):
         kept["state"] = (tmp_path / "out" / "third" / run_id / "state.safetensors").read_bytes()
         return usual(*args, **kwargs)
 
-    experiments.train.write_result = keep
+    experiments.run.train.write_result = keep
     try:
         assert program(command, tmp_path / "out")[0] == 0
     finally:
-        experiments.train.write_result = usual
+        experiments.run.train.write_result = usual
     return kept["state"]

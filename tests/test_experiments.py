@@ -9,11 +9,11 @@ from hydra import compose as compose_config
 from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
-from experiments.build import build
-from experiments.model import make_model
-from experiments.train import check, make_net
-from hydra_plugins._search import Settings
-from intrinsic.data.task import Split, classification
+from experiments.config.build import build
+from experiments.run.model import make_model
+from experiments.run.setup import check, make_net
+from hydra_plugins._threshold_search import Settings
+from intrinsic.tasks.task import Split, classification
 
 FOLDER = CONF / "experiment"
 NAMES = sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*.yaml"))

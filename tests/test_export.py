@@ -12,8 +12,8 @@ from tiny import folders, write_sst2  # noqa: F401  (fixture)
 from tiny_language import MODEL, language_folders, write_text  # noqa: F401  (fixture)
 
 from experiments.export import export
-from experiments.reopen import reopen
-from experiments.train import train
+from experiments.finished.reopen import reopen
+from experiments.run.train import train
 from intrinsic.errors import UserError
 from intrinsic.models.hf_lm import hf_lm
 from intrinsic.models.hf_tokenizer import HFTokenizer

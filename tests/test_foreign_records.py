@@ -9,8 +9,8 @@ import pytest
 from commands import QUICK, assert_one_line, output, program, refused, surroundings  # noqa: F401  # fixtures
 from conftest import files
 
-from experiments.check_config import Config, check_config
-from experiments.reopen import reopen
+from experiments.config.check_config import Config, check_config
+from experiments.finished.reopen import reopen
 from intrinsic.errors import UserError
 
 STUDY = f"{QUICK} study=measured"
@@ -63,14 +63,14 @@ def command(module, *arguments):
 
 def writer(place):
     """The node that wrote any file of any content."""
-    path = {"_target_": "intrinsic.data.files.data_folder", "data_dir": str(place), "name": "written"}
+    path = {"_target_": "intrinsic.files.data_folder.data_folder", "data_dir": str(place), "name": "written"}
     content = {
-        "_target_": "intrinsic.data.files.download",
+        "_target_": "intrinsic.files.data_folder.download",
         "urls": ["data:,x"],
         "place": "x",
         "md5": "9dd4e461268c8034f5c8",
     }
-    return {"_target_": "intrinsic.data.files.write", "path": path, "content": content}
+    return {"_target_": "intrinsic.files.data_folder.write", "path": path, "content": content}
 
 
 NODES = ["optim", "dataset", "space", "projection", "model", "space.targets", "init.source.optim"]
@@ -83,7 +83,7 @@ def test_a_record_writes_no_file(study, tmp_path, capsys, path):
     before = files(folder)
     assert command("anatomy", folder.parent) == 2
     err = capsys.readouterr().err
-    assert "intrinsic.data.files.write is refused" in err
+    assert "intrinsic.files.data_folder.write is refused" in err
     assert not (tmp_path / "place").exists()
     assert files(folder) == before
 
@@ -126,7 +126,7 @@ def test_places_of_another_machine_are_not_used(study, tmp_path):
     study("config.output", str(tmp_path / "elsewhere"))
     study("config.data_dir", str(tmp_path / "nowhere"))
     study("config.init.source.dataset.data_dir", str(tmp_path / "nowhere"))
-    folder = study("config.logger", {"_target_": "experiments.wandb_logger.WandbLogger", "project": "theirs"})
+    folder = study("config.logger", {"_target_": "experiments.loggers.wandb_logger.WandbLogger", "project": "theirs"})
     shutil.rmtree(tmp_path / "theirs" / ".pretrained")
     with pytest.raises(UserError, match="init=pretrained needs a dataset with the knob data_dir"):
         reopen(folder)

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from intrinsic.data.glue import TASKS, glue
-from intrinsic.data.glue_metrics import METRICS
 from intrinsic.errors import UserError
+from intrinsic.tasks.metrics import METRICS
 
 PLAIN = {"metric": None, "shuffle_labels": False, "fraction": 1.0, "seed": 0}
 FILES = {  # a file of each task as GLUE has it: the folder, the heading, a row of {n}-th texts and a label

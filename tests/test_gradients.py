@@ -12,13 +12,13 @@ from torch import nn
 from torch.nn import functional
 
 import intrinsic
+from experiments.finished.measure import _runs
+from experiments.finished.reopen import Reopened
 from experiments.gradients import _kinds, decompose, gradients
-from experiments.measure import _runs
-from experiments.reopen import Reopened
 from intrinsic import rng
-from intrinsic.data.task import Split, classification
 from intrinsic.errors import UserError
-from intrinsic.inject import under
+from intrinsic.surgery.head import under
+from intrinsic.tasks.task import Split, classification
 
 
 def network():

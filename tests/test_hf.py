@@ -11,7 +11,7 @@ from tiny import ARCHITECTURES, PLAIN, TEXTS, build, folders, make_folder, make_
 from intrinsic.errors import UserError
 from intrinsic.models.hf import hf
 from intrinsic.models.hf_tokenizer import HFTokenizer
-from intrinsic.training import fit
+from intrinsic.training.fit import fit
 
 pytest.importorskip("transformers")
 every_architecture = pytest.mark.parametrize("kind", ARCHITECTURES)
@@ -91,7 +91,7 @@ def test_half_precision_is_close_and_returns_single(folders, tmp_path):
 @every_architecture
 @pytest.mark.parametrize("method", ["full", "head", "lora", "subspace", "said"])
 def test_methods_take_a_step(kind, method, folders, tmp_path):
-    from experiments.train import make_net
+    from experiments.run.setup import make_net
 
     dim = ["dim=60"] if method in ("subspace", "said") else []
     config = composed(f"method={method}", "model=hf", f"model.name={folders[kind]}", "dataset=sst2", *dim)

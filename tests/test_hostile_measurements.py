@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 from updates_study import low_rank, moved
 
 from analysis.amplification import amplification
-from analysis.measured import Measured
 from analysis.spectrum import spectrum
-from analysis.told import Told
+from analysis.studies.measured import Measured
+from analysis.studies.told import Told
 from intrinsic.errors import UserError
 
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from matplotlib import text
 from test_analysis import add, python, refused
 
-from analysis.as_csv import as_csv
 from analysis.compare import compare
-from analysis.plain import plain
+from analysis.figures.as_csv import as_csv
 from analysis.rank_curve import rank_curve
 from analysis.report import report
+from analysis.studies.plain import plain
 from analysis.threshold import threshold
 from intrinsic.errors import UserError
 

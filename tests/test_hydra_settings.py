@@ -61,7 +61,7 @@ EXPERIMENTS = [
     ("study: ../../touched\nhydra: {mode: MULTIRUN}", "need a folder as output and a plain name as study"),
     (f"hydra: {{mode: MULTIRUN, sweeper: {TOUCH}}}", "hydra.sweeper is refused, with _target_=joblib.load: need"),
     ("hydra: {mode: MULTIRUN, launcher: {_target_: joblib.load}}", "hydra.launcher is refused, with _target_=joblib"),
-    ("hydra: {launcher: {_target_: hydra_plugins._task.Task}}", "hydra.launcher is refused, with _target_=hydra"),
+    ("hydra: {launcher: {_target_: hydra_plugins._sweep_job.Task}}", "hydra.launcher is refused, with _target_=hydra"),
     ("hydra: {sweeper: {_target_: hydra_plugins.joblib_launcher.JoblibLauncher}}", "hydra.sweeper is refused"),
     (f"hydra: {{mode: MULTIRUN, sweeper: {{params: {{a: {TOUCH}}}}}}}", "_target_ is refused inside hydra.sweeper"),
     (f"evil: {TOUCH}\nhydra: {{mode: MULTIRUN, sweeper: {{params: {{a: '${{evil}}'}}}}}}", "_target_ is refused"),

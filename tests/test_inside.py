@@ -12,7 +12,7 @@ from test_analysis import add, python, refused
 from updates_study import gaussian, low_rank, moved, orthonormal
 
 from analysis.amplification import amplification
-from analysis.marchenko_pastur import marchenko_pastur
+from analysis.references.marchenko_pastur import marchenko_pastur
 from analysis.similarity import geodesic, phi, similarity
 from analysis.spectrum import effective_rank, energy, resemblance_of_random, spectrum, stable_rank
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from transformers.pytorch_utils import Conv1D
 
 import intrinsic
-from intrinsic.int8 import Int8
+from intrinsic.layers.int8 import Int8
 
 KINDS = {
     "linear": lambda: nn.Linear(24, 16),

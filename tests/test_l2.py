@@ -7,10 +7,10 @@ from torch import nn
 from torch.nn import functional as F
 
 import intrinsic
-from experiments.build import build
+from experiments.config.build import build
 from intrinsic.models.vit import ViT
-from intrinsic.replicas import Replicas
-from intrinsic.training import regularized
+from intrinsic.training.regularized import regularized
+from intrinsic.training.replicas import Replicas
 
 L2 = 0.3
 

@@ -16,12 +16,12 @@ from torch import nn
 
 import intrinsic
 from analysis.landscape import landscape as figure
+from experiments.finished.reopen import reopen
 from experiments.landscape import directions, landscape, norm, subset
-from experiments.reopen import reopen
-from intrinsic.course import evaluate
-from intrinsic.data.task import Split
 from intrinsic.errors import UserError
 from intrinsic.subspace import Subspace
+from intrinsic.tasks.task import Split
+from intrinsic.training.evaluate import evaluate
 
 study = pytest.fixture(scope="session")(make_study)
 METHODS = {
@@ -105,7 +105,7 @@ def test_a_line_along_a_quadratic():
         net.model.weight.add_(torch.randn(3, 5))
     inputs = torch.randn(40, 5, dtype=torch.float64)
     split = Split(inputs, net.model(inputs).detach())
-    task = intrinsic.data.task.Task(split, split, split, 3, loss=nn.functional.mse_loss,
+    task = intrinsic.tasks.task.Task(split, split, split, 3, loss=nn.functional.mse_loss,
                                     score=lambda outputs, targets: -(outputs - targets).square().mean(1))  # fmt: skip
     _, arrays = landscape(reopened(start, net, task), points=5)
     whole = evaluate(start, task, split)["loss"]

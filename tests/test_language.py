@@ -10,17 +10,17 @@ from tiny import make_folder, many
 from tiny_language import LANGUAGE, MODEL, OBJECTIVES, language_folders, make_language_folder  # noqa: F401  (fixture)
 
 import intrinsic
-from experiments.train import make_net
-from intrinsic.course import evaluate
-from intrinsic.data.language import language, plain_text, token_counts, token_hits, token_loss
-from intrinsic.data.task import Split
-from intrinsic.data.tokens import tokenized
+from experiments.run.setup import make_net
 from intrinsic.errors import UserError
-from intrinsic.fit_replicas import fit_replicas
 from intrinsic.models.hf_lm import hf_lm
-from intrinsic.models.hf_objective import hf_objective
 from intrinsic.models.hf_tokenizer import HFTokenizer
-from intrinsic.training import fit
+from intrinsic.models.hugging_face.objective import hf_objective
+from intrinsic.tasks.language import language, plain_text, token_counts, token_hits, token_loss
+from intrinsic.tasks.task import Split
+from intrinsic.tasks.tokens import tokenized
+from intrinsic.training.evaluate import evaluate
+from intrinsic.training.fit import fit
+from intrinsic.training.fit_replicas import fit_replicas
 
 pytest.importorskip("transformers")
 every_kind = pytest.mark.parametrize("kind", LANGUAGE)
@@ -63,7 +63,7 @@ def test_evaluation_is_the_naive_one(kind, language_folders, tmp_path, monkeypat
     loss, accuracy, count = naive(build(language_folders[kind]), task, task.test)
     assert count == int(task.tokens(task.test.targets).sum())
     for logits in (1 << 26, 18 * 16 * 7, 1):
-        monkeypatch.setattr("intrinsic.course.EVALUATION_LOGITS", logits)
+        monkeypatch.setattr("intrinsic.training.evaluate.EVALUATION_LOGITS", logits)
         found = evaluate(net, task, task.test)
         assert found == pytest.approx(
             {"loss": loss, "accuracy": accuracy, "perplexity": math.exp(loss)}, rel=1e-5
@@ -74,7 +74,7 @@ def test_evaluation_keeps_no_logits(language_folders, tmp_path, monkeypatch):
     task = task_of(language_folders["gpt2"], tmp_path, "causal", many(40))
     sizes = []
     seen = replace(task, loss=lambda outputs, targets: sizes.append(outputs.numel()) or token_loss(outputs, targets))
-    monkeypatch.setattr("intrinsic.course.EVALUATION_LOGITS", 18 * 40)
+    monkeypatch.setattr("intrinsic.training.evaluate.EVALUATION_LOGITS", 18 * 40)
     evaluate(intrinsic.Subspace(build(language_folders["gpt2"])), seen, seen.test)
     assert max(sizes) <= 18 * 40
 
@@ -193,7 +193,7 @@ HEADS = {"bert": "cls.predictions.decoder", "gpt2": "lm_head", "llama": "lm_head
 
 @every_kind
 def test_the_head_is_the_output_embedding_and_tied_weights_appear_once(kind, language_folders):
-    from intrinsic.inject import find_head
+    from intrinsic.surgery.head import find_head
 
     model = build(language_folders[kind])
     assert find_head(model) == HEADS[kind]

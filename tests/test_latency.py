@@ -13,9 +13,9 @@ import intrinsic
 from analysis.latency import latency as draw_latency
 from experiments import latency as timing
 from experiments.latency import _longest, _sides, in_turns, latency, tokens
-from intrinsic.checkpoint import write_tensors
 from intrinsic.errors import UserError
-from intrinsic.models.hf_frame import reading
+from intrinsic.files.tensors import write_tensors
+from intrinsic.models.hugging_face.frame import reading
 
 
 class Clock:

@@ -13,9 +13,9 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from joblib import cpu_count
 from sweeps import command, records, rows, run, undisturbed  # noqa: F401  # a fixture
 
+from hydra_plugins._parallel_launcher import width
 from hydra_plugins.joblib_launcher import JoblibLauncher
 from hydra_plugins.submitit_launcher import SubmititLauncher
-from hydra_plugins.width import width
 from intrinsic.errors import UserError
 
 ONE_MACHINE = sorted(set(names("hydra/launcher")) - {"submitit_slurm"})  # that one needs Slurm: test_slurm.py

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 import intrinsic
-from intrinsic.data.task import Split, classification
 from intrinsic.errors import UserError
-from intrinsic.fit_replicas import fit_replicas
-from intrinsic.linear_warmup import LinearWarmup
-from intrinsic.training import fit
+from intrinsic.tasks.task import Split, classification
+from intrinsic.training.fit import fit
+from intrinsic.training.fit_replicas import fit_replicas
+from intrinsic.training.linear_warmup import LinearWarmup
 
 
 def expected(t, total, warm):

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from intrinsic.errors import UserError
-from intrinsic.lock import locked
+from intrinsic.files.lock import locked
 
 COUNT = """
 import sys
 from pathlib import Path
-from intrinsic.lock import locked
+from intrinsic.files.lock import locked
 count = Path(sys.argv[1])
 for _ in range(20):
     with locked(count.with_name("lock"), purpose="counts", setting="output"):
@@ -21,7 +21,7 @@ for _ in range(20):
 HOLD = """
 import sys, time
 from pathlib import Path
-from intrinsic.lock import locked
+from intrinsic.files.lock import locked
 with locked(Path(sys.argv[1]), purpose="holds", setting="output"):
     print("held", flush=True)
     time.sleep(600)

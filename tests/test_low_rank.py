@@ -12,8 +12,8 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from transformers.pytorch_utils import Conv1D
 
 import intrinsic
-from intrinsic.low_rank import LowRank, kinds, low_rank
-from intrinsic.low_rank.kinds import part_kinds
+from intrinsic.layers.low_rank import LowRank, kinds, low_rank
+from intrinsic.layers.low_rank.kinds import part_kinds
 
 WIDTH = 8
 
@@ -85,7 +85,7 @@ def test_parts_follow_the_formula(place, parts):
     targets = [f"{place}.{part}".rstrip(".") for part in parts]
     options = {"rank_pattern": {targets[-1]: 3}, "alpha_pattern": {targets[0]: 5.0}}
     net = intrinsic.Subspace(make(), space=intrinsic.LoRA(2, targets=targets, **options))
-    assert net._names == [f"{target}.{factor}" for target in targets for factor in ("lora_A", "lora_B")]
+    assert net.coordinate_names == [f"{target}.{factor}" for target in targets for factor in ("lora_A", "lora_B")]
     frozen = make().requires_grad_(
         False
     )  # a plain nn.MultiheadAttention rounds otherwise if its weights have gradients

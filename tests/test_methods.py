@@ -10,9 +10,9 @@ from torch import nn
 from torch.nn import functional as F
 
 import intrinsic
-from experiments.build import build
-from intrinsic.adapted import Adapted
-from intrinsic.gated_prefix import GatedPrefix
+from experiments.config.build import build
+from intrinsic.layers.adapter_layer import Adapted
+from intrinsic.layers.gated_prefix import GatedPrefix
 from intrinsic.models.vit import ViT
 
 DIM = 60  # at least one coordinate for each tensor of the small model

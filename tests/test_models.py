@@ -15,7 +15,6 @@ from tiny import make_folder
 from torch import nn
 
 from intrinsic.errors import UserError
-from intrinsic.inject import find_head
 from intrinsic.models.fc_lenet import FCLeNet
 from intrinsic.models.lenet import LeNet
 from intrinsic.models.mlp import MLP
@@ -23,6 +22,7 @@ from intrinsic.models.resnet20 import ResNet20
 from intrinsic.models.sums import Sums
 from intrinsic.models.untied_lenet import UntiedLeNet
 from intrinsic.models.vit import ViT
+from intrinsic.surgery.head import find_head
 
 CONFIGS = sorted((Path(__file__).resolve().parent.parent / "conf" / "model").glob("*.yaml"))
 SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32), "toy": (1,), "sst2": (2, 7)}

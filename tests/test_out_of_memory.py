@@ -4,8 +4,8 @@ import pytest
 import torch
 from commands import QUICK, output, program, surroundings  # noqa: F401  # fixtures
 
-import experiments.train
-from experiments.out_of_memory import out_of_memory
+import experiments.run.train
+from experiments.run.failure import out_of_memory
 from intrinsic.errors import UserError
 
 
@@ -23,7 +23,7 @@ def test_torch_says_so():
 
 
 def test_one_line_and_no_record(program, monkeypatch, tmp_path):
-    monkeypatch.setattr(experiments.train, "train", lacks)
+    monkeypatch.setattr(experiments.run.train, "train", lacks)
     status, out, err = program(f"{QUICK} rank=1", tmp_path / "out")
     assert (status, out) == (2, "")
     assert err.startswith("error: out of memory (RuntimeError: ")
@@ -38,7 +38,7 @@ def test_a_disk_that_is_full_hides_no_bug(program, monkeypatch, tmp_path):
     def bug(*_arguments):
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(experiments.train, "train", bug)
-    monkeypatch.setattr("experiments.job.write_record", full)
+    monkeypatch.setattr(experiments.run.train, "train", bug)
+    monkeypatch.setattr("experiments.run.job.write_record", full)
     with pytest.raises(ZeroDivisionError, match="a bug"):
         program(f"{QUICK} rank=1", tmp_path / "out")

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sweeps import ROOT
 
-from intrinsic.command import command
 from intrinsic.errors import UserError
-from intrinsic.quoted import quoted
-from intrinsic.say import say
+from intrinsic.terminal.command import command
+from intrinsic.terminal.quoted import quoted
+from intrinsic.terminal.say import say
 
 HOSTILE = "\x1b]0;title\x07\x1b[2J\r\n\u202eevil\u2066\u200b\x9b31m\u2028\ud800\x00"
 SEEN = r"\x1b]0;title\x07\x1b[2J\r\n\u202eevil\u2066\u200b\x9b31m\u2028\ud800\x00"
@@ -52,7 +52,7 @@ def test_no_line_of_a_run_steers_the_terminal(program, sweep):
 
 
 def test_a_table_shows_hostile_values(capsys):
-    from experiments.table import print_table
+    from experiments.terminal.table import print_table
 
     failed = {"status": "error", "error": HOSTILE, "config": {}}
     print_table([{"a\x1b[1m": HOSTILE}, {"a\x1b[1m": "2"}], [failed, failed])
@@ -62,7 +62,7 @@ def test_a_table_shows_hostile_values(capsys):
 
 
 def test_a_terminal_without_a_letter_gets_its_escape():
-    program = "from intrinsic.command import command\nwith command():\n print('\u03b8 \\udc80 done')"
+    program = "from intrinsic.terminal.command import command\nwith command():\n print('\u03b8 \\udc80 done')"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, cwd=ROOT, env={**os.environ, "PYTHONIOENCODING": "ascii"}
     )
@@ -73,7 +73,7 @@ def test_a_terminal_without_a_letter_gets_its_escape():
 def test_outputs_that_are_closed_before_the_start(closed, tmp_path):
     """No file that the program opens becomes what others print into."""
     program = (
-        "import os, sys\nfrom intrinsic.command import command\nfrom intrinsic.say import say\n"
+        "import os, sys\nfrom intrinsic.terminal.command import command\nfrom intrinsic.terminal.say import say\n"
         f"with command():\n file = open({str(tmp_path / 'file')!r}, 'w')\n assert file.fileno() > 2\n"
         " say('out'); say('err', sys.stderr); os.write(1, b'stray'); os.write(2, b'stray')\n"
         f"open({str(tmp_path / 'done')!r}, 'w')"

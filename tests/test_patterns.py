@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import intrinsic
-from intrinsic.patterns import compiled
+from intrinsic.surgery.patterns import compiled
 
 NAME = "encoder.layers.11.attention.self.query_key_value_projection"
 GOOD = [

@@ -13,7 +13,7 @@ from torch import nn
 from transformers import BertConfig, BertForSequenceClassification, GPT2Config, GPT2LMHeadModel
 
 import intrinsic
-from intrinsic.low_rank import LowRank
+from intrinsic.layers.low_rank import LowRank
 
 TOLERANCE = 1e-5  # of logits of order 1 in float32
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -178,7 +178,7 @@ def test_a_name_that_ends_another_name(tmp_path):
     net = intrinsic.Subspace(make(), space=intrinsic.LoRA(2, targets="q"))
     intrinsic.export_peft(net, tmp_path)
     assert json.loads((tmp_path / CONFIG).read_text())["target_modules"] == "q"
-    assert list(intrinsic.load_peft(make(), tmp_path)._names) == ["q.lora_A", "q.lora_B"]
+    assert list(intrinsic.load_peft(make(), tmp_path).coordinate_names) == ["q.lora_A", "q.lora_B"]
     assert not hasattr(peft_on(make(), tmp_path).base_model.model["a"]["q"], "lora_A")
 
 

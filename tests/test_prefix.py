@@ -11,12 +11,12 @@ from tiny_transformers import FAMILIES, batch, logits, tiny
 from torch import nn
 
 import intrinsic
-from experiments.build import build
-from intrinsic.attention_sites import find_attention
+from experiments.config.build import build
 from intrinsic.errors import UserError
-from intrinsic.gated_prefix import GatedPrefix
+from intrinsic.layers.attention_sites import find_attention
+from intrinsic.layers.gated_prefix import GatedPrefix
+from intrinsic.layers.reparametrised_prefix import ReparametrisedPrefix
 from intrinsic.models.vit import ViT
-from intrinsic.reparametrised_prefix import ReparametrisedPrefix
 
 every_family = pytest.mark.parametrize("family", FAMILIES)
 

@@ -6,9 +6,9 @@ import torch
 from scipy.linalg import hadamard as hadamard_matrix
 
 from intrinsic import rng
-from intrinsic.hadamard import hadamard
 from intrinsic.projections.dense import Dense
 from intrinsic.projections.fastfood import Fastfood
+from intrinsic.projections.hadamard import hadamard
 from intrinsic.projections.kronecker import Kronecker
 from intrinsic.projections.onehot import OneHot
 from intrinsic.projections.sparse import Sparse

@@ -9,7 +9,7 @@ import torch
 from conftest import composed, names
 from scipy.sparse.linalg import lsqr
 
-from experiments.build import build
+from experiments.config.build import build
 from intrinsic.errors import UserError
 from intrinsic.projections import base
 from intrinsic.projections.block_diagonal import BlockDiagonal

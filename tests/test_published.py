@@ -10,8 +10,8 @@ import pytest
 from conftest import CONF, composed
 from matplotlib import image
 
-from analysis.literature import GRID, PUBLISHED
 from analysis.published import published
+from analysis.references.literature import GRID, PUBLISHED
 from intrinsic.errors import UserError
 from intrinsic.models.fc_lenet import FCLeNet
 from intrinsic.models.lenet import LeNet

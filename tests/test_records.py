@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_atomically
-from intrinsic.records import plain_numbers, read_record, run_id, write_record
+from intrinsic.files.records import plain_numbers, read_record, run_id, write_record
 
 
 def test_the_id_depends_on_what_changes_the_numbers_and_on_nothing_else():

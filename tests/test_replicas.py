@@ -9,10 +9,10 @@ from conftest import composed, names
 from torch import nn
 
 import intrinsic
-from experiments.build import build
-from intrinsic.data.task import Split, classification
-from intrinsic.fit_replicas import fit_replicas
-from intrinsic.training import fit
+from experiments.config.build import build
+from intrinsic.tasks.task import Split, classification
+from intrinsic.training.fit import fit
+from intrinsic.training.fit_replicas import fit_replicas
 
 SEEDS, LRS = [3, 1, 3, 2], [0.05, 0.01, 0.01, 0.05]  # not sorted, each learning rate twice
 # sums over stacked tensors are rounded otherwise than over single ones: by 1e-16 a step, which training amplifies

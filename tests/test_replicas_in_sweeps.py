@@ -135,7 +135,7 @@ def test_a_bad_run_is_a_row_among_others(sweep):
 
 def test_a_crash_loses_no_finished_run(sweep, monkeypatch):
     """The first run of the batch ends, then the program breaks; the next sweep trains what is missing."""
-    import experiments.train_replicas as module
+    import experiments.run.train_replicas as module
 
     fit = module.fit_replicas
 

@@ -12,12 +12,12 @@ import pytest
 from matplotlib import image
 from test_analysis import add, python
 
-from analysis.figures_of import figure_functions
-from analysis.findings import best, thresholds
-from analysis.parts import Part, parts
-from analysis.protocol import protocol, question
-from analysis.records import load
+from analysis.page.every_figure import figure_functions
+from analysis.page.findings import best, thresholds
+from analysis.page.protocol import protocol, question
 from analysis.report import main, report
+from analysis.studies.by_task import Part, parts
+from analysis.studies.records import load
 from intrinsic.errors import UserError
 
 EVIL = "</script></pre><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"

@@ -122,7 +122,7 @@ def test_a_diverged_run_is_a_result(output):
 def test_a_crash_is_recorded_and_the_sweep_goes_on(output, tmp_path):
     """A bug in one run: a traceback, a record that says so, the other runs as always, exit status 1."""
     (tmp_path / "sitecustomize.py").write_text(
-        "import intrinsic.training as t\n"
+        "import intrinsic.training.fit as t\n"
         "fit = t.fit\n"
         "def broken(*args, **options):\n"
         "    if options['epochs'] == 2:\n"
@@ -198,9 +198,9 @@ def test_what_is_stored_is_enough(output):
     import torch
 
     import intrinsic
-    from experiments.build import build
-    from experiments.pretrain import pretrained
-    from intrinsic.course import evaluate
+    from experiments.config.build import build
+    from experiments.run.pretrain import pretrained
+    from intrinsic.training.evaluate import evaluate
 
     run(output, "method=unilora", "dim=100", "study=stored", "epochs=3")
     (folder,) = [path.parent for path in (output / "stored").glob("*/record.json")]

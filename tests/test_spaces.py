@@ -8,11 +8,12 @@ from conftest import composed, names
 from torch import nn
 
 import intrinsic
-from experiments.build import build
-from intrinsic.inject import find_head, find_targets
-from intrinsic.low_rank import LAYERS, LowRank, low_rank
+from experiments.config.build import build
+from intrinsic.layers.low_rank import LAYERS, LowRank, low_rank
 from intrinsic.models.vit import ViT
 from intrinsic.spaces.lora import LoRA
+from intrinsic.surgery.head import find_head
+from intrinsic.surgery.targets import find_targets
 
 every_space = pytest.mark.parametrize("name", names("space"))
 

@@ -7,11 +7,10 @@ import torch
 from torch import nn
 
 import intrinsic
-from experiments.checksum import checksum
-from experiments.state import RunState
-from intrinsic.checkpoint import read_tensors, write_tensors
-from intrinsic.course import Epoch
+from experiments.run.state import RunState, checksum
 from intrinsic.errors import UserError
+from intrinsic.files.tensors import read_tensors, write_tensors
+from intrinsic.training.epoch import Epoch
 
 
 def made(path):

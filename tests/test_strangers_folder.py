@@ -11,10 +11,9 @@ from tiny import build, folders, make_folder  # noqa: F401  (fixture)
 from tiny_language import MODEL
 
 from intrinsic.errors import UserError
-from intrinsic.models import hf_size
 from intrinsic.models.hf_lm import hf_lm
-from intrinsic.models.hf_objective import hf_objective
 from intrinsic.models.hf_tokenizer import HFTokenizer
+from intrinsic.models.hugging_face.objective import hf_objective
 
 pytest.importorskip("transformers")
 
@@ -162,7 +161,7 @@ def test_configs_that_ask_for_too_much(tmp_path, changes, match, source):
 
 
 def test_a_model_of_many_layers(tmp_path, monkeypatch):
-    monkeypatch.setattr(hf_size, "PARTS", 300)
+    monkeypatch.setattr("intrinsic.models.hugging_face.size.PARTS", 300)
     folder = make_folder(tmp_path / "model", num_hidden_layers=20)
     refused("has more than 300 modules and tensors: need fewer layers in its config.json", build, folder)
     torch.nn.ModuleList(torch.nn.Linear(1, 1) for _ in range(1000))  # other models are not counted

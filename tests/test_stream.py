@@ -13,7 +13,7 @@ from test_flat import Net, flat_gradient, inputs
 from torch import nn
 
 import intrinsic
-from experiments.build import build
+from experiments.config.build import build
 from intrinsic.projections.granularity import draw
 
 SIZES = [7, 600, 1, 129, 64, 200]

@@ -9,7 +9,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import intrinsic
-from intrinsic.low_rank import low_rank
+from intrinsic.layers.low_rank import low_rank
 
 RANDOM = [intrinsic.Dense, intrinsic.Sparse, intrinsic.Fastfood, intrinsic.Kronecker, intrinsic.OneHot]
 every_projection = pytest.mark.parametrize("projection", RANDOM, ids=lambda kind: kind.__name__)

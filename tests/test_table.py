@@ -1,6 +1,6 @@
 """The table at the end of a sweep."""
 
-from experiments.table import print_table
+from experiments.terminal.table import print_table
 
 
 def record(seconds, **changes):

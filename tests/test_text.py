@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from tiny import make_folder
 from tiny_language import language_folders, write_text  # noqa: F401  (fixture)
 
-from experiments.task import make_task
+from experiments.run.task import make_task
 from intrinsic.data.text import text
 from intrinsic.errors import UserError
 
@@ -84,8 +84,8 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_bits(
     kind, method, language_folders, corpus, tmp_path, monkeypatch
 ):
     """Training masks are drawn anew in each epoch, as dropout is, and as if never stopped."""
-    from experiments.state import RunState
-    from experiments.train import train
+    from experiments.run.state import RunState
+    from experiments.run.train import train
 
     config = composed(
         f"method={method}", "model=hf_lm", f"model.name={language_folders[kind]}", "dataset=text",

@@ -9,7 +9,7 @@ from conftest import composed
 from safetensors.torch import load_file
 from tiny import folders, write_sst2  # noqa: F401  (fixture)
 
-from experiments.task import make_task
+from experiments.run.task import make_task
 
 pytest.importorskip("transformers")
 
@@ -43,8 +43,8 @@ def test_a_model_brings_its_own_recipe():
 @pytest.mark.parametrize("method", ["full", "lora", "subspace"])
 def test_a_run_that_was_stopped_goes_on_with_the_same_bits(method, folders, data, tmp_path, monkeypatch):
     """Data order, buckets, dropout, the rate within an epoch: all as if never stopped."""
-    from experiments.state import RunState
-    from experiments.train import train
+    from experiments.run.state import RunState
+    from experiments.run.train import train
 
     config = composed(
         f"method={method}", "model=hf", f"model.name={folders['bert']}", "dataset=sst2", f"data_dir={data}",

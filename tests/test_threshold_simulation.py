@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.references.simulated_searches import BASELINE, DESIGNS, NOISES, SHAPES, TARGET
 from analysis.simulation import simulate
-from analysis.truths import BASELINE, DESIGNS, NOISES, SHAPES, TARGET
 
 pytestmark = pytest.mark.slow
 SEVEN, GRID, ADAPTIVE = DESIGNS

@@ -6,11 +6,11 @@ from safetensors.torch import load_file, save_file
 from tiny import TEXTS, build, folders, make_tokenizer, many, text_task  # noqa: F401  (fixture)
 
 import intrinsic
-from intrinsic.course import evaluate
-from intrinsic.data.batches import batches, bucketed
 from intrinsic.errors import UserError
-from intrinsic.fit_replicas import fit_replicas
 from intrinsic.models.hf_tokenizer import HFTokenizer
+from intrinsic.tasks.batches import batches, bucketed
+from intrinsic.training.evaluate import evaluate
+from intrinsic.training.fit_replicas import fit_replicas
 
 pytest.importorskip("transformers")
 

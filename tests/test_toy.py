@@ -7,10 +7,10 @@ import torch
 from conftest import composed, names
 
 import intrinsic
-from experiments.build import build
+from experiments.config.build import build
 from intrinsic.data.toy import toy
 from intrinsic.models.sums import Sums
-from intrinsic.training import fit
+from intrinsic.training.fit import fit
 
 RANDOM = [name for name in names("projection") if name != "identity"]
 random_projections = pytest.mark.parametrize("name", RANDOM)

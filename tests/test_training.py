@@ -9,11 +9,11 @@ from torch import nn
 from torch.nn import functional as F
 
 import intrinsic
-from experiments.state import RunState
+from experiments.run.state import RunState
 from intrinsic import rng
-from intrinsic.course import evaluate
-from intrinsic.data.task import Split, classification
-from intrinsic.training import fit
+from intrinsic.tasks.task import Split, classification
+from intrinsic.training.evaluate import evaluate
+from intrinsic.training.fit import fit
 
 WITHOUT_TIME = {"seconds"}
 

@@ -9,10 +9,10 @@ from torch.nn import functional as F
 
 import intrinsic
 from analysis.dim_curve import dim_curve
-from intrinsic.course import Epoch
-from intrinsic.data.task import Split, classification
 from intrinsic.errors import UserError
-from intrinsic.training import fit
+from intrinsic.tasks.task import Split, classification
+from intrinsic.training.epoch import Epoch
+from intrinsic.training.fit import fit
 
 SHUFFLED = "-m study=shuffled init=scratch dataset.shuffle_labels=true dataset.fraction=0.1 epochs=40 seed=0,1"
 

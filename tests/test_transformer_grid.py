@@ -8,7 +8,7 @@ from conftest import composed, names
 from tiny_transformers import FAMILIES, batch, logits, tiny
 
 import intrinsic
-from experiments.build import build
+from experiments.config.build import build
 
 pytestmark = pytest.mark.timeout(120)
 DIM = 8

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from intrinsic.data.task import Split
 from intrinsic.data.transforms import Transforms
 from intrinsic.errors import UserError
+from intrinsic.tasks.task import Split
 
 PLAIN = {"rotate": 0, "shuffle_pixels": False, "shuffle_labels": False, "fraction": 1.0, "seed": 0}
 

@@ -14,12 +14,12 @@ from safetensors.numpy import load_file
 from torch import nn
 
 from analysis.truncation import truncation
-from experiments.guess import guess
+from experiments.finished.guess import guess
 from experiments.truncate import Factors, matrices, truncate
-from intrinsic.data.task import Split, Task
 from intrinsic.errors import UserError
-from intrinsic.records import read_record
+from intrinsic.files.records import read_record
 from intrinsic.subspace import Subspace
+from intrinsic.tasks.task import Split, Task
 
 OUTPUTS = 4
 study = pytest.fixture(scope="session")(make_study)

@@ -9,7 +9,7 @@ from tiny_transformers import logits, tiny
 from torch import nn
 
 import intrinsic
-from experiments.build import build
+from experiments.config.build import build
 from intrinsic.errors import UserError
 
 
@@ -30,7 +30,7 @@ def test_a_config_may_hold_spaces_in_spaces():
     assert listed == intrinsic.Union([intrinsic.BitFit()])
 
 
-@pytest.mark.parametrize("target", ["os.system", "torch.optim.Adam", "experiments.train.train", "intrinsicx.a"])
+@pytest.mark.parametrize("target", ["os.system", "torch.optim.Adam", "experiments.run.train.train", "intrinsicx.a"])
 def test_only_spaces_stand_among_the_spaces(target):
     node = {"_target_": "intrinsic.Union", "spaces": {"x": {"_target_": target, "command": "true"}}}
     with pytest.raises(UserError, match=rf"_target_={target} is refused as space: need a name in intrinsic.spaces"):

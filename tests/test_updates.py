@@ -9,11 +9,11 @@ from commands import QUICK, run, surroundings  # noqa: F401
 from safetensors.torch import load_file
 from updates_study import gaussian, low_rank
 
-from experiments.measure import measure
-from experiments.reopen import reopen
+from experiments.finished.measure import measure
+from experiments.finished.reopen import reopen
 from experiments.updates import decompose, updates
 from intrinsic.errors import UserError
-from intrinsic.records import NAME
+from intrinsic.files.records import NAME
 
 
 def test_the_arrays_are_those_of_their_formulas():

@@ -10,13 +10,13 @@ from conftest import composed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.build import build
-from experiments.check_values import check_values
-from experiments.fits import fits
-from experiments.task import make_task
-from experiments.train import check, make_net, make_schedule
+from experiments.config.build import build
+from experiments.config.check_values import check_values
+from experiments.config.fits import fits
+from experiments.run.setup import check, make_net, make_schedule
+from experiments.run.task import make_task
 from intrinsic.errors import UserError
-from intrinsic.records import run_id
+from intrinsic.files.records import run_id
 
 BIG = "9223372036854775808"
 COMMANDS = [

@@ -11,9 +11,9 @@ from torch import nn
 from torch.nn.utils import prune
 
 import intrinsic
-from intrinsic.adapted import Adapted
 from intrinsic.errors import UserError
-from intrinsic.low_rank import LowRank
+from intrinsic.layers.adapter_layer import Adapted
+from intrinsic.layers.low_rank import LowRank
 
 SPACES = {
     "lora": lambda: intrinsic.LoRA(2, targets=["1"]),

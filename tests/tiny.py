@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from intrinsic.data.task import Split, Task
-from intrinsic.data.tokens import tokenized
 from intrinsic.models.hf import hf
 from intrinsic.models.hf_tokenizer import HFTokenizer
+from intrinsic.tasks.task import Split, Task
+from intrinsic.tasks.tokens import tokenized
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "</s>"]
 WORDS += ["a", "good", "bad", "dull", "fine", "film", "story", "very", "not", "is", "was", "the"]

@@ -4,7 +4,7 @@ import torch
 from test_analysis import add
 
 from experiments.updates import decompose
-from intrinsic.checkpoint import write_tensors
+from intrinsic.files.tensors import write_tensors
 
 
 def orthonormal(rows, columns, seed):

@@ -6,16 +6,16 @@ from functools import partial
 import torch
 
 import intrinsic
-from intrinsic.course import Epoch
 from intrinsic.data.digits import digits
-from intrinsic.data.files import data_folder
 from intrinsic.data.mnist import mnist
-from intrinsic.data.task import Task
-from intrinsic.fit_replicas import fit_replicas
+from intrinsic.files.data_folder import data_folder
 from intrinsic.models.mlp import MLP
 from intrinsic.rng import fan_out
 from intrinsic.subspace import Subspace
-from intrinsic.training import fit
+from intrinsic.tasks.task import Task
+from intrinsic.training.epoch import Epoch
+from intrinsic.training.fit import fit
+from intrinsic.training.fit_replicas import fit_replicas
 
 BATCH, LR, BETAS, L2 = 128, 0.001, (0.9, 0.99), 1e-4  # as published
 _PLAIN = {"rotate": 0, "shuffle_pixels": False, "shuffle_labels": False, "fraction": 1.0, "seed": 0}

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from intrinsic.check_memory import check_memory
-from intrinsic.data.download import download
-from intrinsic.data.files import data_folder, write
-from intrinsic.data.task import Split, Task, classification
+from intrinsic.checks import check_memory
+from intrinsic.data.downloads import download
 from intrinsic.data.transforms import Transforms
 from intrinsic.errors import UserError
-from intrinsic.lock import locked
+from intrinsic.files.data_folder import data_folder, write
+from intrinsic.files.lock import locked
+from intrinsic.tasks.task import Split, Task, classification
 
 _URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 _MD5 = "c32a1d4ab5d03f1284b67883e8d87530"  # of the archive

@@ -2,9 +2,9 @@
 
 import torch
 
-from intrinsic.data.task import Split, Task, classification
 from intrinsic.data.transforms import Transforms
 from intrinsic.rng import fan_out, permutation
+from intrinsic.tasks.task import Split, Task, classification
 
 
 def digits(*, rotate: float, shuffle_pixels: bool, shuffle_labels: bool, fraction: float, seed: int) -> Task:

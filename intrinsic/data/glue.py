@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from intrinsic.data.files import data_folder
 from intrinsic.data.glue_files import Form, Rows, read
-from intrinsic.data.glue_metrics import METRICS
-from intrinsic.data.task import Split, Task
 from intrinsic.data.transforms import Transforms
 from intrinsic.errors import UserError
+from intrinsic.files.data_folder import data_folder
 from intrinsic.rng import fan_out, permutation
+from intrinsic.tasks.metrics import METRICS
+from intrinsic.tasks.task import Split, Task
 
 HELD_OUT = 0.1  # of the training examples: MRPC's share of 4,076, 408, is what GLUE holds out
 

@@ -4,13 +4,13 @@ import hashlib
 import struct
 from pathlib import Path
 
-from intrinsic.data.download import download
-from intrinsic.data.files import data_folder, write
+from intrinsic.data.downloads import download
 from intrinsic.data.read_idx import read_idx
-from intrinsic.data.task import Split, Task, classification
 from intrinsic.data.transforms import Transforms
 from intrinsic.errors import UserError
-from intrinsic.lock import locked
+from intrinsic.files.data_folder import data_folder, write
+from intrinsic.files.lock import locked
+from intrinsic.tasks.task import Split, Task, classification
 
 _MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
 _MD5 = {  # of the unpacked files

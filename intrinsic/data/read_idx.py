@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from intrinsic.check_memory import check_memory
+from intrinsic.checks import check_memory
 from intrinsic.errors import UserError
 
 BYTES = 6  # of memory for a byte of a file: as it is read, and as float32

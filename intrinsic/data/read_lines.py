@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from intrinsic.check_memory import check_memory
+from intrinsic.checks import check_memory
 from intrinsic.errors import UserError
 
 BYTES = 6  # of memory for a byte of text: as it is read, as characters, and as lines

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import torch
 
-from intrinsic.data.language import plain_text
 from intrinsic.data.read_lines import read_lines
-from intrinsic.data.task import Split, Task
 from intrinsic.data.transforms import Transforms
 from intrinsic.errors import UserError
-from intrinsic.expanded import expanded
+from intrinsic.files.expanded import expanded
 from intrinsic.rng import fan_out, permutation
+from intrinsic.tasks.language import plain_text
+from intrinsic.tasks.task import Split, Task
 
 HELD_OUT = 0.1  # of the texts for validation, and as many for test
 

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from intrinsic.check_memory import check_memory
-from intrinsic.data.task import Split, Task
+from intrinsic.checks import check_memory
 from intrinsic.errors import UserError
+from intrinsic.tasks.task import Split, Task
 
 _SUMS = 10
 

@@ -7,9 +7,9 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from intrinsic.data.task import Split
 from intrinsic.errors import UserError
 from intrinsic.rng import fan_out, permutation
+from intrinsic.tasks.task import Split
 
 
 @dataclass(frozen=True, kw_only=True)

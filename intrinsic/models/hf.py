@@ -7,9 +7,8 @@ import torch
 from torch import nn
 
 from intrinsic.errors import UserError
-from intrinsic.inject import find_head, under
-from intrinsic.models.hf_folder import hf_folder
-from intrinsic.models.hf_frame import (
+from intrinsic.models.hugging_face.folder import hf_folder
+from intrinsic.models.hugging_face.frame import (
     check_backbone,
     check_choices,
     check_length,
@@ -18,10 +17,11 @@ from intrinsic.models.hf_frame import (
     set_padding,
     try_reading,
 )
-from intrinsic.models.hf_import import hf_import
-from intrinsic.models.hf_loading import loading
-from intrinsic.models.hf_size import check_size
-from intrinsic.models.hf_view import hf_view
+from intrinsic.models.hugging_face.loading import loading
+from intrinsic.models.hugging_face.size import check_size
+from intrinsic.models.hugging_face.transformers_package import hf_import
+from intrinsic.models.hugging_face.view import hf_view
+from intrinsic.surgery.head import find_head, under
 
 HEAD_STD = 0.02  # of a new head's weights, as in BERT
 

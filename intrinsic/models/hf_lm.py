@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from intrinsic.errors import UserError
-from intrinsic.models.hf_folder import hf_folder
-from intrinsic.models.hf_frame import (
+from intrinsic.models.hugging_face.folder import hf_folder
+from intrinsic.models.hugging_face.frame import (
     check_backbone,
     check_choices,
     check_length,
@@ -17,11 +17,11 @@ from intrinsic.models.hf_frame import (
     set_padding,
     try_reading,
 )
-from intrinsic.models.hf_import import hf_import
-from intrinsic.models.hf_loading import loading
-from intrinsic.models.hf_objective import Objective, choose_objective
-from intrinsic.models.hf_size import check_size
-from intrinsic.models.hf_view import hf_view
+from intrinsic.models.hugging_face.loading import loading
+from intrinsic.models.hugging_face.objective import Objective, choose_objective
+from intrinsic.models.hugging_face.size import check_size
+from intrinsic.models.hugging_face.transformers_package import hf_import
+from intrinsic.models.hugging_face.view import hf_view
 
 LEAK = 1e-4  # of the effect of a token on its own logits: rounding has a hundredth of it
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from intrinsic.errors import UserError
-from intrinsic.models.hf_folder import hf_folder
-from intrinsic.models.hf_import import hf_import
-from intrinsic.models.hf_loading import loading
-from intrinsic.models.hf_view import hf_view
+from intrinsic.models.hugging_face.folder import hf_folder
+from intrinsic.models.hugging_face.loading import loading
+from intrinsic.models.hugging_face.transformers_package import hf_import
+from intrinsic.models.hugging_face.view import hf_view
 
 FILES = (
     "tokenizer.json",

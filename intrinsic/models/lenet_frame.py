@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from intrinsic.errors import UserError
-from intrinsic.models.initial import kaiming_normal
+from intrinsic.models.kaiming_normal import kaiming_normal
 
 KERNEL = 5  # pixels a side
 _SMALLEST = 16  # pixels a side: the second pooling must leave one

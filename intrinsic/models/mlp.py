@@ -7,10 +7,10 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional
 
-from intrinsic.check_memory import check_memory
+from intrinsic.checks import check_memory
 from intrinsic.errors import UserError
 from intrinsic.models.check_layers import check_layers
-from intrinsic.models.initial import kaiming_normal
+from intrinsic.models.kaiming_normal import kaiming_normal
 
 
 class MLP(nn.Module):

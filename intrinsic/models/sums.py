@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from intrinsic.check_memory import check_memory
+from intrinsic.checks import check_memory
 from intrinsic.errors import UserError
 
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from intrinsic.attention import Attention
-from intrinsic.check_memory import check_memory
+from intrinsic.checks import check_memory
 from intrinsic.errors import UserError
+from intrinsic.layers.attention import Attention
 from intrinsic.models.check_layers import check_layers
 
 _STD = 0.02  # of the initial class token, positions and head

@@ -11,16 +11,17 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from intrinsic.errors import UserError
-from intrinsic.expanded import expanded
 from intrinsic.files.atomic import write_together
-from intrinsic.inject import find_head, parameter_slots, under
-from intrinsic.low_rank import LowRank
-from intrinsic.low_rank.attention import AttentionParts
-from intrinsic.low_rank.conv1d import LowRankConv1D
-from intrinsic.low_rank.embedding import LowRankEmbedding
+from intrinsic.files.expanded import expanded
+from intrinsic.layers.low_rank import LowRank
+from intrinsic.layers.low_rank.attention import AttentionParts
+from intrinsic.layers.low_rank.conv1d import LowRankConv1D
+from intrinsic.layers.low_rank.embedding import LowRankEmbedding
 from intrinsic.peft.layout import CONFIG, OUT_PROJ, WEIGHTS, check_unshared, exact_pattern, exact_targets, factor_keys
 from intrinsic.spaces.lora import LoRA
 from intrinsic.subspace import Subspace
+from intrinsic.surgery.head import find_head, under
+from intrinsic.surgery.tree import parameter_slots
 
 
 class _Update(NamedTuple):

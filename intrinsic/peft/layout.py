@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from intrinsic.errors import UserError
-from intrinsic.low_rank import LowRank
+from intrinsic.layers.low_rank import LowRank
 
 CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 PREFIX = "base_model.model."

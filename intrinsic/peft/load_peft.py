@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from intrinsic.checks import check_module
 from intrinsic.errors import UserError
-from intrinsic.expanded import expanded
-from intrinsic.inject import find_head, find_targets, under
-from intrinsic.low_rank import kinds, part_names
-from intrinsic.low_rank.embedding import LowRankEmbedding
+from intrinsic.files.expanded import expanded
+from intrinsic.layers.low_rank import kinds, part_names
+from intrinsic.layers.low_rank.embedding import LowRankEmbedding
 from intrinsic.peft.layout import (
     OUT_PROJ,
     PREFIX,
@@ -24,6 +23,8 @@ from intrinsic.peft.layout import (
 from intrinsic.peft.read_adapter import read_adapter
 from intrinsic.spaces.lora import LoRA
 from intrinsic.subspace import Subspace
+from intrinsic.surgery.head import find_head, under
+from intrinsic.surgery.targets import find_targets
 
 
 def load_peft(model: nn.Module, folder: str | Path, *, seed: int = 0) -> Subspace:
@@ -172,7 +173,7 @@ def _fill(
     net: Subspace, factors: Mapping[str, list[Tensor]], head: str | None, rest: Mapping[str, Tensor], folder: str | Path
 ) -> None:
     """Copy what was read into its places, once all of it fits."""
-    own: dict[str, Tensor] = {name: net.model.get_parameter(name) for name in net._names}
+    own: dict[str, Tensor] = {name: net.model.get_parameter(name) for name in net.coordinate_names}
     read = dict(zip(own, [factor for pair in factors.values() for factor in pair], strict=True))
     if head is not None:
         own |= {f"{head}.{key}": value for key, value in net.model.get_submodule(head).state_dict().items()}

@@ -8,10 +8,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from intrinsic.check_memory import check_memory
+from intrinsic.checks import check_memory
 from intrinsic.errors import UserError
+from intrinsic.files.read_json import read_json
 from intrinsic.peft.layout import CONFIG, PICKLE, WEIGHTS
-from intrinsic.read_json import read_json
 
 # what we read, and what says nothing about the weights: which layers have updates, and how they start, is in the file
 READ = {"peft_type", "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "lora_dropout"}

@@ -9,8 +9,8 @@ from torch.nn.functional import pad
 
 from intrinsic import rng
 from intrinsic.errors import UserError
-from intrinsic.hadamard import hadamard
 from intrinsic.projections.base import Projection
+from intrinsic.projections.hadamard import hadamard
 
 _DRAWN = 1 << 20  # weights for which random numbers are drawn at a time
 

@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from intrinsic import rng
-from intrinsic.adapted import ACTIVATIONS, Adapted
-from intrinsic.adapter_places import adapter_places, width
 from intrinsic.errors import UserError
-from intrinsic.inject import swap, unwrap
+from intrinsic.layers.adapter_layer import ACTIVATIONS, Adapted
+from intrinsic.layers.adapter_places import adapter_places, width
 from intrinsic.spaces.base import Space
+from intrinsic.surgery.tree import swap, unwrap
 
 PLACEMENTS = ("houlsby", "pfeiffer")
 

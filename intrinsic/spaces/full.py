@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from intrinsic.errors import UserError
-from intrinsic.inject import select_names
 from intrinsic.spaces.base import Space
+from intrinsic.surgery.targets import select_names
 
 
 @dataclass(frozen=True)

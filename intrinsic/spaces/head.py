@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from intrinsic.errors import UserError
-from intrinsic.inject import find_head
 from intrinsic.spaces.base import Space
+from intrinsic.surgery.head import find_head
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from torch import nn
 
 from intrinsic import rng
 from intrinsic.errors import UserError
-from intrinsic.inject import find_targets, swap, unwrap
-from intrinsic.low_rank import LowRank, kinds, low_rank, low_rank_parts, part_names
-from intrinsic.patterns import compiled
+from intrinsic.layers.low_rank import LowRank, kinds, low_rank, low_rank_parts, part_names
 from intrinsic.spaces.base import Space
+from intrinsic.surgery.patterns import compiled
+from intrinsic.surgery.targets import find_targets
+from intrinsic.surgery.tree import swap, unwrap
 
 
 @dataclass(frozen=True)

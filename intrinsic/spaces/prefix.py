@@ -7,10 +7,10 @@ from typing import Self
 from torch import nn
 
 from intrinsic import rng
-from intrinsic.attention_sites import attach, detach, find_attention, has_prefix, head_sizes
 from intrinsic.errors import UserError
-from intrinsic.gated_prefix import GatedPrefix
-from intrinsic.reparametrised_prefix import ReparametrisedPrefix
+from intrinsic.layers.attention_sites import attach, detach, find_attention, has_prefix, head_sizes
+from intrinsic.layers.gated_prefix import GatedPrefix
+from intrinsic.layers.reparametrised_prefix import ReparametrisedPrefix
 from intrinsic.spaces.base import Space
 
 

@@ -1,0 +1,104 @@
+"""Make a command of a figure's function: arguments from its signature, a printed table, mistakes in one line."""
+
+import argparse
+import inspect
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from analysis.figures.figure import Drawn
+from analysis.studies.records import SPLITS
+from intrinsic.terminal.command import command
+from intrinsic.terminal.quoted import quoted
+from intrinsic.terminal.say import LONGEST
+
+REPEATABLE: dict[str, Any] = {"metavar": "KEY", "action": "extend", "nargs": 1}
+# what several figures can be asked for; an option of one figure is described by its docstring and its annotation
+OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "out": ("folder of the PNG, PDF and CSV (default: figures/ in the first study)", {"metavar": "FOLDER"}),
+    "split": ("what is drawn; choices use validation, those of train use train", {"choices": SPLITS}),
+    "epoch": ("best: each run's best on validation data", {"choices": ("last", "best")}),
+    "where": (
+        "only runs whose config has it, e.g. dataset.rotate=90; repeatable; null: also runs without the key",
+        REPEATABLE | {"metavar": "KEY=VALUE"},
+    ),
+    "fraction": ("the fraction of the baseline that counts", {"type": float}),
+    "axis": ("the size: an integer knob of the runs, such as dim or rank, or trained: the count of numbers", {}),
+    "chance": ("the score of guessing, above which the fraction is taken", {"type": float}),
+    "estimator": ("how the crossing is found", {"choices": ("auto", "isotonic", "logistic", "first_crossing")}),
+    "estimand": ("where the mean crosses, or where half of the seeds succeed", {"choices": ("mean", "success")}),
+    "confidence": ("of the interval", {"type": float}),
+    "across": ("draw tasks that differ in this key of their config, e.g. model.width; repeatable", REPEATABLE),
+}
+HIDDEN = {"runs", "name", "setting"}  # for callers in Python
+
+
+def program(function: Callable[..., Drawn], arguments: Sequence[str] | None = None) -> None:
+    """Run a figure's function as a command: arguments from its signature, a `UserError` as one line and status 2."""
+    module = sys.modules[function.__module__]
+    parser = argparse.ArgumentParser(
+        prog=f"python -m analysis.{function.__name__}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("studies", nargs="+", metavar="outputs/STUDY", help="folders of runs; drawn as one study")
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL or name in HIDDEN:
+            continue
+        said, kinds = OPTIONS[name] if name in OPTIONS else (_said(function, name), _kinds(parameter))
+        start = list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default
+        said += "" if start is None or start == [] else f" (default: {start})".replace("%", "%%")
+        parser.add_argument(f"--{name.replace('_', '-')}", default=start, help=said, **kinds)
+    with command():
+        options = vars(parser.parse_args(arguments))
+        report(function(*options.pop("studies"), **options))
+
+
+def _kinds(parameter: inspect.Parameter) -> dict[str, Any]:
+    """What argparse must know of an option: from `float`, `int | None`, `Literal["a", "b"]` or `Sequence[int]`."""
+    kinds = [kind for kind in get_args(parameter.annotation) if kind is not type(None)] or [parameter.annotation]
+    if get_origin(parameter.annotation) is Literal:
+        return {"choices": kinds}
+    several = {"nargs": "+"} if get_origin(parameter.annotation) is Sequence else {}
+    return {"type": kinds[0], **several}
+
+
+def _said(function: Callable[..., Any], name: str) -> str:
+    """What the docstring says of an argument."""
+    found = re.search(rf"^ +{name}: (.*?)(?=^ +\w+: |^\s*$|\Z)", function.__doc__ or "", re.MULTILINE | re.DOTALL)
+    if found is None:  # python -OO
+        return ""
+    return " ".join(found[1].split()).rstrip(".").replace("%", "%%")
+
+
+def report(drawn: Drawn) -> None:
+    """Print the table, what was measured, the notes and the paths."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    for heading, column in drawn.table.items():
+        words = not pd.api.types.is_numeric_dtype(column) and heading != "runs"
+        table.add_column(str(heading), justify="left" if words else "right", overflow="fold")
+    for row in drawn.table.itertuples(index=False):
+        table.add_row(*map(cell, row))
+    lines = [*drawn.results, *(f"note: {note}" for note in drawn.notes)]
+    here = Path.cwd()
+    lines += [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in drawn.paths]
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
+    console.print(table)
+    for line in lines:
+        console.print(quoted(line, LONGEST), soft_wrap=True)
+
+
+def cell(value: Any) -> str:
+    """Write a value for a reader: 12,345, 0.1234, nothing for what is missing."""
+    if pd.isna(value):
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.0f}"
+    return quoted(value) if isinstance(value, str) else f"{value:,}"

@@ -1,0 +1,97 @@
+"""From the folders of studies to a figure's three files: what the three figures have in common."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.figures.figure import DrawnCurves, draw, save
+from analysis.studies.config_keys import FREE
+from analysis.studies.records import load
+from analysis.studies.selection import choose, lost, shown
+from intrinsic.errors import UserError
+
+DASHES = {"full": "-", "head": ":"}
+
+
+def curves(
+    name: str, studies: Sequence[str | Path], *, x: str, xlabel: str, make: str, levels: Sequence[str] = (),
+    fraction: float | None = None, out: str | Path | None, split: str, epoch: str, where: Sequence[str],
+    across: Sequence[str] = (),
+) -> DrawnCurves:  # fmt: skip
+    """Load the studies, choose, draw the score against the column `x`, and save the figure as `name`.
+
+    Args:
+        name: of the three files.
+        studies: folders of runs.
+        x: column of `analysis.studies.records.load`; runs without it are no part of the curves.
+        xlabel: label of the x axis.
+        make: the arguments of run.py that make the runs this figure needs.
+        levels: methods drawn as horizontal lines: they have no x.
+        fraction: also draw the line at this fraction of `full`, in (0, 1].
+        out: folder of the files; None: `figures` in the first study.
+        split: see `load`, as for epoch and where.
+        epoch: see `load`.
+        where: see `load`.
+        across: see `load`; curves are named by these keys where they differ at one x, and otherwise run through them.
+
+    Raises:
+        UserError: as `load`; the fraction is not in (0, 1]; no run with an x has finished; several baselines.
+    """
+    if fraction is not None and not 0 < fraction <= 1:
+        raise UserError(f"need 0 < fraction <= 1, got fraction={fraction}")
+    frame, notes = load(studies, where, split, epoch, across=across)
+    home = Path(studies[0])
+    task = [condition for condition in where if re.split(r"[.=]", condition)[0] not in FREE]
+    overrides = [condition for condition in task if not condition.endswith("=null") and "_target_=" not in condition]
+    ending = shlex.join([*overrides, f"study={home.resolve().name}"])
+    flat = frame["method"].isin(levels) & (frame["projection"] == "Identity")
+    drawn = frame[x].notna() & ~flat
+    if not drawn.any():
+        raise UserError(
+            f"no run in {', '.join(map(str, studies))} has a {x}; `python run.py {make} {ending}` makes some"
+        )
+    if not frame[drawn]["score"].notna().any():
+        counts = ", ".join(f"{count} {status}" for status, count in frame[drawn]["status"].value_counts().items())
+        run = frame[drawn].iloc[-1]
+        raise UserError(f"no run with a {x} has finished: {counts}; {run['run_id']} says: {run['error']}")
+    used = drawn | flat | (frame[x].isna() if x == "trained" else False)
+    if not used.all():
+        others = ", ".join(sorted(set(frame[~used]["method"])))
+        notes.append(f"runs left out, without a {x}: {(~used).sum()} ({others}); analysis.compare draws them")
+    rows, points = choose(frame[used].assign(x=frame[x].mask(flat)), split, across)
+    lines = _levels(points, levels, fraction)
+    if "full" in levels and not any(line[0].startswith("full") for line in lines):
+        notes.append(f"no baseline: no run of full has finished; `python run.py method=full {ending}` makes one")
+    figure = draw(
+        rows[rows["x"].notna()],
+        xlabel=xlabel,
+        ylabel=f"{split} {rows['metric'].max()}{' at the best epoch' * (epoch == 'best')}",
+        levels=lines,
+        ticks=sorted(set(frame[drawn][x])) if x == "rank" else (),
+    )
+    paths = save(figure, rows, name, home / "figures" if out is None else Path(out))
+    table = shown(points, x)
+    return DrawnCurves(
+        rows=rows, table=table, points=points, notes=notes, paths=paths, figure=figure, results=lost(rows)
+    )
+
+
+def _levels(points: pd.DataFrame, methods: Sequence[str], fraction: float | None) -> list[tuple[str, float, str]]:
+    """Make the horizontal lines: (label, score, line style) of each method without an x that has a mean."""
+    found = points[points["x"].isna() & points["mean"].notna() & bool(methods)]
+    found = found.assign(method=[curve.partition(",")[0] for curve in found["curve"]])
+    lines = [
+        (f"{curve} {mean:.3f}", mean, DASHES[method])
+        for curve, mean, method in zip(found["curve"], found["mean"], found["method"], strict=True)
+    ]
+    full = found[found["method"] == "full"]
+    if fraction is not None and len(full) > 1:
+        raise UserError(
+            f"need one baseline for --fraction, got {'; '.join(full['curve'])}; choose with --where KEY=VALUE"
+        )
+    if fraction is not None and len(full) == 1:
+        lines.append((f"{100 * fraction:g} % of full", fraction * full["mean"].iloc[0], "--"))
+    return lines

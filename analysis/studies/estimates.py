@@ -1,0 +1,96 @@
+"""From runs to thresholds: which scores, at which sizes, against which baselines."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis.studies.config_keys import text
+from analysis.studies.plain import plain
+from analysis.studies.selection import choose
+from intrinsic.errors import UserError
+from intrinsic.threshold import Threshold, estimate_threshold
+
+BASELINE = "full"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One curve: its runs as numbers, and the threshold that they give."""
+
+    curve: str
+    dims: list[int]  # one a run, seeds repeat
+    scores: list[float]
+    baselines: list[float]
+    threshold: Threshold | None  # None: too few sizes yet
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        fields = asdict(self)
+        return fields | {"threshold": None if self.threshold is None else self.threshold.to_dict()}
+
+
+def on_axis(frame: pd.DataFrame, axis: str) -> pd.Series:
+    """The size of each run: `trained` numbers, or an integer of its config; NA where it has none, and for baselines.
+
+    Raises:
+        UserError: if no run has it, or it is no count.
+    """
+    baseline = (frame["method"] == BASELINE) & (frame["projection"] == "Identity")
+    values = frame["trained"] if axis == "trained" else frame["config"].map(lambda flat: flat.get(axis))
+    values = values.mask(baseline)
+    if not values.notna().any():
+        raise UserError(f"no run has {axis}: need --axis to be an integer knob of the runs, such as dim or rank")
+    wrong = [value for value in values.dropna().tolist() if not _is_size(value)]
+    if wrong:
+        raise UserError(f"need --axis to be an integer knob of the runs, got {axis}={plain(text(wrong[0]), 60)}")
+    return values.astype("Int64")
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 2**53 and bool(value % 1 == 0)
+
+
+def estimates(
+    frame: pd.DataFrame, *, axis: str, split: str, across: Sequence[str] = (), **options: Any
+) -> tuple[pd.DataFrame, pd.DataFrame, list[Estimate]]:
+    """Choose the settings on validation data and estimate the threshold of each curve.
+
+    Args:
+        frame: runs of one task, as from `analysis.studies.records.load`.
+        axis: see `on_axis`.
+        split: what `score` is of.
+        across: keys of the task in which runs may differ: the baseline from the curves, say.
+        options: of `estimate_threshold`.
+
+    Returns:
+        The rows and points of `analysis.studies.selection.choose`, and an estimate for each curve.
+
+    Raises:
+        UserError: as `on_axis` and `estimate_threshold`; if there is no baseline, or more than one.
+    """
+    rows, points = choose(frame.assign(x=on_axis(frame, axis)), split, across)
+    used = rows[rows["chosen"] & rows["score"].notna()]
+    flat = used[used["x"].isna()]
+    levels = [curve for curve in dict.fromkeys(flat["curve"]) if curve.partition(",")[0] == BASELINE]
+    if len(levels) > 1:
+        raise UserError(f"need one baseline, got {'; '.join(levels)}; choose with --where KEY=VALUE")
+    baselines: list[float] = flat[flat["curve"].isin(levels)]["score"].tolist()
+    found = []
+    for curve, runs in used[used["x"].notna()].groupby("curve", sort=False):
+        dims, scores = runs["x"].astype(int).tolist(), runs["score"].tolist()
+        enough = len(set(dims)) >= 3 and baselines
+        threshold = estimate_threshold(dims, scores, baselines, **options) if enough else None
+        found.append(Estimate(str(curve), dims, scores, baselines, threshold))
+    return rows, points, found
+
+
+def incomplete(found: Sequence[Estimate], axis: str) -> str | None:
+    """Why no threshold can be told, in one line; None if all can."""
+    if not found:
+        return f"no run with a {axis} has finished"
+    if not found[0].baselines:
+        return f"no baseline: no run of {BASELINE} has finished; method={BASELINE} seed=0,1,2 makes some"
+    few = [each.curve for each in found if each.threshold is None]
+    return f"need runs at 3 values of {axis} or more for a threshold, {few[0]} has fewer" if few else None

@@ -1,0 +1,149 @@
+"""Load the records of studies, one row a run."""
+
+import json
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.studies.config_keys import check_one_task, text
+from analysis.studies.row_of import STATUSES, row_of
+from intrinsic.errors import UserError
+
+SPLITS = ("test", "validation", "train")
+NAMED = 5  # unusable records that are named one by one
+
+
+def load(
+    studies: Sequence[str | Path],
+    where: Sequence[str] = (),
+    split: str = "test",
+    epoch: str = "last",
+    runs: Sequence[str] | None = None,
+    across: Sequence[str] = (),
+) -> tuple[pd.DataFrame, list[str]]:
+    """Read every run of the studies' folders; a failed or diverged run is a row without a score.
+
+    A record that can't be used (damaged, or with numbers that no run has) is left out, and a note names it.
+
+    Args:
+        studies: folders `outputs/<study>`; their runs are put together.
+        where: `key=value` filters on the dotted config (`dataset.rotate=90`); `null` also means that the key is absent.
+        split: the split that `score` is of: `test`, `validation`, or `train`, which is measured at the last epoch only.
+        epoch: `last`, or `best` for each run's best epoch on validation data.
+        runs: only runs with these ids; None: all.
+        across: dotted config keys in which the tasks of the runs may differ all the same.
+
+    Returns:
+        One row a run: study, run_id, folder, status, error, method, projection (a class name), metric, seed, lr, rank,
+        dim, trained (numbers), epoch, score, validation_score, config (flat, by dotted key); and notes in words.
+
+    Raises:
+        UserError: a folder is missing or has no record that can be used, a filter leaves nothing, or the runs are of
+            different tasks, whose scores don't belong on one axis.
+    """
+    for name, value, known in (("split", split, SPLITS), ("epoch", epoch, ("last", "best"))):
+        if value not in known:
+            raise UserError(f"need {name} to be {' or '.join(known)}, got {value!r}")
+    if (split, epoch) == ("train", "best"):
+        raise UserError("training data are measured when a run ends, got split='train' with epoch='best': take last")
+    if not studies:
+        raise UserError("need at least one study, got none; pass a folder such as outputs/demo")
+    rows, unusable = _rows(studies, split, epoch)
+    notes = []
+    for study in map(Path, studies):
+        unfinished = _files(study)[1]
+        if unfinished:
+            notes.append(f"unfinished runs left out: {unfinished} in {study}; the command that began them ends them")
+    frame = pd.DataFrame(rows).astype(dict.fromkeys(("rank", "dim", "trained", "epoch"), "Int64"))
+    frame = frame.astype({"seed": object})  # of 64 bits without a sign, too
+    frame = frame.sort_values("status", key=lambda status: status.map(STATUSES.index), kind="stable")
+    repeated = int(frame["run_id"].duplicated().sum())  # a run's id is a hash of its config: the same run, not a seed
+    if repeated:
+        notes.append(f"{repeated} of the runs are in several studies and count once")
+        frame = frame.drop_duplicates("run_id")
+    if runs is not None:
+        frame, notes = frame[frame["run_id"].isin(runs)], []
+    for condition in where:
+        frame = _filter(frame, condition)
+    for key in across:
+        _need_key(frame, key, "--across KEY", key)
+    check_one_task(frame, across)
+    return frame.reset_index(drop=True), [*notes, *unusable]
+
+
+def _rows(studies: Sequence[str | Path], split: str, epoch: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """The runs whose records can be used, and a line for each of the others (of many: for the first).
+
+    Raises:
+        UserError: if no record can be used, why the first can't.
+    """
+    rows, problems = [], []
+    for file in (file for study in map(Path, studies) for file in _files(study)[0]):
+        try:
+            rows.append(row_of(file, split, epoch))
+        except UserError as error:
+            problems.append(str(error))
+    if not rows:
+        raise UserError(problems[0])
+    notes = [f"left out: {problem}" for problem in problems[:NAMED]]
+    return rows, notes + [f"left out: {len(problems) - NAMED} more records"] * (len(problems) > NAMED)
+
+
+def _files(study: Path) -> tuple[list[Path], int]:
+    """Find the records of one study and count its runs that have none yet."""
+    if not study.is_dir():
+        beside = study.parent.iterdir() if study.parent.is_dir() else ()
+        names = [path.name for path in beside if path.is_dir() and not path.name.startswith(".")]
+        near = get_close_matches(study.name, names, n=1, cutoff=0)
+        remedy = f"the nearest is {study.parent / near[0]}" if near else "python run.py study=NAME makes outputs/NAME"
+        raise UserError(f"no study folder {study}; {remedy}")
+    if (study / "record.json").is_file():
+        raise UserError(f"{study} is one run and not a study; pass {study.parent}")
+    files = sorted(file for file in study.glob("*/record.json") if not file.parent.name.startswith("."))
+    folders = [path for path in study.iterdir() if path.is_dir() and re.fullmatch("[0-9a-f]{12}", path.name)]
+    unfinished = sum(not (path / "record.json").is_file() for path in folders)
+    if not files and any(study.glob("*/*/record.json")):
+        raise UserError(f"{study} holds studies and is none; pass {study}/NAME")
+    if not files:
+        raise UserError(
+            f"no record in {study} (unfinished runs: {unfinished}); python run.py study={study.name} adds one"
+        )
+    return files, unfinished
+
+
+def _filter(frame: pd.DataFrame, condition: str) -> pd.DataFrame:
+    """Keep the runs whose config meets `key=value`."""
+    key, equals, wanted = condition.partition("=")
+    _need_key(frame, key if equals else "", "--where KEY=VALUE", condition)
+    try:
+        same = {wanted, text(json.loads(wanted))}  # 1e-2 and 0.01 are one value
+    except ValueError:
+        same = {wanted}
+    values = frame["config"].map(lambda flat: text(flat.get(key)))
+    if not values.isin(same).any():
+        raise UserError(f"no run has {condition}; {key} is {', '.join(sorted(set(values)))}")
+    return frame[values.isin(same)]
+
+
+def _need_key(frame: pd.DataFrame, key: str, form: str, given: str) -> None:
+    known = sorted({name for flat in frame["config"] for name in flat})
+    if key not in known:
+        near = get_close_matches(key or given, known, n=1, cutoff=0)[0]
+        raise UserError(f"need {form} with a key of the runs' config, got {given}; the nearest is {near}")
+
+
+def configs(studies: Sequence[str | Path], where: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The flat config of every run, whatever its task: for those who must know which tasks there are to `load`."""
+    return list(every(studies, where)["config"])
+
+
+def every(studies: Sequence[str | Path], where: Sequence[str] = ()) -> pd.DataFrame:
+    """The rows of `load`, whatever their tasks, in the order of the studies."""
+    frame = pd.DataFrame(_rows(studies, "test", "last")[0])
+    for condition in where:
+        frame = _filter(frame, condition)
+    return frame

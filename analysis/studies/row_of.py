@@ -1,0 +1,99 @@
+"""From a record to a row: the only file here that knows what a record looks like."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.studies.config_keys import text
+from analysis.studies.plain import plain
+from analysis.studies.record_in import AGAIN, record_in
+from intrinsic.errors import UserError
+
+FORMAT = 1
+STATUSES = ("finished", "diverged", "failed")
+COUNT = "a count from 1 to 2^53"
+SIZE = 1e15  # of a score or a learning rate, at most: what is larger cannot be drawn beside others
+
+
+def row_of(file: Path, split: str, epoch: str) -> dict[str, Any]:
+    """Read and check one record.
+
+    Args:
+        file: record.json in a run's folder.
+        split: see `analysis.studies.records.load`, which also says what is in a row.
+        epoch: see `load`.
+
+    Raises:
+        UserError: if it is no record, or holds a number that no run has.
+    """
+    record = record_in(file.parent)
+
+    def found(path: str) -> Any:
+        value = record
+        for name in path.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        return value
+
+    def need(path: str, good: Callable[[Any], bool], otherwise: str) -> Any:
+        value = found(path)
+        if not good(value):
+            raise UserError(f"corrupt record {file}: {path} is {plain(text(value), 60)}, not {otherwise}; {AGAIN}")
+        return value
+
+    def name(path: str, otherwise: str = "a name") -> str:
+        return str(need(path, lambda value: isinstance(value, str), otherwise))
+
+    if need("format", _whole(0, 2**53), "a number") != FORMAT:
+        raise UserError(
+            f"{file} has format {record['format']}, this program reads {FORMAT}; use the version it is from"
+        )
+    status = name("status", "a status")
+    if status not in STATUSES:
+        raise UserError(f"corrupt record {file}: status is {plain(status, 60)}, not one of {STATUSES}; {AGAIN}")
+    metric = record.get("metric", "") if status == "failed" else name("metric")
+    config = _flatten(need("config", lambda value: isinstance(value, dict), "a mapping"))
+    count = _whole(1, 2**53)
+    score = {"trained": pd.NA, "epoch": pd.NA, "score": math.nan, "validation_score": math.nan}
+    if status == "finished" or found("numbers.trained") is not None:  # a run may fail before they are counted
+        score["trained"] = need("numbers.trained", count, COUNT)
+    if status == "finished":
+        score["epoch"] = need(f"{epoch}.epoch", _whole(0, 2**53), "a number")
+        if split == "train" and found(f"{epoch}.train") is None:
+            raise UserError(f"{file} has no training score: it was written before they were; {AGAIN}")
+        for key, part in (("score", split), ("validation_score", "validation")):
+            score[key] = float(need(f"{epoch}.{part}.{metric}", _between(-SIZE, SIZE), "a finite number"))
+    rates = [key for key in ("optim.lr", "lr") if key in config]
+    method = name("method")
+    return {
+        "study": text(need("study", lambda value: isinstance(value, str | int), "a name")),
+        "run_id": name("run_id"),
+        "folder": file.parent,
+        "status": status,
+        "error": str(record.get("error") or ""),
+        "method": repr(method) if method[:1] in ("", "_") else method,  # a legend leaves out what begins so
+        "projection": name("config.projection._target_", "a class").rpartition(".")[2],
+        "metric": metric if isinstance(metric, str) else "",
+        "seed": need("config.seed", _whole(-(2**63), 2**64 - 1), "a number of 64 bits"),
+        "lr": float(need(f"config.{rates[0]}", _between(0, SIZE), "a rate")) if rates else math.nan,
+        **{key: need(f"config.{key}", count, COUNT) if key in config else pd.NA for key in ("rank", "dim")},
+        **score,
+        "config": config,
+    }
+
+
+def _whole(low: int, high: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _between(low: float, high: float) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+
+
+def _flatten(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Give each leaf of nested mappings its dotted key."""
+    if not isinstance(node, dict) or not node:
+        return {prefix: node}
+    return {k: v for name in node for k, v in _flatten(node[name], f"{prefix}.{name}".lstrip(".")).items()}

@@ -1,0 +1,105 @@
+"""The runs of a study for reading: columns, what differs between configs, failures, versions, machines."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis.studies.config_keys import text, varying
+from analysis.studies.record_in import record_in
+from intrinsic.files.records import INCIDENTAL
+
+FIRST = ("method", "rank", "dim", "seed", "lr")
+LAST = ("numbers", "validation", "test", "seconds")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A row of the table: its cells as (what is shown, what it is sorted by), and its config less what all share."""
+
+    run_id: str
+    status: str
+    error: str
+    cells: list[tuple[str, str]]
+    own: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """A table of runs."""
+
+    columns: list[str]
+    numeric: list[bool]  # whether a column holds numbers only
+    rows: list[Run]
+    shared: dict[str, str]  # what every config says
+    machines: list[tuple[str, list[str]]]  # version, commit and the like: the values, with counts where they differ
+
+
+def runs_of(frame: pd.DataFrame) -> Runs:
+    """Table every run, also those that failed; columns are what is always asked, and the knobs that differ in a method.
+
+    Args:
+        frame: as from `analysis.studies.records.load`.
+    """
+    frame = frame.sort_values(list(FIRST), kind="stable")
+    records = [record_in(folder) for folder in frame["folder"]]
+    flats = [{key: text(value) for key, value in flat.items()} for flat in frame["config"]]
+    shared = {key: value for key, value in flats[0].items() if all(flat.get(key) == value for flat in flats)}
+    knobs = _knobs(frame)
+    first = ["study"] * (frame["study"].nunique() > 1) + ["status"] * bool((frame["status"] != "finished").any())
+    first += [name for name in FIRST if frame[name].notna().any()]
+    rows = []
+    for run, flat, record in zip(frame.to_dict("records"), flats, records, strict=True):
+        seconds = record.get("seconds")
+        cells = [_cell(run[name]) for name in first]
+        cells += [(flat.get(knob, ""), flat.get(knob, "")) for knob in knobs]
+        cells += [_cell(run["trained"], ","), _cell(run["validation_score"], ".4f"), _cell(run["score"], ".4f")]
+        timed = isinstance(seconds, float) or (isinstance(seconds, int) and abs(seconds) < 2**53)
+        cells.append(_cell(float(seconds), ",.1f") if timed else ("", ""))
+        own = {key: value for key, value in flat.items() if key not in shared}
+        rows.append(Run(str(run["run_id"]), run["status"], run["error"], cells, own))
+    numeric = [
+        all(_is_number(order) for _, order in column) for column in zip(*(run.cells for run in rows), strict=True)
+    ]
+    return Runs([*first, *knobs, *LAST], numeric, rows, shared, _machines(records))
+
+
+def _is_number(value: str) -> bool:
+    try:
+        return not value or math.isfinite(float(value))
+    except ValueError:
+        return False
+
+
+def _knobs(frame: pd.DataFrame) -> list[str]:
+    """The config keys that differ between the runs of a method, less those that repeat a column."""
+    keys: set[str] = set()
+    for _, runs in frame.groupby("method"):
+        keys |= set(varying(runs, lambda key: INCIDENTAL.isdisjoint(key.split(".")), copied=FIRST))
+    return sorted(keys - {*FIRST, "optim.lr"})
+
+
+def _cell(value: Any, form: str = "") -> tuple[str, str]:
+    """A value as it is read, and as it is sorted."""
+    if pd.isna(value):
+        return "", ""
+    return (format(value, form) if form else text(value) if isinstance(value, float) else str(value)), str(value)
+
+
+def _machines(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
+    """Where the runs were made, by what, and when."""
+    told = [record["environment"] for record in records if isinstance(record.get("environment"), dict)]
+    lines = []
+    for key in dict.fromkeys(key for environment in told for key in environment):
+        counts = Counter(text(environment.get(key)) for environment in told)
+        one = len(counts) == 1
+        lines.append(
+            (str(key), [f"{v}{'' if one else f' ({n} of {len(told)} runs)'}" for v, n in counts.most_common()])
+        )
+    days = sorted({str(record["started_at"])[:10] for record in records if record.get("started_at")})
+    if days:
+        lines.append(("run on", [days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"]))
+    return lines

@@ -1,0 +1,108 @@
+"""From runs to points: name the curves, and choose the learning rate of each point on validation data."""
+
+import re
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.studies.config_keys import METHOD, text, varying
+
+COLUMNS = ["curve", "x", "rank", "dim", "seed", "lr", "setting", "tried", "chosen", "trained", "metric", "split",
+           "epoch", "score", "validation_score", "status", "run_id", "study", "error"]  # fmt: skip
+
+
+def choose(frame: pd.DataFrame, split: str, across: Sequence[str] = ()) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Choose at each (curve, x) the setting, the learning rate and the rest of `optim`, by mean validation score.
+
+    A setting of which a seed diverged is chosen only where every setting has one: the mean of the seeds that are left
+    would flatter it. Failed runs (no memory, no disk) say nothing about a setting and have no part in the choice.
+    Higher scores are better; of equal ones the lower learning rate is taken. Training scores are chosen by themselves:
+    what a run memorised can't be seen in examples that it was not given.
+
+    Args:
+        frame: runs as from `load`, with the column `x` (NA: a method without an x).
+        split: what `score` is of; goes into the rows.
+        across: keys of the task that may differ between runs, and then name curves as those of the method do.
+
+    Returns:
+        The runs, with curve, setting, tried (settings at this x) and chosen; and the points: curve, x, trained,
+        finished and runs (of the chosen setting), mean, sd (n-1, NaN for one run), setting, tried.
+    """
+    judge = "score" if split == "train" else "validation_score"
+    rows = frame.assign(curve=_curve(frame, across), setting=_setting(frame), split=split)
+    rows["order"] = rows["curve"].map(lambda curve: re.sub(r"\d+", lambda digits: digits[0].zfill(12), curve))
+    rows = rows.sort_values(["order", "x", "lr", "setting", "seed", "run_id"], kind="stable", ignore_index=True)
+    rows["tried"] = rows.groupby(["curve", "x"], dropna=False)["setting"].transform("nunique")
+    rows["chosen"] = False
+    points = []
+    for (curve, x), here in rows.groupby(["curve", "x"], dropna=False, sort=False):
+        settings = [runs for _, runs in here.groupby("setting", sort=False) if runs["score"].notna().any()]
+        best = max(
+            settings,
+            key=lambda runs: (not (runs["status"] == "diverged").any(), runs[judge].mean()),
+            default=here,
+        )
+        rows.loc[best.index, "chosen"] = bool(settings)
+        points.append({
+            "curve": curve, "x": x, "trained": best["trained"].max(), "finished": best["score"].count(),
+            "runs": len(best), "mean": best["score"].mean(), "sd": best["score"].std(),
+            "setting": best["setting"].iloc[0] if settings else "none finished", "tried": here["tried"].iloc[0],
+        })  # fmt: skip
+    return rows[COLUMNS], pd.DataFrame(points)
+
+
+def shown(points: pd.DataFrame, x: str) -> pd.DataFrame:
+    """Write the points for a reader, with `x` as what it is: rank, dim or trained."""
+    table = pd.DataFrame({"curve": points["curve"]})
+    table[x] = points["x"]
+    table["trained"] = points["trained"]
+    counts = zip(points["finished"], points["runs"], strict=True)
+    table["runs"] = [str(runs) if finished == runs else f"{finished} of {runs}" for finished, runs in counts]
+    table[["mean", "sd"]] = points[["mean", "sd"]]
+    tried = zip(points["setting"], points["tried"], strict=True)
+    table["setting"] = [setting + (f" (best of {count})" if count > 1 else "") for setting, count in tried]
+    return table
+
+
+def lost(rows: pd.DataFrame) -> tuple[str, ...]:
+    """Write a line for each run without a score."""
+    lines = []
+    for run in rows[rows["status"] != "finished"].itertuples():
+        swept = " ".join(f"{name}={getattr(run, name)}" for name in ("rank", "dim") if pd.notna(getattr(run, name)))
+        lines.append(f"{run.status} {run.run_id}: {run.curve} {swept} {run.setting} seed={run.seed}: {run.error}")
+    return tuple(lines)
+
+
+def _curve(frame: pd.DataFrame, across: Sequence[str]) -> pd.Series:
+    """Name each run's curve: method and projection, and what else of the two (or `across`) differs at one x.
+
+    LoRA with alpha=8 and with alpha=16 at one rank are two curves, `lora, alpha=8` and `lora, alpha=16`; an alpha that
+    follows the rank isn't named.
+    """
+    projection = frame["projection"].map(lambda name: "" if name == "Identity" else f" ({name.lower()})")
+    names = frame["method"] + projection
+    for name, group in frame.groupby(names):
+        keys = {
+            key
+            for _, here in group.groupby("x", dropna=False)
+            for key in varying(
+                here, lambda key: key.partition(".")[0] in METHOD or key in across, copied=("rank", "dim", "seed")
+            )
+        }
+        for index, flat in group["config"].items():
+            names[index] = ", ".join(dict.fromkeys([str(name), *(_entry(key, flat) for key in sorted(keys))]))
+    return names
+
+
+def _setting(frame: pd.DataFrame) -> pd.Series:
+    """Name each run's setting: its learning rate, and what else of `optim` differs between runs."""
+    keys = varying(frame, lambda key: key.startswith("optim.") and key != "optim.lr", copied=())
+    rates = frame["lr"].map(lambda lr: [] if pd.isna(lr) else [f"lr={text(lr)}"])
+    others = frame["config"].map(lambda flat: [_entry(key, flat) for key in keys if key in flat])
+    return (rates + others).str.join(", ")
+
+
+def _entry(key: str, flat: dict[str, object]) -> str:
+    """Write a config entry for a reader: `alpha=8`, `space=LoRA`."""
+    path, value = key.split("."), text(flat.get(key))
+    return f"{path[-2]}={value.rpartition('.')[2]}" if path[-1] == "_target_" else f"{path[-1]}={value}"

@@ -1,0 +1,78 @@
+"""A run that ended, as it was: its model at theta_0, and as trained."""
+
+import copy
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from experiments.config.check_config import Config
+from experiments.finished.finished import finished
+from experiments.run.setup import make_net, prepare
+from experiments.run.task import make_task
+from intrinsic.errors import UserError
+from intrinsic.subspace import Subspace
+from intrinsic.subspace.checkpoint import load
+from intrinsic.subspace.reparametrisation import settled
+from intrinsic.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """A finished run: its record, its task, and its net twice."""
+
+    record: dict[str, Any]
+    task: Task  # on `device`
+    start: Subspace  # z = 0: the model's function is that of theta_0
+    net: Subspace  # as trained
+    device: torch.device
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The run's resolved config."""
+        config: dict[str, Any] = self.record["config"]
+        return config
+
+    def plain(self) -> tuple[nn.Module, nn.Module]:
+        """The model at theta_0 and as trained, both in the original architecture with ordinary weights."""
+        return self.start.eval().merge(), self.net.eval().merge()
+
+
+def reopen(folder: Path, device: str = "cpu") -> Reopened:
+    """Rebuild the run in `folder` from its record's config and its trained.safetensors.
+
+    What a record says of places is another machine's: models of source tasks are kept in the folder of the study's
+    outputs, and data are read from the record's folder only where it is there, else as without one.
+
+    Raises:
+        UserError: if the run has not finished, its config is damaged, its base is quantised, or its data or its file is
+            gone.
+    """
+    record = finished(folder)
+    if record is None:
+        raise UserError(f"{folder} is no finished run; the command that began it ends it")
+    config = _here(record["config"], folder, device)
+    if config["base"] != "float32":
+        raise UserError(f"{folder} has base={config['base']}, whose weights are not there any more: need base=float32")
+    chosen = prepare(config)
+    task = make_task(config)
+    start = settled(make_net(config, task, chosen))
+    net = copy.deepcopy(start)
+    load(net, folder / "trained.safetensors")
+    return Reopened(record, task.to(chosen), start, net, chosen)
+
+
+def _here(config: Config, folder: Path, device: str) -> Config:
+    """The config with this machine's places in the stead of those in its record."""
+    given = config.get("data_dir")
+    data_dir = given if isinstance(given, str) and Path(given).expanduser().is_dir() else None
+    output = Path(os.path.abspath(folder)).parent.parent
+    here = Config({**config, "device": device, "output": str(output), "data_dir": data_dir, "logger": {}})
+    source = here["init"]["source"]
+    for dataset in (here["dataset"], source.get("dataset") if isinstance(source, dict) else None):
+        if isinstance(dataset, dict) and "data_dir" in dataset:
+            dataset["data_dir"] = data_dir
+    return here

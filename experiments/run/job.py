@@ -1,0 +1,213 @@
+"""A configuration, or a batch: skip what has its record, train the rest. Imports torch only if it must."""
+
+import os
+import re
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+import experiments.config.resolvers  # noqa: F401  # in a worker
+from experiments.config.check_mode import check_mode
+from experiments.config.check_values import check_values
+from experiments.config.place import check_place
+from experiments.run.failure import failed_record, out_of_memory
+from experiments.terminal.errors import describe
+from experiments.terminal.lines import position, summary
+from intrinsic.errors import UserError
+from intrinsic.files.lock import locked
+from intrinsic.files.records import read_record, run_id, write_record
+from intrinsic.terminal.quoted import quoted
+from intrinsic.terminal.say import say
+
+ANSWERS = ("finished", "diverged")  # a run with one of these would end in the same way again
+
+
+@dataclass
+class Run:
+    """One run on its way to a record."""
+
+    config: dict[str, Any] = field(default_factory=dict)
+    folder: Path = Path()
+    record: dict[str, Any] | None = None
+
+
+def run_job(cfg: DictConfig) -> dict[str, Any] | list[dict[str, Any]]:
+    """Return the run's record, for a batch those of its runs; of a failed run what is known of it. Prints a line each.
+
+    In a sweep a failure is reported and the next run goes on; alone, it is raised.
+    """
+    runs: list[Run] = []
+    os.chdir(HydraConfig.get().runtime.cwd)  # under hydra.job.chdir=true: paths count from where the command was given
+    with _reporting(runs, runs):
+        check_mode()
+        members = _members(cfg)
+        runs += [Run() for _ in members]
+    for run, member in zip(runs, members, strict=True):
+        with _reporting(runs, [run]):
+            run.config = _resolve(cfg, member)
+            run.folder = _folder(run.config)
+            _skip(runs, [run])
+    _train(runs)
+    records = [run.record or {} for run in runs]
+    return records[0] if cfg["batch"] is None else records
+
+
+def lost(error: str, cfg: DictConfig) -> dict[str, Any] | list[dict[str, Any]]:
+    """What `run_job` would return, had its process not died: the answers that are there, `error` for the other runs."""
+    records = []
+    os.chdir(HydraConfig.get().runtime.cwd)
+    for member in _members(cfg):
+        config = _resolve(cfg, member)
+        record = read_record(_folder(config))
+        if record is None or record["status"] not in ANSWERS:
+            record = {"status": "failed", "error": error, "config": config}
+        records.append(record)
+    return records[0] if cfg["batch"] is None else records
+
+
+def _members(cfg: DictConfig) -> list[dict[str, Any]]:
+    """The changes that make each run's config, of a batch; of a single run none."""
+    if cfg["batch"] is None and (cfg["replicas"] == 1 or _sweeping()):
+        return [{}]
+    if not _sweeping():
+        given = f"batch={cfg['batch']}" if cfg["batch"] is not None else f"replicas={cfg['replicas']}"
+        raise UserError(f"replicas are runs of a sweep, got {given} without -m: add -m and values of seed or lr")
+    return list(cfg["batch"])
+
+
+def _resolve(cfg: DictConfig, member: dict[str, Any]) -> dict[str, Any]:
+    """One run's config as plain values, with the keys that it declares and no others: without its batch."""
+    given = HydraConfig.get().overrides.task
+    overrides: list[str] = OmegaConf.to_container(given, resolve=False)  # type: ignore[assignment]
+    for override in overrides:
+        if re.match(r"~|\+[^.=@/]+=", override):  # +space.name=value may stay: `build` knows the names
+            raise UserError(
+                f"cannot take {override}: keys can be set, not added or removed; python run.py --help lists them"
+            )
+    try:
+        config = OmegaConf.to_container(OmegaConf.merge(cfg, member), resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(describe(error)) from None
+    config = {key: value for key, value in config.items() if key not in ("replicas", "batch")}  # type: ignore[union-attr]
+    check_values(config)
+    if type(config["study"]) is int:  # 2026: a name
+        config["study"] = str(config["study"])
+    return config  # type: ignore[return-value]
+
+
+def _folder(config: dict[str, Any]) -> Path:
+    """The run's folder, which may not exist yet but can be made."""
+    output, study = config["output"], config["study"]
+    check_place(output, study)
+    folder = Path(output) / str(study) / run_id(config)
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise UserError(f"cannot write into {existing}: choose another folder with output=")
+    return folder
+
+
+def _train(runs: Sequence[Run]) -> None:
+    """Train the runs that have no record yet, several of them at once."""
+    if len(_waiting(runs)) > 1:
+        from experiments.run.setup import check
+
+        for run in _waiting(runs):
+            with _reporting(runs, [run]):
+                check(run.config)
+    waiting = _waiting(runs)
+    with _reporting(runs, waiting), ExitStack() as locks:
+        for folder in sorted({run.folder for run in waiting}):  # sorted, so that no two await one another
+            locks.enter_context(
+                locked(folder.parent / f".{folder.name}.lock", purpose=f"trains {folder}", setting="output")
+            )
+        _skip(runs, waiting)  # what another process has finished meanwhile
+        waiting = _waiting(runs)
+        try:
+            if len(waiting) == 1:
+                from experiments.run.train import train
+
+                _end(runs, waiting[0], train(waiting[0].config, waiting[0].folder))
+            elif waiting:
+                from experiments.run.train_replicas import train_replicas
+
+                for index, record in train_replicas([(run.config, run.folder) for run in waiting]):
+                    _end(runs, waiting[index], record)
+        except UserError:
+            raise
+        except Exception as error:
+            line = " ".join(f"{type(error).__name__}: {error}".split())
+            if out_of_memory(error):
+                raise UserError(
+                    f"out of memory ({quoted(line)}): take a smaller model, batch_size or replicas"
+                ) from None
+            for run in _waiting(waiting):
+                try:
+                    write_record(run.folder, failed_record(run.config, run.folder, line))
+                except UserError as other:  # a full disk, say: no reason to be silent about the bug
+                    say(f"error: {other}", sys.stderr)
+            raise
+
+
+def _skip(runs: Sequence[Run], some: Sequence[Run]) -> None:
+    """End those of `some` runs that have their answer."""
+    for run in some:
+        record = read_record(run.folder)
+        if record is not None and record["status"] in ANSWERS:
+            if run_id(record["config"]) != run.folder.name:
+                raise UserError(f"{run.folder}/record.json has the config of another run: delete it to run again")
+            _end(runs, run, record, " (skipped: already there)")
+
+
+def _waiting(runs: Sequence[Run]) -> list[Run]:
+    return [run for run in runs if run.record is None]
+
+
+def _end(runs: Sequence[Run], run: Run, record: dict[str, Any], note: str = "") -> None:
+    run.record = record
+    _tell(runs, summary(record, run.folder) + note)
+
+
+@contextmanager
+def _reporting(runs: Sequence[Run], concerned: Sequence[Run]) -> Iterator[None]:
+    """Report an error in a sweep, as the result of those `concerned` that have none yet; alone, end with it."""
+    try:
+        yield
+    except UserError as error:
+        if not _sweeping():
+            say(f"error: {error}", sys.stderr)
+            sys.exit(2)
+        for run in _waiting(concerned):
+            run.record = {"status": "error", "error": str(error), "config": run.config}
+            _tell(runs, f"error: {error}", sys.stderr)
+    except Exception as error:
+        if not _sweeping():
+            raise
+        for line in traceback.format_exc().splitlines():
+            say(line, sys.stderr)
+        for run in _waiting(concerned):
+            run.record = {"status": "failed", "error": f"{type(error).__name__}: {error}", "config": run.config}
+
+
+def _tell(runs: Sequence[Run], line: str, file: IO[str] | None = None) -> None:
+    """Print a line about the run that ended last."""
+    place = _position(runs)  # may be what stands for it until the launcher knows it, which is no text
+    print(place, end="", file=file or sys.stdout)
+    say(line, file)
+
+
+def _sweeping() -> bool:
+    return HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def _position(runs: Sequence[Run]) -> str:
+    """Where the last run that ended stands in the sweep."""
+    return position(HydraConfig.get().job.num, len(runs) - len(_waiting(runs))) if _sweeping() else ""

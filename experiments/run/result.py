@@ -1,0 +1,64 @@
+"""What a run that ended leaves in its folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from experiments.run.environment import environment, peak_memory_bytes
+from intrinsic.files.records import OUTPUT, plain_numbers, write_record
+from intrinsic.subspace import Subspace
+from intrinsic.subspace.checkpoint import write_net
+from intrinsic.tasks.task import Task
+from intrinsic.training.epoch import Epoch
+
+
+def write_result(
+    config: dict[str, Any],
+    folder: Path,
+    net: Subspace,
+    task: Task,
+    history: Sequence[Epoch],
+    device: torch.device,
+    *,
+    started: str,
+    seconds: float,
+    replicas: int = 1,
+) -> dict[str, Any]:
+    """Write `folder`/trained.safetensors and then `folder`/record.json, which is returned.
+
+    `seconds` were spent on this run and those that were trained with it, `replicas` in all; so was the peak memory.
+    """
+    write_net(net, folder / "trained.safetensors", remedy=OUTPUT)
+    record = {
+        "run_id": folder.name,
+        "study": config["study"],
+        "status": "diverged" if history[-1].diverged else "finished",
+        "method": config["method"],
+        "metric": task.metric,
+        **_scores(history),
+        "numbers": {**net.count(), "stored_bytes": (folder / "trained.safetensors").stat().st_size},
+        "seconds": seconds,
+        "replicas": replicas,
+        "peak_memory_bytes": peak_memory_bytes(device),
+        "fingerprint": net.fingerprint(),
+        "error": None,
+        "started_at": started,
+        "environment": environment(device),
+        "config": config,
+    }
+    record = plain_numbers(record)
+    write_record(folder, record)
+    (folder / "state.safetensors").unlink(missing_ok=True)
+    return record
+
+
+def _scores(history: Sequence[Epoch]) -> dict[str, Any]:
+    """The last epoch, the best one on validation data, and the course of training."""
+    best = [epoch for epoch in history if epoch.best] or list(history)
+    return {
+        "last": history[-1].to_dict(),
+        "best": best[-1].to_dict(),
+        "history": [{"epoch": e.epoch, "train_loss": e.train_loss, "validation": e.validation} for e in history],
+    }

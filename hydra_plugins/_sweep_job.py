@@ -1,0 +1,129 @@
+"""A job of a sweep on its way to another process, and what comes back."""
+
+import io
+import os
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, run_job, setup_globals
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict, read_write
+
+SHARED = ("INTRINSIC_", "WANDB_")  # how the names of environment variables begin that a job needs, wherever it runs
+
+
+def _environment() -> dict[str, str]:
+    """Without keys: submitit keeps what it sends in files."""
+    return {name: value for name, value in os.environ.items() if name.startswith(SHARED) and "KEY" not in name}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What is left of a job: Hydra's return, and what it printed."""
+
+    done: JobReturn
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all jobs of a sweep have in common; called with one job's overrides and number, in any process.
+
+    It travels by cloudpickle, as its answer does: between processes of one user, never from a file of a stranger.
+
+    Args:
+        context: Hydra's.
+        function: the program's task function.
+        config: of the sweep.
+        threads: of the CPU, for jobs whose config leaves them to torch: workers that share a machine with one thread
+            for each core each hinder one another.
+        parent: the process on this machine without which the job shall end; None: it goes on.
+    """
+
+    context: HydraContext
+    function: TaskFunction
+    config: DictConfig
+    threads: int
+    parent: int | None = None
+    singletons: dict[Any, Any] = field(default_factory=Singleton.get_state)
+    environment: dict[str, str] = field(default_factory=_environment)
+    folder: Path = field(default_factory=Path.cwd)
+
+    def __call__(self, overrides: Sequence[str], number: int) -> Ended:
+        """Run a job here, in a process that does nothing else meanwhile; its output is kept, not printed."""
+        if self.parent is not None:
+            _end_with(self.parent)
+        os.chdir(self.folder)
+        os.environ.update(self.environment)
+        os.environ["INTRINSIC_WORKER"] = "1"  # no progress bar; the launcher knows where the job stands in the sweep
+        Singleton.set_state(self.singletons)
+        setup_globals()
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            done = self._run(overrides, number)
+        return Ended(done, out.getvalue(), err.getvalue())
+
+    def checkpoint(self, *arguments: Any) -> Any:
+        """What submitit queues again when a job is preempted or out of time: the same, which goes on where it was."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self, *arguments)
+
+    def lost(self, overrides: Sequence[str], number: int, error: str) -> Ended:
+        """What is left of a job whose process died; `error` says how."""
+        from experiments.run.job import lost
+        from experiments.terminal.lines import PLACE, knobs
+
+        done = replace(self, function=partial(lost, error))._run(overrides, number)
+        records = done.return_value if isinstance(done.return_value, list) else [done.return_value]
+        failed = [record for record in records if record.get("error") == error]
+        lines = [f"{PLACE}error: {error}: {knobs(record['config'])}\n" for record in failed]
+        return Ended(done, "", "".join(lines))
+
+    def _run(self, overrides: Sequence[str], number: int) -> JobReturn:
+        config = self.context.config_loader.load_sweep_config(self.config, list(overrides))
+        with read_write(config), open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = number
+            if config.threads is None:
+                config.threads = self.threads
+        return run_job(
+            hydra_context=self.context,
+            task_function=self.function,
+            config=config,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+
+
+_watched: set[int] = set()
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after that one, however that one ended."""
+    if parent in _watched:
+        return
+    _watched.add(parent)
+    import psutil
+
+    def alive() -> bool:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+    def watch() -> None:
+        with suppress(psutil.NoSuchProcess):
+            while alive():
+                time.sleep(0.3)
+        os._exit(1)
+
+    try:
+        process = psutil.Process(parent)
+    except psutil.NoSuchProcess:
+        os._exit(1)
+    threading.Thread(target=watch, daemon=True).start()

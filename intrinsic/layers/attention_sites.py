@@ -1,0 +1,106 @@
+"""Where a model attends to itself, and how a prefix gets in there."""
+
+import copy
+import inspect
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from intrinsic.errors import UserError
+from intrinsic.layers.attention import Attention
+from intrinsic.layers.gated_prefix import GatedPrefix
+
+_NAME = "intrinsic_prefix"  # of our function among transformers' attention functions
+_CROSS = re.compile(r"cross|encdec|encoder_attn", re.IGNORECASE)  # attention of a decoder to an encoder, by its name
+_HEADS = ("num_attention_heads", "num_heads", "n_heads")  # as models of transformers call it
+_HEAD_DIM = ("attention_head_size", "head_dim", "key_value_proj_dim")
+
+
+def find_attention(model: nn.Module) -> dict[str, nn.Module]:
+    """The self-attention modules by name: `Attention`, and those of transformers that look their function up.
+
+    Raises:
+        UserError: if there are none.
+    """
+    found = {
+        name: module
+        for name, module in model.named_modules()
+        if (isinstance(module, Attention) or _looks_up(module)) and not _CROSS.search(name)
+    }
+    if not found:
+        raise UserError(
+            f"space prefix needs attention, {type(model).__name__} has none that takes a prefix: use a model of "
+            "transformers, model=vit, or space=lora"
+        )
+    return found
+
+
+def _looks_up(module: nn.Module) -> bool:
+    """Whether a module of transformers asks `ALL_ATTENTION_FUNCTIONS` how to attend."""
+    code = getattr(inspect.unwrap(type(module).forward), "__code__", None)
+    return hasattr(module, "config") and code is not None and "ALL_ATTENTION_FUNCTIONS" in code.co_names
+
+
+def head_sizes(name: str, module: nn.Module) -> tuple[int, int, int]:
+    """(heads, heads of keys and values, width of a head) of a module from `find_attention`.
+
+    Raises:
+        UserError: if the module does not say, or would attend in another way than transformers' functions.
+    """
+    if isinstance(module, Attention):
+        return module.num_heads, module.num_heads, module.head_dim
+    config: Any = module.config
+    heads = [getattr(owner, key) for key in _HEADS for owner in (module, config) if hasattr(owner, key)]
+    widths = [getattr(module, key) for key in _HEAD_DIM if hasattr(module, key)]
+    if not heads or not widths or not hasattr(sys.modules[type(module).__module__], "eager_attention_forward"):
+        raise UserError(f"space prefix cannot read the heads of {name}, a {type(module).__name__}: use space=lora")
+    if getattr(module, "reorder_and_upcast_attn", False):
+        raise UserError("space prefix needs reorder_and_upcast_attn=false in the model's config, got true")
+    return heads[0], heads[0] // getattr(module, "num_key_value_groups", 1), widths[0]
+
+
+def attach(module: nn.Module, prefix: GatedPrefix) -> None:
+    """Add the prefix's share to what the module attends to, or put it in the place of the one that is there."""
+    if not isinstance(module, Attention) and not has_prefix(module):
+        sys.modules[type(module).__module__].ALL_ATTENTION_FUNCTIONS.register(_NAME, _attend)
+        shared: Any = module.config
+        own = copy.copy(shared)
+        own.__dict__["_attn_implementation_internal"] = _NAME  # the property would write into configs inside, too
+        module.shared_config, module.config = shared, own
+    module.prefix = prefix
+
+
+def has_prefix(module: nn.Module) -> bool:
+    """Whether a prefix is attached to this module."""
+    return isinstance(getattr(module, "prefix", None), GatedPrefix)
+
+
+def detach(module: nn.Module) -> None:
+    """Take the prefix away: the module is as it was."""
+    if isinstance(module, Attention):
+        module.prefix = None
+        return
+    module.config = module.shared_config
+    del module.prefix, module.shared_config
+
+
+def _attend(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+) -> tuple[Tensor, Tensor | None]:
+    """What the model's own function gives, plus the prefix's share; its weights are of the tokens alone."""
+    assert isinstance(module.prefix, GatedPrefix)
+    source = sys.modules[type(module).__module__]
+    own, module.config = module.config, module.shared_config  # flash attention asks it for its variant
+    try:
+        implementation = module.shared_config._attn_implementation  # type: ignore[union-attr]
+        function: Callable[..., Any] = source.ALL_ATTENTION_FUNCTIONS.get_interface(
+            implementation, source.eager_attention_forward
+        )
+        mixed, weights = function(module, query, key, value, attention_mask, **options)
+    finally:
+        module.config = own
+    share = module.prefix(query, options.get("scaling"), options.get("dropout", 0.0))
+    return mixed + share.transpose(1, 2).to(mixed.dtype), weights  # (n, tokens, heads, head_dim)

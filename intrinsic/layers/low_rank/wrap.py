@@ -1,0 +1,59 @@
+"""From a layer to the layer with its update."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
+
+from intrinsic.errors import UserError
+from intrinsic.layers.int8 import Int8
+from intrinsic.layers.low_rank.attention import AttentionParts
+from intrinsic.layers.low_rank.base import LowRank
+from intrinsic.layers.low_rank.kinds import kinds, part_kinds
+from intrinsic.surgery.wrapper import forward_was_set
+
+
+def low_rank(base: nn.Module, rank: int, scaling: float, *, seed: int, dropout: float = 0.0) -> LowRank:
+    """The wrapper for this kind of layer: one of `kinds`, or a subclass with the same forward.
+
+    Raises:
+        UserError: if the layer computes something else, for which W + s B A would not be its update, or the rank is
+            larger than its matrix allows.
+    """
+    layer: LowRank = _find(base, kinds(), dropout)(base, rank, scaling, seed, dropout)
+    return layer
+
+
+def low_rank_parts(base: nn.Module, parts: Mapping[str, tuple[int, float, int]], *, dropout: float = 0.0) -> LowRank:
+    """The wrapper with updates for parts of a fused matrix: rank, scaling and seed by the part's name.
+
+    Raises:
+        UserError: as `low_rank`.
+    """
+    layer: LowRank = _find(base, part_kinds(), dropout)(base, parts, dropout)
+    return layer
+
+
+def _find(base: nn.Module, wrappers: Mapping[type[nn.Module], Any], dropout: float) -> Any:
+    kind, wrapper = next((kind, wrapper) for kind, wrapper in wrappers.items() if isinstance(base, kind))
+    attention = isinstance(base, nn.MultiheadAttention | NonDynamicallyQuantizableLinear)
+    weight = "in_proj_weight" if wrapper is AttentionParts else "weight"
+    reasons = {
+        "a forward of its own": not isinstance(base, Int8) and _differs(base, kind),
+        f"a {weight} that is computed from other numbers (weight_norm, spectral_norm, prune, parametrize)": (
+            base._parameters.get(weight) is None and not isinstance(base, Int8)
+        ),
+        "a max_norm": getattr(base, "max_norm", None) is not None,
+        "dropout, as attention reads its weight and has no input to drop": attention and dropout > 0,
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            raise UserError(f"LoRA cannot update a {type(base).__name__} with {reason}: leave it out of targets")
+    return wrapper
+
+
+def _differs(base: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a layer computes in another way than its kind: by its class, or a forward that was set on it."""
+    methods = [name for name in ("forward", "__call__", "_conv_forward") if hasattr(kind, name)]
+    return forward_was_set(base) or any(getattr(type(base), name) is not getattr(kind, name) for name in methods)

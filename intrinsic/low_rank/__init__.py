@@ -1,8 +1,0 @@
-"""Layers with a low-rank update beside their weight, one file for each kind of layer."""
-
-from intrinsic.low_rank.base import LowRank as LowRank
-from intrinsic.low_rank.kinds import LAYERS as LAYERS
-from intrinsic.low_rank.kinds import kinds as kinds
-from intrinsic.low_rank.parts import part_names as part_names
-from intrinsic.low_rank.wrap import low_rank as low_rank
-from intrinsic.low_rank.wrap import low_rank_parts as low_rank_parts

@@ -1,0 +1,40 @@
+"""The public names, each with the module that it comes from."""
+
+from importlib import import_module
+from typing import Any
+
+HOME = {
+    "Subspace": "intrinsic.subspace",
+    "Identity": "intrinsic.projections.identity",
+    "Dense": "intrinsic.projections.dense",
+    "Sparse": "intrinsic.projections.sparse",
+    "Fastfood": "intrinsic.projections.fastfood",
+    "Kronecker": "intrinsic.projections.kronecker",
+    "OneHot": "intrinsic.projections.onehot",
+    "Full": "intrinsic.spaces.full",
+    "Head": "intrinsic.spaces.head",
+    "BitFit": "intrinsic.spaces.bitfit",
+    "LoRA": "intrinsic.spaces.lora",
+    "Adapter": "intrinsic.spaces.adapter",
+    "Prefix": "intrinsic.spaces.prefix",
+    "Union": "intrinsic.spaces.union",
+    "Bank": "intrinsic.serving.bank",
+    "quantize": "intrinsic.layers.int8",
+    "save": "intrinsic.subspace.checkpoint",
+    "load": "intrinsic.subspace.checkpoint",
+    "export_peft": "intrinsic.peft.export_peft",
+    "load_peft": "intrinsic.peft.load_peft",
+    "estimate_threshold": "intrinsic.threshold",
+    "Threshold": "intrinsic.threshold",
+    "propose": "intrinsic.threshold",
+    "UserError": "intrinsic.errors",
+}
+
+
+def public(name: str) -> Any:
+    """What a public name stands for, imported now.
+
+    Raises:
+        KeyError: if there is no such name.
+    """
+    return getattr(import_module(HOME[name]), name)

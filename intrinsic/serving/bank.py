@@ -1,0 +1,218 @@
+"""Several trained methods over one frozen base."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from intrinsic.checks import check_module
+from intrinsic.errors import UserError
+from intrinsic.layers.low_rank import LowRank
+from intrinsic.serving.mixture import Mixture
+from intrinsic.serving.rows import Rows
+from intrinsic.subspace import Subspace, checkpoint
+from intrinsic.subspace.turns import Turns, in_turn
+from intrinsic.surgery.head import find_head
+from intrinsic.surgery.tree import separate, swap, twin
+
+
+class Bank(nn.Module):
+    """One base model and the tasks that were trained on it: `bank.use(name)`, then `bank(inputs)`, in evaluation mode.
+
+    A task is a tree of modules of its own over the base's tensors. Nothing is ever written into the base, so that a
+    switch is exact: theta_0 + P z is computed from theta_0 each time, to the same bits, and LoRA's factors stay as they
+    are. Memory: the base once; for each task what it trained, the model's persistent buffers, and what its space put
+    into the model, such as the factors that z moves; for the task in use theta_0 + P z; and the P of each task, tasks
+    with the same P sharing it. Several threads may call at once; `use` is for all of them.
+
+    Args:
+        model: the base, at the weights that training started from; the bank freezes it.
+        keep: False draws P from its seed at each switch instead of keeping it: seconds for millions of weights, where a
+            kept P takes the time of one product and of copying the tree of modules: tenths of a second for those.
+
+    Raises:
+        UserError: if the model is not a plain one.
+    """
+
+    def __init__(self, model: nn.Module, *, keep: bool = True) -> None:
+        super().__init__()
+        check_module(model)
+        if any(isinstance(module, Subspace | LowRank) for module in model.modules()):
+            raise UserError("a bank needs the model as it was before any method was put into it: merge it first")
+        self.turns = Turns()
+        self.model, self.keep = model.requires_grad_(False).eval(), keep
+        self.training = False
+        self._tree: list[nn.Module] = [model]  # in a list: no part of the module tree
+        self._mixture: tuple[list[str | None], Mixture] | None = None  # the last one
+        self._fits: dict[str | None, bool] = {None: True}
+        self.active: str | None = None  # the task in use; None: the base alone
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks' names, in the order in which they were added."""
+        return [name.removeprefix("task_") for name in self._modules if name.startswith("task_")]
+
+    @in_turn
+    def add(self, name: str, source: Subspace | str | Path, *, head: nn.Module | None = None) -> None:
+        """Add a trained task.
+
+        Args:
+            name: what it is called from now on.
+            source: a trained subspace, of which the trained numbers are copied, or a file that `intrinsic.save` wrote.
+            head: for a task with another head than the base: a head like the one that its model had before training.
+
+        Raises:
+            UserError: if the name is taken, or the task was trained on another base; the bank is then as it was.
+        """
+        if not isinstance(name, str) or not name or "." in name or name in self.tasks:
+            raise UserError(f"need a name for the task that is new and has no dot, got name={name!r}")
+        tree = twin(self.model)
+        if head is not None:
+            swap(tree, tree.get_submodule(find_head(tree)), twin(head).requires_grad_(False))
+        try:
+            net = source.around(tree) if isinstance(source, Subspace) else checkpoint.rebuild(tree, source)
+            separate(net.model, net.trained_names, self.model)
+            if isinstance(source, Subspace):
+                if net.fingerprint() != source.fingerprint():
+                    raise UserError(
+                        f"task {name} was trained on another base, or on a head that has to be given as head="
+                    )
+                checkpoint.load_trained(net, checkpoint.trained_state(source), f"task {name}")
+            else:
+                checkpoint.load(net, source)
+        finally:
+            self.model.requires_grad_(False)
+        for parameter in nn.Module.parameters(net.eval()):
+            parameter.requires_grad_(False)
+        others = [other.projection for other in map(self.net, self.tasks) if other.projection]
+        known = {projection.fingerprint(): projection for projection in others}
+        projection = known.get(net.projection.fingerprint(), net.projection)
+        net._modules["projection"] = projection if self.keep else None
+        self.add_module(f"task_{name}", net)
+
+    @in_turn
+    def remove(self, name: str) -> None:
+        """Take a task out; if it is in use, the base is used from now on."""
+        self.net(name)
+        if self.active == name:
+            self.use(None)
+        self._mixture = None
+        self._fits.pop(name, None)
+        delattr(self, f"task_{name}")
+
+    def net(self, name: str) -> Subspace:
+        """The task's subspace.
+
+        Raises:
+            UserError: if there is no such task.
+        """
+        if name not in self.tasks:
+            raise UserError(f"the bank has no task {name!r}: it has {', '.join(self.tasks) or 'none'}")
+        found: Subspace = getattr(self, f"task_{name}")
+        return found
+
+    @in_turn
+    def use(self, name: str | None) -> Self:
+        """Switch to a task, or to the base alone: what `bank(inputs)` computes from now on."""
+        self._tree = [self._materialise(name)]
+        self.active = name
+        return self
+
+    def forward(self, *args: Any, tasks: Sequence[str | None] | None = None, **kwargs: Any) -> Any:
+        """What the model returns for the task in use, or for the task of each row.
+
+        Rows of LoRA tasks are computed together, with the factors of each row (see `Mixture`); those of other tasks by
+        one pass for each task. The results have the order of the rows. A tensor whose first axis has as many entries as
+        there are tasks is taken to have rows.
+
+        Args:
+            *args: the model's.
+            tasks: for each row the name of its task, None for the base.
+            **kwargs: the model's.
+
+        Raises:
+            UserError: if a task is unknown, there is not one for each row, or the outputs cannot be one batch, as those
+                of heads of different sizes.
+        """
+        if tasks is None:
+            return self._tree[0](*args, **kwargs)
+        rows = Rows(tasks)
+        rows.check((args, kwargs))
+        together = [name for name in rows.names if self._is_low_rank(name)]
+        if len(together) < 2:
+            return rows.map({name: self._call(name) for name in rows.names}, args, kwargs)
+        mixture, own = self._mix(together), Rows([task for task in rows.tasks if task in together])
+        functions: dict[Any, Callable[..., Any]] = {
+            name: self._call(name) for name in rows.names if name not in together
+        }
+        functions[mixture] = lambda *args, **kwargs: mixture(own, args, kwargs)
+        return Rows([mixture if task in together else task for task in rows.tasks]).map(functions, args, kwargs)
+
+    @in_turn
+    def merge(self, name: str, onto: nn.Module | Literal["dequantized"] | None = None) -> nn.Module:
+        """A copy of the base with the task merged into its weights. See `Subspace.merge`."""
+        net = self.net(name)
+        with self._projected(net):
+            return net.merge(onto)
+
+    def train(self, mode: bool = True) -> Self:
+        """A bank stays in evaluation mode.
+
+        Raises:
+            UserError: for another one.
+        """
+        if mode:
+            raise UserError("a bank serves what has been trained: train a Subspace, and add it")
+        return super().train(mode)
+
+    @in_turn
+    def _materialise(self, name: str | None) -> nn.Module:
+        """The model of a task, with theta_0 + P z in its places."""
+        if name is None:
+            return self.model
+        net = self.net(name)
+        if net.identity:
+            return net.model
+        with self._projected(net), torch.no_grad():
+            weights = net.weights()
+        net.forget()
+        return twin(net.model, weights)
+
+    @contextmanager
+    def _projected(self, net: Subspace) -> Iterator[None]:
+        """While a net has its P."""
+        if net.projection is None:
+            net._modules["projection"] = net.draw().to(net.z.device)
+        try:
+            yield
+        finally:
+            if not self.keep:
+                net._modules["projection"] = None
+
+    @in_turn
+    def _call(self, name: str | None) -> Callable[..., Any]:
+        if name == self.active:
+            return self._tree[0]
+        return lambda *args, **kwargs: self._materialise(name)(*args, **kwargs)
+
+    @in_turn
+    def _is_low_rank(self, name: str | None) -> bool:
+        if name not in self._fits:
+            tree = self._tree[0] if name == self.active else self._materialise(name)
+            self._fits[name] = Mixture.fits(self.model, tree)
+        return self._fits[name]
+
+    @in_turn
+    def _mix(self, names: list[str | None]) -> Mixture:
+        names = sorted(names, key=str)
+        if self._mixture is None or self._mixture[0] != names:
+            self._mixture = names, Mixture(self.model, {name: self._materialise(name) for name in names})
+        return self._mixture[1]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)
+        self._mixture = None
+        return self.use(self.active)

@@ -1,0 +1,3 @@
+"""theta = theta_0 + P z around any module."""
+
+from intrinsic.subspace.subspace import Subspace as Subspace

@@ -1,0 +1,104 @@
+"""Seeds, coordinates and buffers in a safetensors file; never a pickle."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from intrinsic.errors import UserError
+from intrinsic.files.expanded import expanded
+from intrinsic.files.tensors import read_tensors, write_tensors
+from intrinsic.subspace import Subspace
+from intrinsic.subspace.check_fit import check_fit
+from intrinsic.subspace.recipe import from_recipe, recipe
+from intrinsic.subspace.reparametrisation import settled
+
+
+def save(net: Subspace, path: str | Path) -> None:
+    """Write the trained numbers, the model's buffers, and in the metadata what draws P again: a few kB.
+
+    What only helped to train them, such as a prefix's network, is left out where it can be (see `settled`).
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    write_net(net, path)
+
+
+def write_net(net: Subspace, path: str | Path, *, remedy: str = "give another path") -> None:
+    """What `save` does, with an end of your own for the message of an error.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    if not isinstance(net, Subspace):
+        raise UserError(f"need an intrinsic.Subspace to save, got {type(net).__name__}")
+    net = settled(net)
+    metadata = {"recipe": recipe(net), "fingerprint": net.fingerprint()}
+    write_tensors(expanded(path), trained_state(net), metadata, remedy=remedy)
+
+
+def load(model: nn.Module, path: str | Path) -> Subspace:
+    """The subspace that `save` wrote, around a model equal to the one it was made around.
+
+    `model` may also be a Subspace made in the same way, which is then filled: the way for spaces and projections of
+    your own.
+
+    Raises:
+        UserError: if the file is none of ours, or belongs to another model, seed or projection; `model` is then as it
+            was.
+    """
+    tensors, metadata = read_tensors(path)
+    net = model if isinstance(model, Subspace) else rebuild(model, path)
+    try:
+        check_fit(net, metadata, path)
+        load_trained(net, tensors, path)
+    except Exception:
+        if net is not model:
+            net.unwrap()
+        raise
+    return net
+
+
+def rebuild(model: nn.Module, path: str | Path) -> Subspace:
+    """The subspace that `save` wrote, around a model, as it was before training: z = 0.
+
+    Raises:
+        UserError: if the file is none of ours, or its recipe does not fit the model, which is then as it was.
+    """
+    _, metadata = read_tensors(path)
+    if "recipe" not in metadata:
+        raise UserError(f"{path} was not written by intrinsic.save")
+    try:
+        return from_recipe(model, metadata["recipe"])
+    except UserError:
+        raise
+    except (KeyError, TypeError, ValueError, OverflowError, MemoryError, RecursionError) as error:
+        raise UserError(f"{path} has a recipe that this version cannot read: {str(error)[:200]}") from None
+
+
+def trained_state(net: Subspace) -> dict[str, Tensor]:
+    """What training changes: the trained parameters and the model's persistent buffers, by name."""
+    names = {name for name, _ in net.named_parameters()}
+    others = {name for name, _ in nn.Module.named_parameters(net, remove_duplicate=False)} - names
+    others |= {name for name in net.state_dict() if name.endswith("_extra_state")}  # the file has its own fingerprint
+    return {name: tensor for name, tensor in net.state_dict().items() if name not in others}
+
+
+def load_trained(net: Subspace, tensors: dict[str, Tensor], path: str | Path) -> None:
+    """Fill what training changes from `tensors`.
+
+    Raises:
+        UserError: if a name or a shape does not fit; nothing is changed then.
+    """
+    own = trained_state(net)
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if shapes != {name: tuple(tensor.shape) for name, tensor in own.items()}:
+        raise UserError(f"{path} belongs to another model: it holds {shapes!s:.200}")
+    for name, tensor in own.items():
+        found = tensors[name].dtype
+        if found != tensor.dtype and not (found.is_floating_point and tensor.is_floating_point()):
+            raise UserError(f"{path} belongs to another model: {name} is of {found}, need {tensor.dtype}")
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(tensors[name])

@@ -1,0 +1,68 @@
+"""What other people's training loops look for on a model."""
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor, nn
+
+from intrinsic.surgery.added import Added
+
+_FORWARDED = ("config", "main_input_name", "activation_checkpointing_enable", "gradient_checkpointing_enable")
+
+
+class Hosted(Added):
+    """A module around a `model` that Hugging Face's Trainer and DistributedDataParallel can train in the model's place.
+
+    Trainer finds the model's config and its switch for activation checkpointing here; it needs
+    `remove_unused_columns=False`, because `forward` takes whatever the model takes, and `label_names=["labels"]` for
+    metrics in evaluation. Its own checkpoints hold the base as well:
+    `save_strategy="no"` and `intrinsic.save` leave a few kB.
+
+    Of DistributedDataParallel's traffic nothing grows with the model: the gradient of the trained numbers, and the
+    model's persistent buffers. Every process makes the same base and P from the same seed; neither is sent.
+    """
+
+    model: nn.Module
+    _trained: set[str]  # the model's names for those of its parameters that are trained as they are
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name not in _FORWARDED or "model" not in self._modules:
+                raise
+            return getattr(self.model, name)
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, nn.Parameter]]:
+        """The trained parameters only: z and what is trained beside it; frozen weights are in `state_dict()`."""
+        for name, parameter in super().named_parameters(prefix, recurse, remove_duplicate):
+            own = name.removeprefix(prefix + "." * bool(prefix))
+            if not own.startswith("model.") or own.removeprefix("model.") in self.trained_names:
+                yield name, parameter
+
+    @property
+    def accepts_loss_kwargs(self) -> bool:
+        """Whether the model takes num_items_in_batch, and divides its loss by it: Trainer asks."""
+        if hasattr(self.model, "accepts_loss_kwargs"):
+            return bool(self.model.accepts_loss_kwargs)
+        kinds = [parameter.kind for parameter in inspect.signature(self.model.forward).parameters.values()]
+        return inspect.Parameter.VAR_KEYWORD in kinds
+
+    def _keep_at_home(self) -> None:
+        """Tell DistributedDataParallel which buffers never change: it would send them in every step."""
+        persistent = set(self.state_dict())
+        self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers() if name not in persistent]
+
+
+def own_storage(net: nn.Module, state: dict[str, Any], prefix: str, _: Any) -> None:
+    """Give each tensor of a state dict a storage of its own: the names of a tied weight, parts of a larger one."""
+    seen: set[int] = set()
+    for name, tensor in state.items():
+        if name.startswith(prefix) and isinstance(tensor, Tensor) and not isinstance(tensor, nn.Parameter):
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() in seen or storage.nbytes() > tensor.nbytes:
+                state[name] = tensor.clone()
+            seen.add(storage.data_ptr())

@@ -1,0 +1,29 @@
+"""What makes the same coordinates the same model."""
+
+import hashlib
+import json
+from collections.abc import Collection
+
+import torch
+from torch import nn
+
+from intrinsic.surgery.added import Added
+
+
+def fingerprint(model: nn.Module, projection: str, trained: Collection[str], *, constants: bool = True) -> str:
+    """A hash of P, by its own hash, of every number that is not trained, and of what a space's modules compute.
+
+    `constants=False`: that of older files, without what the modules compute (alpha / rank), and with their numbers in
+    the model's precision.
+    """
+    digest = hashlib.sha256(projection.encode())
+    added = {name: module for name, module in model.named_modules() if isinstance(module, Added)}
+    for name, parameter in model.named_parameters():
+        if name not in trained:
+            digest.update(name.encode())
+            owner = None if constants else added.get(name.rpartition(".")[0])
+            number = parameter.detach() if owner is None else parameter.detach().to(owner.narrow)
+            digest.update(number.cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    for name, module in added.items() if constants else ():
+        digest.update(json.dumps([name, type(module).__name__, module.constants()], sort_keys=True).encode())
+    return digest.hexdigest()[:16]

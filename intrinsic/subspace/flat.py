@@ -1,0 +1,196 @@
+"""The weights theta_0 + P z in one buffer, written in place."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from intrinsic.projections.base import Projection
+from intrinsic.subspace.layer_scales import Scales
+
+_FIRST = 1 << 62  # a sequence number above all that autograd gives out
+
+
+class Flat:
+    """The weights theta_0 + P z as views of one buffer, which is written in place for every step.
+
+    Nothing of the size of theta is allocated in a step, but for the gradients that autograd makes. The parameters stay
+    as they are: theta_0 is copied from them. Several threads may call at once: a buffer whose backward pass is still to
+    come is left to it, and backward passes take turns. A copy or a pickle of a `Flat` is None: whoever needs one makes
+    it anew.
+
+    Args:
+        parameters: of one dtype, on one device; their values are theta_0.
+        projection: P.
+        scales: of each layer's offset: the weights are theta_0 + lambda * P z, and P z has a buffer of its own.
+        stream: project each parameter's gradient as soon as autograd has it, and let go of it, where else all are
+            collected and copied into a second buffer: 2 full_dim numbers less at the peak. P^T g is then a sum over the
+            parameters, equal up to rounding.
+    """
+
+    def __init__(
+        self,
+        parameters: Sequence[nn.Parameter],
+        projection: Projection,
+        *,
+        scales: Scales | None = None,
+        stream: bool = False,
+    ) -> None:
+        self.projection, self.scales, self._stream = projection, scales, stream
+        self._origin: list[Tensor] = list(parameters)
+        self._shapes = [p.shape for p in parameters]
+        self._like = parameters[0].detach().new_empty(0)
+        self._size = sum(shape.numel() for shape in self._shapes)
+        self._gradient: Tensor | None = None
+        self._forward, self._backward = threading.Lock(), threading.Lock()
+        self._allocate()
+
+    def _allocate(self) -> None:
+        self._theta = self._like.new_empty(self._size)
+        pieces = self._theta.split([shape.numel() for shape in self._shapes])
+        self._views = [piece.view(shape) for piece, shape in zip(pieces, self._shapes, strict=True)]
+        self._offset: Tensor | None = None
+        self._waiting = False  # whether a backward pass that needs theta is still to come
+
+    def holds(self, parameters: Sequence[nn.Parameter]) -> bool:
+        """Whether theta_0 is still in these parameters, of the same dtype and on the same device."""
+        like = self._like
+        return len(parameters) == len(self._origin) and all(
+            new is old and new.dtype == like.dtype and new.device == like.device
+            for new, old in zip(parameters, self._origin, strict=True)
+        )
+
+    def weights(self, z: Tensor, lambdas: Tensor | None = None) -> tuple[Tensor, ...]:
+        """The weights, differentiable with respect to z or lambda; valid until the next call after their backward."""
+        with self._forward:
+            if self._waiting:
+                self._allocate()
+            if not self._stream or not z.requires_grad:
+                return _Place.apply(z, lambdas, self)
+            with torch.no_grad():
+                self._displace(z, lambdas)
+            self._waiting = True
+            weights, low = [], 0
+            for index, view in enumerate(self._views):
+                weights.append(_PlaceOne.apply(z, lambdas, self, index, low))
+                # the engine runs what was recorded last first: these would all wait for the end of the backward pass
+                weights[-1].grad_fn._set_sequence_nr(_FIRST)
+                low += view.numel()
+            return tuple(weights)
+
+    def _displace(self, z: Tensor, lambdas: Tensor | None) -> None:
+        if self.scales is None or lambdas is None:
+            torch._foreach_copy_(self._views, self._origin)
+            self.projection.displace(z, self._theta, self._theta)
+            return
+        if self._offset is None:
+            self._offset = self._theta.new_empty(self._size, dtype=z.dtype)
+        self.projection.displace(z, z.detach()[:0], self._offset)
+        self.scales.displace(lambdas, self._offset, self._origin, self._views)
+
+    def pull_back(self, ctx: Any, pieces: list[Tensor]) -> tuple[Tensor, Tensor | None]:
+        """The gradients of z and lambda for that of theta, in pieces. Without autograd."""
+        with self._backward:
+            if self._gradient is None:
+                self._gradient = self._theta.new_empty(self._size, dtype=ctx.z.dtype)
+            g = torch.cat(pieces, out=self._gradient)
+            found = None if self.scales is None else self.scales.pull_back(ctx.lambdas, ctx.offset, g)
+            return self.projection.multiply(g, transposed=True), found
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return type(None), ()
+
+
+def _note(ctx: Any, z: Tensor, lambdas: Tensor | None, flat: Flat) -> None:
+    ctx.flat, ctx.theta, ctx.offset, ctx.z, ctx.lambdas = flat, flat._theta, flat._offset, z, lambdas
+    ctx.versions = _versions(ctx)
+
+
+def _versions(ctx: Any) -> list[int]:
+    return [tensor._version for tensor in (ctx.offset, ctx.lambdas) if tensor is not None]
+
+
+def _let_go(ctx: Any) -> Flat:
+    flat: Flat = ctx.flat
+    if ctx.versions != _versions(ctx):
+        raise RuntimeError("lambda or P z, which gradients need, has been overwritten by a later step")
+    if ctx.theta is flat._theta:
+        flat._waiting = False
+    return flat
+
+
+def _adjoint(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The gradients of z and lambda for that of theta, as differentiable steps."""
+    projection, scales = ctx.flat.projection, ctx.flat.scales
+    if ctx.lambdas is None:
+        return projection.adjoint(g), None
+    return projection.adjoint(g * scales.spread(ctx.lambdas)), scales.gather(g * projection(ctx.z))
+
+
+class _Place(torch.autograd.Function):
+    """z -> the pieces of the weights. No node saves a tensor, so that it may run once for each checkpointed part."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, lambdas: Tensor | None, flat: Flat) -> tuple[Tensor, ...]:
+        ctx.set_materialize_grads(False)
+        flat._displace(z, lambdas)
+        flat._waiting = any(ctx.needs_input_grad)
+        _note(ctx, z, lambdas, flat)
+        return tuple(view.detach() for view in flat._views)  # they share theta's version: autograd sees an overwrite
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor, Tensor | None, None]:
+        flat = _let_go(ctx)
+        pieces = [
+            flat._like.new_zeros(shape.numel()) if grad is None else dense(grad).reshape(-1)
+            for grad, shape in zip(grads, flat._shapes, strict=True)
+        ]
+        if torch.is_grad_enabled():  # the gradient of this gradient is asked for
+            return *_adjoint(ctx, torch.cat(pieces)), None
+        return *flat.pull_back(ctx, pieces), None
+
+
+class _PlaceOne(torch.autograd.Function):
+    """z -> one piece of the weights, which has been written already; its gradient: what this piece adds to P^T g."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, lambdas: Tensor | None, flat: Flat, index: int, low: int) -> Tensor:
+        _note(ctx, z, lambdas, flat)
+        ctx.index, ctx.low = index, low
+        return flat._views[index].detach()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
+        flat, g, low = _let_go(ctx), dense(grads[0]).reshape(-1), ctx.low
+        if torch.is_grad_enabled():  # the gradient of this gradient is asked for
+            return *_adjoint(ctx, pad(g, (low, flat._size - low - len(g)))), None, None, None
+        found, to_z = None, flat.projection.multiply_rows(g, low)
+        if flat.scales is not None:
+            layer = flat.scales.layers[ctx.index]
+            found = torch.zeros_like(ctx.lambdas)
+            found[layer] = g.to(found.dtype).dot(ctx.offset[low : low + len(g)])
+            to_z *= ctx.lambdas[layer]
+        return to_z, found, None, None, None
+
+
+def with_dense_gradient(x: Tensor) -> Tensor:
+    """x, whose gradient is `dense`."""
+    return _WithDenseGradient.apply(x)
+
+
+def dense(grad: Tensor) -> Tensor:
+    """A gradient as other steps need it: not sparse, as that of an nn.Embedding(sparse=True)."""
+    return grad if grad.layout == torch.strided else grad.to_dense()
+
+
+class _WithDenseGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        return dense(grads[0])

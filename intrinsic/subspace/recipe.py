@@ -1,0 +1,79 @@
+"""How a Subspace was made, as plain values, and a Subspace from them."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from intrinsic.errors import UserError
+from intrinsic.projections.base import Projection
+from intrinsic.public import HOME, public
+from intrinsic.spaces.base import Space
+from intrinsic.subspace import Subspace
+
+
+def _mapping(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{what} should be a mapping, not {value!r:.50}")
+    return value
+
+
+def recipe(net: Subspace) -> dict[str, Any]:
+    """How a net was made, as JSON can hold it."""
+    make = net.make_projection
+    options = dict(make.keywords) if isinstance(make, partial) else {}
+    return {
+        **_describe(net.space),
+        "projection": getattr(make, "func", make).__name__,
+        "projection_options": options,
+        "dim": net.dim,
+        "granularity": net.granularity,
+        "scales": net.scales,
+        "head": net.head,
+        "seed": net.seed,
+    }
+
+
+def _describe(value: Any) -> Any:
+    """A space as its name and options, which may hold spaces in lists and mappings; any other value as it is."""
+    if isinstance(value, Space):
+        fields: Sequence[Any] = dataclasses.fields(value) if dataclasses.is_dataclass(value) else ()
+        options = {field.name: _describe(getattr(value, field.name)) for field in fields}
+        return {"space": type(value).__name__, "space_options": options}
+    if isinstance(value, Mapping):
+        return {key: _describe(item) for key, item in value.items()}
+    return [_describe(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def from_recipe(model: nn.Module, recipe: Any) -> Subspace:
+    """A fresh net from a recipe, whose names are looked up among the library's public ones only.
+
+    Raises:
+        UserError: if the recipe does not fit the model, which is then as it was.
+        KeyError, TypeError, ValueError, OverflowError, MemoryError: for what is no recipe.
+    """
+
+    def named(name: Any, key: str, base: type) -> Any:
+        found = public(name) if name in HOME else None
+        if not (isinstance(found, type) and issubclass(found, base)):
+            raise UserError(f"{name} is no {key} of this library: make the Subspace yourself and load into it")
+        return found
+
+    def read(value: Any) -> Any:
+        if isinstance(value, dict) and value.keys() == {"space", "space_options"}:
+            options = {name: read(option) for name, option in _mapping(value["space_options"], "options").items()}
+            return named(value["space"], "space", Space)(**options)
+        if isinstance(value, dict):
+            return {name: read(item) for name, item in value.items()}
+        return [read(item) for item in value] if isinstance(value, list) else value
+
+    recipe = _mapping(recipe, "the recipe")
+    options = _mapping(recipe["projection_options"], "options")
+    return Subspace(
+        model,
+        space=read({key: recipe[key] for key in ("space", "space_options")}),
+        projection=partial(named(recipe["projection"], "projection", Projection), **options),
+        **{key: recipe[key] for key in ("dim", "granularity", "scales", "head", "seed")},
+    )

@@ -1,0 +1,220 @@
+"""theta = theta_0 + P z around any module."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import reduce
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from intrinsic import rng
+from intrinsic.checks import integer
+from intrinsic.errors import UserError
+from intrinsic.layers.int8 import check_frozen
+from intrinsic.projections.base import Projection
+from intrinsic.projections.granularity import Granularity, draw
+from intrinsic.projections.identity import Identity
+from intrinsic.spaces.base import Space
+from intrinsic.spaces.full import Full
+from intrinsic.subspace.alone import alive, check_alone
+from intrinsic.subspace.check_model import check, warn_of_references
+from intrinsic.subspace.compatibility import Hosted, own_storage
+from intrinsic.subspace.count import count
+from intrinsic.subspace.displacement import Displacement
+from intrinsic.subspace.fingerprint import fingerprint
+from intrinsic.subspace.layer_scales import layers_of
+from intrinsic.subspace.merge import merge
+from intrinsic.subspace.places import put
+from intrinsic.subspace.recurrent import take_turns
+from intrinsic.subspace.substitution import Substitution
+from intrinsic.surgery.head import place_head
+from intrinsic.surgery.tree import parameter_slots
+
+HeadMode = Literal["project", "train", "freeze"]
+
+
+class Subspace(Hosted):
+    """A model of which only dim numbers are trained: theta = theta_0 + P z, z = 0 at the start.
+
+    An ordinary module around `model`, which it changes in place: the rest is frozen, and `parameters()` yields just the
+    trained numbers. P z is computed in every call with gradients on, and kept until z changes without. With the
+    identity projection the space's parameters are trained as they are.
+
+    A call of the net finds theta_0 + P z in the places of the model's parameters, and so does its backward pass, which
+    may run parts of the model again (activation checkpointing). Everybody else finds theta_0: calls may come from
+    several threads at once, and several nets that train z alone may stand around one model.
+
+    Args:
+        model: any module.
+        space: which numbers may move. None: all.
+        projection: called as projection(dim, full_dim, seed=...): a Projection class, or a partial of one.
+        dim: d, what is trained of the space in all. None: all of it (identity only).
+        granularity: one P over all of theta ("global"), one for each tensor over the same z ("tensor"), or one for
+            each tensor over a share of z ("block").
+        scales: "layer" multiplies the offset of layer i by a learned lambda_i, and counts these among `dim` (SAID:
+            Aghajanyan et al. 2020, arXiv:2012.13255, section 3). A layer is a module that owns parameters.
+        head: the last layer is in theta whatever the space says ("project"), trained beside z ("train"), or neither
+            ("freeze"). None: as the space says.
+        stream: project the gradient of each weight and free it as soon as it is there (see `Flat`): less memory.
+        seed: fans out into independent seeds for the space's initial values and for P.
+
+    Attributes:
+        identity: whether the space's parameters are trained as they are.
+        coordinate_names: of the model's parameters that theta holds, in order; coordinate_sizes: how long each is.
+        layer_of: of each of these the layer whose lambda scales it; empty without `scales`.
+        trained_names: of the model's parameters that are trained as they are: beside z, or in its stead.
+        make_projection: `projection` as given.
+
+    Raises:
+        UserError: if the arguments do not fit each other or the model; the model is then as it was.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        space: Space | None = None,
+        projection: Callable[..., Projection] = Identity,
+        dim: int | None = None,
+        granularity: Granularity = "global",
+        scales: Literal["layer"] | None = None,
+        head: HeadMode | None = None,
+        stream: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        space = Full() if space is None else space
+        check(model, space, projection)
+        self.space, self.training = space, model.training
+        self.head, self.seed, self.granularity, self.scales = head, seed, granularity, scales
+        self.make_projection, self.identity = projection, getattr(projection, "func", projection) is Identity
+        before = set(model.modules())
+        self._flags = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+        coordinates = self.space.wire(model, seed=rng.fan_out(seed, "space"))
+        try:
+            coordinates, beside = place_head(model, coordinates, head)
+            coordinates = {name: p for name, p in coordinates.items() if p.numel()}
+            self.coordinate_names, self.coordinate_sizes = list(coordinates), [p.numel() for p in coordinates.values()]
+            if not self.coordinate_sizes:
+                raise UserError("nothing to train: the space is empty once the head is set apart")
+            self.full_dim = sum(self.coordinate_sizes)
+            check_frozen(model, coordinates.values())
+            self.dim = integer("dim", self.full_dim if dim is None and self.identity else dim)
+            self.layer_of = layers_of(self.coordinate_names, scales=scales, dim=self.dim, full_dim=self.full_dim)
+            self.trained_names = beside | set(coordinates) if self.identity else beside
+            check_alone(before, changes=bool(self.trained_names) or before != set(model.modules()))
+            warn_of_references(model, [] if self.identity else coordinates.values())
+            drawn = self.draw()
+        except Exception:
+            self.space.unwire(model)
+            raise
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name in self.trained_names)
+        slots = parameter_slots(model)
+        self._slots = {name: slots[id(parameter)] for name, parameter in coordinates.items()}
+        first = next(iter(coordinates.values()))
+        self.model, self.projection = model, drawn.to(first.device)
+        if not self.identity:  # half precision would lose small steps of z
+            dtype = reduce(torch.promote_types, (p.dtype for p in coordinates.values()), torch.float32)
+            self.z = nn.Parameter(torch.zeros(drawn.dim, dtype=dtype, device=first.device))
+        if self.layer_of:
+            self.lambdas = nn.Parameter(torch.ones(max(self.layer_of) + 1, dtype=self.z.dtype, device=first.device))
+        self._moves = Displacement(self.coordinate_sizes, self.layer_of, stream=stream)
+        self._keep_at_home()
+        self.register_state_dict_post_hook(own_storage)
+        self._substitution: Substitution | None = None
+        self._places()
+
+    def draw(self) -> Projection:
+        """P anew, from the seed: on the CPU."""
+        seed, layers = rng.fan_out(self.seed, "projection"), max(self.layer_of, default=-1) + 1
+        return draw(
+            self.make_projection, self.dim - layers, self.coordinate_sizes, granularity=self.granularity, seed=seed
+        )
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the model returns, at the weights theta_0 + P z."""
+        return self.call(self.weights(), *args, **kwargs)
+
+    def call(self, weights: Mapping[str, Tensor], /, *args: Any, **kwargs: Any) -> Any:
+        """What the model returns at these weights: those of `weights()`, for code that also needs them itself."""
+        if self.identity:
+            with put({}):  # no other net's weights
+                return self.model(*args, **kwargs)
+        state = tuple((id(part), part._version) for part in self._coordinates()) if torch.is_grad_enabled() else ()
+        return self._places().call(self.model, weights, args, kwargs, state=state)
+
+    @contextmanager
+    def at(self, weights: Mapping[str, Tensor]) -> Iterator[nn.Module]:
+        """The model, in whose places this thread finds these weights: those of `weights()`."""
+        with put({}) if self.identity else self._places().put(weights):
+            yield self.model
+
+    def weights(self) -> dict[str, Tensor]:
+        """theta_0 + P z by name: differentiable with gradients on; otherwise P z is kept until z changes.
+
+        With gradients on they are views of one buffer (see `Flat`), but for tracers (torch.func, torch.compile) and
+        parameters of several dtypes or devices: there they are new tensors, by differentiable steps.
+
+        Raises:
+            UserError: if modules or parameters were put into the model since the Subspace was made.
+        """
+        origin = self._places().parameters()
+        return dict(origin) if self.identity else self._moves.weights(origin, self.projection, *self._coordinates())
+
+    def _places(self) -> Substitution:
+        if self._substitution is None:  # in a copy, too
+            self._substitution = Substitution(self.model, self._slots)
+            if not self.identity:
+                take_turns(self.model)
+            alive[self] = bool(self.trained_names)
+        return self._substitution
+
+    def _coordinates(self) -> list[Tensor]:
+        return [self.z, self.lambdas] if self.layer_of else [self.z]
+
+    def around(self, model: nn.Module) -> "Subspace":
+        """A net made like this one, around another model."""
+        same = {name: getattr(self, name) for name in ("space", "dim", "granularity", "scales", "head", "seed")}
+        return Subspace(model, projection=self.make_projection, **same)
+
+    def forget(self) -> None:
+        """Let go of what is kept between calls: buffers of the size of theta, made anew when they are needed."""
+        self._moves.forget()
+
+    def unwrap(self) -> nn.Module:
+        """The model as it was before, without what this net has trained, which `merge` keeps. The net ends with it."""
+        self.space.unwire(self.model)
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(self._flags.get(name, parameter.requires_grad))
+        alive.pop(self, None)
+        return self.model
+
+    @torch.no_grad()
+    def merge(self, onto: nn.Module | Literal["dequantized"] | None = None) -> nn.Module:
+        """A copy of the model in its original architecture, with ordinary weights; the subspace stays as it is.
+
+        What no weight can hold, adapters and prefixes, is still in it: modules with ordinary weights of their own.
+
+        Args:
+            onto: what the update of an int8 layer is added to, and only for int8 bases: the original model, with the
+                weights that were quantised, or "dequantized", the weights that training has seen.
+
+        Raises:
+            UserError: if the space cannot be merged, or `onto` does not fit.
+        """
+        return merge(self.model, self.weights(), self.space, onto)
+
+    def count(self) -> dict[str, int]:
+        """How many numbers: trained in all, dim of the space, full_dim, and the head's (trained as they are)."""
+        return count(self)
+
+    def fingerprint(self, *, constants: bool = True, bits: bool = True) -> str:
+        """A hash of P, by `bits` or as older files, and of all else that is fixed: equal if z means the same model."""
+        return fingerprint(self.model, self.projection.fingerprint(bits=bits), self.trained_names, constants=constants)
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "Subspace":
+        self.forget()
+        super()._apply(fn, recurse)
+        return self

@@ -1,0 +1,154 @@
+"""The training loop: one Epoch at a time, no callbacks."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from numbers import Integral, Real
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from intrinsic import rng
+from intrinsic.errors import UserError
+from intrinsic.subspace import Subspace
+from intrinsic.tasks.batches import batches, bucketed
+from intrinsic.tasks.task import Task
+from intrinsic.training.early_stopping import Course
+from intrinsic.training.epoch import Epoch
+from intrinsic.training.linear_warmup import LinearWarmup
+from intrinsic.training.regularized import regularized
+
+
+def fit(
+    net: Subspace,
+    task: Task,
+    optimizer: Optimizer,
+    *,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+    schedule: Callable[[Optimizer], LRScheduler] | None = None,
+    l2_weights: float = 0.0,
+    patience: int | None = None,
+    history: Sequence[Epoch] = (),
+) -> Iterator[Epoch]:
+    """Train `net` on `task` and yield each epoch as it ends; stops early on divergence or lack of patience.
+
+    Data order, dropout and the task's noise are functions of (seed, epoch), so that going on after `history` gives the
+    same bits as never having stopped, if `net` and `optimizer` are as they were after its last epoch. Inputs that have
+    lengths make batches of similar ones, each trimmed to its longest. The global random state is left as it was.
+
+    Args:
+        net: what is trained, on the device of the task's data.
+        task: data, loss and score.
+        optimizer: over `net.parameters()`.
+        epochs: in all, `history` included.
+        batch_size: examples a step; the last batch of an epoch may be smaller.
+        seed: of data order and dropout.
+        schedule: makes a learning-rate scheduler, which steps once an epoch, or a `LinearWarmup`, which steps with the
+            optimiser.
+        l2_weights: adds this times the sum of squares of the space's weights at theta_0 + P z, of those with two axes
+            or more (kernels, not biases): Li et al. 2018. Unlike weight decay, which acts on z.
+        patience: epochs without a better validation score after which to stop. None: never.
+        history: the epochs that were already done.
+
+    Raises:
+        UserError: for a number that is out of range.
+    """
+    check_numbers(epochs=epochs, batch_size=batch_size, l2_weights=l2_weights, patience=patience)
+    steps = -(-len(task.train) // batch_size)
+    scheduler = make_scheduler(optimizer, schedule, steps, epochs=len(history))
+    each, warming = (None, scheduler) if isinstance(scheduler, LinearWarmup) else (scheduler, None)
+
+    def step() -> None:
+        optimizer.step()
+        if warming is not None:
+            warming.step()
+
+    def train(number: int) -> float:
+        return _train(net, task, optimizer, step, batch_size, rng.fan_out(seed, "epoch", number), l2_weights)
+
+    return _epochs(net, train, each, Course(task, epochs, patience, history))
+
+
+def check_numbers(*, epochs: int, batch_size: int, l2_weights: float, patience: int | None) -> None:
+    """Check the numbers that `fit` takes, for those who want to know before they make a net.
+
+    Raises:
+        UserError: for a number that is out of range.
+    """
+    _check("epochs", epochs, Integral, 1)
+    _check("batch_size", batch_size, Integral, 1)
+    _check("l2_weights", l2_weights, Real, 0)
+    if patience is not None:
+        _check("patience", patience, Integral, 1)
+
+
+def _epochs(
+    net: Subspace, train: Callable[[int], float], scheduler: LRScheduler | None, course: Course
+) -> Iterator[Epoch]:
+    while not course.over:
+        start = time.perf_counter()
+        yield course.measure(net, train(course.number), start)
+        if scheduler is not None and not course.over:
+            scheduler.step()
+
+
+def _train(
+    net: Subspace,
+    task: Task,
+    optimizer: Optimizer,
+    step: Callable[[], None],
+    batch_size: int,
+    seed: int,
+    l2_weights: float,
+) -> float:
+    """One pass over the training split; returns the mean loss of its batches."""
+    split, device = task.train, task.train.inputs.device
+    order = data_order(seed, len(split))
+    if split.lengths is not None:
+        order = bucketed(order, split.lengths, batch_size, seed=rng.fan_out(seed, "buckets"))
+    total = torch.zeros((), device=device)
+    net.train()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(rng.fan_out(seed, "dropout"))
+        for inputs, targets in batches(split, order, batch_size):
+            if task.noise is not None:
+                inputs, targets = task.noise(inputs, targets)
+            weights = net.weights()
+            loss = task.loss(net.call(weights, inputs), targets)
+            optimizer.zero_grad(set_to_none=True)
+            regularized(loss, weights, l2_weights).backward()
+            step()
+            total += loss.detach() * len(inputs)
+    return total.item() / len(split)
+
+
+def data_order(seed: int, count: int) -> Tensor:
+    """The order of the examples in the epoch of this seed: (count,) int64."""
+    return torch.from_numpy(rng.permutation(rng.fan_out(seed, "order"), count))
+
+
+def make_scheduler(
+    optimizer: Optimizer, schedule: Callable[[Optimizer], LRScheduler] | None, steps: int, *, epochs: int = 0
+) -> LRScheduler | None:
+    """The scheduler as it is after `epochs` of `steps` steps; replayed, so that its state need not be stored."""
+    if schedule is None:
+        return None
+    for group in optimizer.param_groups:
+        group["lr"] = group.pop("initial_lr", group["lr"])
+    scheduler = schedule(optimizer)
+    if isinstance(scheduler, LinearWarmup):
+        scheduler.spread(steps)
+        epochs *= steps
+    for _ in range(epochs):
+        optimizer._opt_called = True  # type: ignore[attr-defined]  # the replayed steps were taken: no warning
+        scheduler.step()
+    return scheduler
+
+
+def _check(name: str, value: object, kind: type, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:  # type: ignore[operator]
+        what = "an integer" if kind is Integral else "a number"
+        raise UserError(f"need {name} to be {what} >= {least}, got {name}={value}")
