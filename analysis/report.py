@@ -128,7 +128,7 @@ def _page(sections: list[dict[str, Any]], names: list[str]) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    folder = Path(__file__).parent
+    folder = Path(__file__).parent / "page"
     scripts = ["\n".join(Resources(mode="inline", components=["bokeh"]).js_raw)] if any(
         section["plot"] for section in sections
     ) else []  # fmt: skip

@@ -9,7 +9,6 @@ from torch import nn
 
 import intrinsic
 from intrinsic.files.tensors import read_tensors, write_tensors
-from intrinsic.subspace import checkpoint
 
 
 def network(width=8, seed=0):
@@ -126,7 +125,7 @@ def test_checkpoint_that_cannot_be_written(saved, tmp_path, monkeypatch):
     def disk_is_full(*_args, **_kwargs):
         raise SafetensorError("I/O error: No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", disk_is_full)
+    monkeypatch.setattr("intrinsic.files.tensors.save_file", disk_is_full)
     with pytest.raises(intrinsic.UserError, match=r"cannot write .*run.safetensors: .*No space left on device; give"):
         intrinsic.save(net, saved)
     assert files(tmp_path) == before

@@ -75,8 +75,9 @@ def test_two_nodes_one_dies(tmp_path, undisturbed):
             time.sleep(0.02)
         before = set(tmp_path.glob("*/*/record.json"))
         cluster.remove_node(node, allow_graceful=False)
-        _, err = process.communicate(timeout=200)
-        assert (process.returncode, err, before) == (0, "", set())
+        _, err = process.communicate(timeout=400)
+        said = [line for line in err.splitlines() if not re.fullmatch(r"\d of 3 jobs ended, \d under way", line)]
+        assert (process.returncode, said, before) == (0, [], set())  # a slow machine is told to be patient
     finally:
         cluster.shutdown()
     basic = tmp_path / "basic"

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from experiments.config.place import check_place
 from intrinsic.errors import UserError
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 CONF, PLUGINS = ROOT / "conf", ROOT / "hydra_plugins"
 FIXED = ("run", "sweep", "output_subdir")  # where Hydra writes
 EMPTY = ("callbacks", "searchpath", "job.env_set", "job.env_copy")  # what it calls, reads and sets

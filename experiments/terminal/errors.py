@@ -19,7 +19,7 @@ from intrinsic.terminal.command import command
 from intrinsic.terminal.lasting_output import lasting_output
 from intrinsic.terminal.say import say
 
-CONF = Path(__file__).parent.parent / "conf"
+CONF = Path(__file__).parent.parent.parent / "conf"
 
 
 @contextmanager
