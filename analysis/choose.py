@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.advice.choose_figure import choose_figure
-from analysis.advice.matrix_gains import Offers
+from analysis.advice.matrix_gains import MatrixGains
 from analysis.advice.recommendation import interval, recommendation
 from analysis.advice.smallest_rank import SmallestRank, smallest_rank
 from analysis.figures.command import program
@@ -82,7 +82,7 @@ def choose(
             notes.append(f"no updates of {' and '.join(without)}: {_make(studies, 'updates')}")
         kept = int(gradients[0].options["keep"])
         usual = 1 if sizes is None else min(sizes.rank, kept)
-        offers = Offers.of(
+        offers = MatrixGains.of(
             gradients[0], usual if rank is None else rank, {label: found for label, found in moved.items() if found}
         )
         table = offers.table()

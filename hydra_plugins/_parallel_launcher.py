@@ -18,7 +18,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from hydra_plugins._sweep_job import Ended, Task
+from hydra_plugins._sweep_job import Ended, SweepJob
 from intrinsic.errors import UserError
 from intrinsic.terminal.say import say
 
@@ -76,7 +76,7 @@ class ParallelLauncher(Launcher):
         """Refuse what cannot work, before anything is started; raise UserError."""
 
     @abstractmethod
-    def submit(self, task: Task, jobs: Sequence[tuple[Sequence[str], int]]) -> Sequence[Handle]:
+    def submit(self, task: SweepJob, jobs: Sequence[tuple[Sequence[str], int]]) -> Sequence[Handle]:
         """Let `task(overrides, number)` begin for each of the `jobs`."""
 
     @abstractmethod
@@ -102,7 +102,7 @@ class ParallelLauncher(Launcher):
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         parent = os.getpid() if self.ours else None
-        task = Task(self.hydra_context, self.task_function, self.config, self.threads, parent)
+        task = SweepJob(self.hydra_context, self.task_function, self.config, self.threads, parent)
         jobs = [(list(overrides), number) for number, overrides in enumerate(job_overrides, start=initial_job_idx)]
         waiting = deque(jobs)
         running: dict[Handle, tuple[list[str], int]] = {}

@@ -34,7 +34,7 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Task:
+class SweepJob:
     """What all jobs of a sweep have in common; called with one job's overrides and number, in any process.
 
     It travels by cloudpickle, as its answer does: between processes of one user, never from a file of a stranger.

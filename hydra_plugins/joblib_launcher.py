@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from hydra_plugins._parallel_launcher import DeadError, Handle, ParallelLauncher, check_count
-from hydra_plugins._sweep_job import Ended, Task
+from hydra_plugins._sweep_job import Ended, SweepJob
 from intrinsic.checks import PROCESSES, THREADS, at_most
 
 
@@ -31,7 +31,7 @@ class JoblibLauncher(ParallelLauncher):
         self.width = check_count("n_jobs", self.n_jobs, or_cores=True, most=at_most(PROCESSES))
         check_count("threads", self.threads, most=at_most(THREADS))
 
-    def submit(self, task: Task, jobs: Sequence[tuple[Sequence[str], int]]) -> list[Handle]:
+    def submit(self, task: SweepJob, jobs: Sequence[tuple[Sequence[str], int]]) -> list[Handle]:
         """Give each job to an idle process, or to a new one."""
         handles: list[Handle] = []
         for job in jobs:

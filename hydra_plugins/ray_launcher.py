@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from hydra_plugins._parallel_launcher import DeadError, Handle, ParallelLauncher, check_count, need
-from hydra_plugins._sweep_job import Ended, Task
+from hydra_plugins._sweep_job import Ended, SweepJob
 from intrinsic.errors import UserError
 
 ATTEMPTS = 4  # to start a cluster: Ray gives its processes 30 seconds, too few on a machine that is busy
@@ -76,7 +76,7 @@ class RayLauncher(ParallelLauncher):
                     raise UserError(f"no Ray cluster at hydra.launcher.address={self.address}: {line}") from None
         return ray
 
-    def submit(self, task: Task, jobs: Sequence[tuple[Sequence[str], int]]) -> list[Handle]:
+    def submit(self, task: SweepJob, jobs: Sequence[tuple[Sequence[str], int]]) -> list[Handle]:
         """Queue the jobs."""
         if not jobs or not self.width:
             return []
@@ -112,5 +112,5 @@ class RayLauncher(ParallelLauncher):
             ray.cancel(handle, force=True)
 
 
-def _call(task: Task, overrides: Sequence[str], number: int) -> Ended:
+def _call(task: SweepJob, overrides: Sequence[str], number: int) -> Ended:
     return task(overrides, number)

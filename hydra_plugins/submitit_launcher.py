@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra_plugins._parallel_launcher import DeadError, Handle, ParallelLauncher, check_count, need
-from hydra_plugins._sweep_job import Ended, Task
+from hydra_plugins._sweep_job import Ended, SweepJob
 from intrinsic.checks import PROCESSES, THREADS, at_most
 from intrinsic.errors import UserError
 
@@ -69,7 +69,7 @@ class SubmititLauncher(ParallelLauncher):
             raise UserError(f"submitit refuses {self.cluster} with hydra.launcher.parameters: {line}") from None
         return executor
 
-    def submit(self, task: Task, jobs: Sequence[tuple[Sequence[str], int]]) -> list[Handle]:
+    def submit(self, task: SweepJob, jobs: Sequence[tuple[Sequence[str], int]]) -> list[Handle]:
         """Queue the jobs."""
         return list(self._executor.map_array(task, *zip(*jobs, strict=True))) if jobs else []
 

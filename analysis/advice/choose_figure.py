@@ -9,14 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator, PercentFormatter
 
-from analysis.advice.matrix_gains import Offers
+from analysis.advice.matrix_gains import MatrixGains
 from analysis.advice.recommendation import interval
 from analysis.advice.smallest_rank import SmallestRank
 from analysis.figures.figure import COLOURS, MARKERS, STYLE
 from analysis.figures.powers_of_ten import powers_of_ten
 
 
-def choose_figure(sizes: SmallestRank | None, offers: Offers | None) -> Figure:
+def choose_figure(sizes: SmallestRank | None, offers: MatrixGains | None) -> Figure:
     """Draw what there is: one panel of the runs, and one or two of the matrices."""
     with mpl.rc_context(STYLE):
         widths = [1.25] * (sizes is not None) + ([1.0] + [1.0] * bool(offers.labels) if offers is not None else [])
@@ -59,7 +59,7 @@ def _ranks(axes: Axes, sizes: SmallestRank) -> None:
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0))
 
 
-def _gains(axes: Axes, offers: Offers) -> None:
+def _gains(axes: Axes, offers: MatrixGains) -> None:
     """A point a matrix, of 1,000 numbers; a bar at the mean of each type. The scale is log where they differ much."""
     gains = offers.matrices["gain"] * 1000
     if gains.max() > 10 * gains[gains > 0].min():
@@ -78,7 +78,7 @@ def _gains(axes: Axes, offers: Offers) -> None:
     axes.set_xlabel(f"gain at θ₀, rank {offers.rank}:\nfall of the loss by unit of\n‖ΔW‖ and 1,000 numbers")
 
 
-def _movement(axes: Axes, offers: Offers) -> None:
+def _movement(axes: Axes, offers: MatrixGains) -> None:
     types, labels = offers.types, offers.labels
     places, height = np.arange(len(types)), 0.62 / len(labels)
     for number, label in enumerate(labels):
@@ -92,7 +92,7 @@ def _movement(axes: Axes, offers: Offers) -> None:
     axes.set_xlabel("found by training:\nshare of ‖ΔW‖²\n")
 
 
-def _bars(axes: Axes, offers: Offers) -> None:
+def _bars(axes: Axes, offers: MatrixGains) -> None:
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x")
     axes.set_ylim(len(offers.types) - 0.5, -0.5)

@@ -13,7 +13,7 @@ from intrinsic.errors import UserError
 
 
 @dataclass(frozen=True)
-class Offers:
+class MatrixGains:
     """The matrices that LoRA fits, head and embeddings left out, and their types, the best one first.
 
     `matrices`, one row each: name, type, outputs m, inputs n; numbers, r (m + n); gain, half_0 and half_1, how fast the
@@ -32,7 +32,7 @@ class Offers:
     rank: int
 
     @classmethod
-    def of(cls, gradients: Measured, rank: int, moved: Mapping[str, Sequence[Measured]]) -> "Offers":
+    def of(cls, gradients: Measured, rank: int, moved: Mapping[str, Sequence[Measured]]) -> "MatrixGains":
         """At rank r, with measurements by `experiments.updates` by label.
 
         Raises:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.advice.matrix_gains import Offers
+from analysis.advice.matrix_gains import MatrixGains
 from analysis.advice.smallest_rank import SmallestRank
 from intrinsic.threshold import Threshold
 
 
-def recommendation(sizes: SmallestRank | None, offers: Offers | None, tests: pd.Series) -> str:
+def recommendation(sizes: SmallestRank | None, offers: MatrixGains | None, tests: pd.Series) -> str:
     """Say it in plain words, with what it rests on.
 
     Args:
@@ -82,7 +82,7 @@ def _rate(sizes: SmallestRank, tests: pd.Series) -> str:
     return f"{said}, the best by validation of {point['tried']} at rank {sizes.tried}{edge} ({score})."
 
 
-def _matrices(offers: Offers) -> str:
+def _matrices(offers: MatrixGains) -> str:
     types, best = offers.types, offers.types[offers.types["above"]]
     if best.empty or len(types) == 1:
         return "Matrices: the gradients prefer none."

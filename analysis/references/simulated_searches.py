@@ -65,7 +65,7 @@ DESIGNS = ("7 dims x 3 seeds", "21 dims x 1 seed", "adaptive, 21 runs")
 
 
 @dataclass(frozen=True)
-class Search:
+class SimulatedSearch:
     """One simulated search."""
 
     dims: list[int]
@@ -74,7 +74,7 @@ class Search:
     truth: float  # log2 of the true threshold
 
 
-def search(shape: str, noise: float, design: str, number: int) -> Search:
+def search(shape: str, noise: float, design: str, number: int) -> SimulatedSearch:
     """Simulate search `number`: its threshold is drawn anew, evenly in log d from 32 to 256 times the smallest dim.
 
     Grids have 3, 4 or 5 baselines in turn; adaptive searches have 5, and place 14 runs in pairs by `propose`.
@@ -104,4 +104,4 @@ def search(shape: str, noise: float, design: str, number: int) -> Search:
             break
         dims += batch
         scores += run(batch)
-    return Search(dims, scores, baselines, truth)
+    return SimulatedSearch(dims, scores, baselines, truth)

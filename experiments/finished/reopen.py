@@ -16,7 +16,7 @@ from experiments.run.task import make_task
 from intrinsic.errors import UserError
 from intrinsic.subspace import Subspace
 from intrinsic.subspace.checkpoint import load
-from intrinsic.subspace.reparametrisation import settled
+from intrinsic.subspace.reparametrisation import without_reparametrisation
 from intrinsic.tasks.task import Task
 
 
@@ -59,7 +59,7 @@ def reopen(folder: Path, device: str = "cpu") -> Reopened:
         raise UserError(f"{folder} has base={config['base']}, whose weights are not there any more: need base=float32")
     chosen = prepare(config)
     task = make_task(config)
-    start = settled(make_net(config, task, chosen))
+    start = without_reparametrisation(make_net(config, task, chosen))
     net = copy.deepcopy(start)
     load(net, folder / "trained.safetensors")
     return Reopened(record, task.to(chosen), start, net, chosen)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from intrinsic.data.glue_files import Form, Rows, read
+from intrinsic.data.glue_files import Examples, Form, read
 from intrinsic.data.transforms import Transforms
 from intrinsic.errors import UserError
 from intrinsic.files.data_folder import data_folder
@@ -112,7 +112,7 @@ class _Metrics:
         return {name: METRICS[name](outputs, targets) for name in self.names}
 
 
-def _split(found: dict[str, Rows], seed: int, home: Path) -> tuple[list[tuple[str, ...]], Split, Split, Split]:
+def _split(found: dict[str, Examples], seed: int, home: Path) -> tuple[list[tuple[str, ...]], Split, Split, Split]:
     """All texts, and the three splits as positions in them."""
     texts: list[tuple[str, ...]] = []
     splits: dict[str, Split] = {}

@@ -44,14 +44,14 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Rows:
+class Examples:
     """Labelled examples."""
 
     texts: list[tuple[str, ...]]
     labels: list[float]
 
 
-def read(form: Form, name: str, folder: Path) -> dict[str, Rows]:
+def read(form: Form, name: str, folder: Path) -> dict[str, Examples]:
     """What is labelled of "train", "dev" and "test": train, and at least one of the others.
 
     Raises:
@@ -70,7 +70,7 @@ def read(form: Form, name: str, folder: Path) -> dict[str, Rows]:
     return labelled
 
 
-def _read_file(path: Path, form: Form, split: str) -> Rows | None:
+def _read_file(path: Path, form: Form, split: str) -> Examples | None:
     """The examples of a file; None if it is absent or has no labels."""
     if not path.exists() or (form.columns and split == "test"):
         return None
@@ -89,7 +89,7 @@ def _read_file(path: Path, form: Form, split: str) -> Rows | None:
     examples = [(number, row) for number, row in body if not form.torn_rows or len(row) == len(columns)]
     if not examples:
         raise UserError(f"{path}: need at least one example, got none: fetch it again")
-    rows = Rows([], [])
+    rows = Examples([], [])
     for number, row in examples:
         if len(row) != len(columns):
             raise UserError(f"{path}, line {number}: need {len(columns)} columns, got {len(row)}: fetch it again")
@@ -120,7 +120,7 @@ def _score(value: float, form: Form, place: str) -> float:
     return value
 
 
-def _read_hub(form: Form, name: str, home: Path) -> dict[str, Rows]:
+def _read_hub(form: Form, name: str, home: Path) -> dict[str, Examples]:
     try:
         tables = _tables(name)
     except _AbsentError as error:
@@ -150,7 +150,7 @@ def _tables(name: str) -> Mapping[str, Any]:
     return tables
 
 
-def _rows(table: Any, form: Form, split: str) -> Rows | None:
+def _rows(table: Any, form: Form, split: str) -> Examples | None:
     """The examples of one of the hub's tables; None if its labels are hidden, which are -1 then."""
     labels: Sequence[float] = table["label"][:]
     if all(label == -1 for label in labels):
@@ -162,4 +162,4 @@ def _rows(table: Any, form: Form, split: str) -> Rows | None:
         if not form.classes:
             _score(label, form, place)
     columns = [table[column][:] for column in form.hub or form.texts]
-    return Rows(list(zip(*columns, strict=True)), list(labels))
+    return Examples(list(zip(*columns, strict=True)), list(labels))

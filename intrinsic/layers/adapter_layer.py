@@ -21,7 +21,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {  # each 0 at 0
 _STD = 0.01  # Houlsby et al. 2019, section 3.2
 
 
-class Adapted(Wrapper):
+class Adapted(Wrapper):  # fingerprints in files hold the name
     """h + U f(D h + a) + b for h = base(x): D (bottleneck, width) starts N(0, 0.01^2), the rest 0.
 
     Source: Houlsby et al. 2019, arXiv:1902.00751,

@@ -63,7 +63,10 @@ class Adapter(Space):
             like, size = next(numbers, torch.empty(0)).detach(), width(module)
             assert size is not None
             seed_here = rng.fan_out(seed, name)
-            wrappers[name] = module, Adapted(module, size, self.bottleneck, self.activation, like=like, seed=seed_here)
+            wrappers[name] = (
+                module,
+                Adapted(module, size, self.bottleneck, self.activation, like=like, seed=seed_here),
+            )
         for module, adapted in wrappers.values():
             swap(model, module, adapted)
         return {

@@ -11,13 +11,14 @@ from intrinsic.files.tensors import read_tensors, write_tensors
 from intrinsic.subspace import Subspace
 from intrinsic.subspace.check_fit import check_fit
 from intrinsic.subspace.recipe import from_recipe, recipe
-from intrinsic.subspace.reparametrisation import settled
+from intrinsic.subspace.reparametrisation import without_reparametrisation
 
 
 def save(net: Subspace, path: str | Path) -> None:
     """Write the trained numbers, the model's buffers, and in the metadata what draws P again: a few kB.
 
-    What only helped to train them, such as a prefix's network, is left out where it can be (see `settled`).
+    What only helped to train them, such as a prefix's network, is left out where it can be (see
+    `without_reparametrisation`).
 
     Raises:
         UserError: if the file cannot be written.
@@ -33,7 +34,7 @@ def write_net(net: Subspace, path: str | Path, *, remedy: str = "give another pa
     """
     if not isinstance(net, Subspace):
         raise UserError(f"need an intrinsic.Subspace to save, got {type(net).__name__}")
-    net = settled(net)
+    net = without_reparametrisation(net)
     metadata = {"recipe": recipe(net), "fingerprint": net.fingerprint()}
     write_tensors(expanded(path), trained_state(net), metadata, remedy=remedy)
 

@@ -11,7 +11,7 @@ from intrinsic.surgery.added import Added
 _FORWARDED = ("config", "main_input_name", "activation_checkpointing_enable", "gradient_checkpointing_enable")
 
 
-class Hosted(Added):
+class Compatible(Added):
     """A module around a `model` that Hugging Face's Trainer and DistributedDataParallel can train in the model's place.
 
     Trainer finds the model's config and its switch for activation checkpointing here; it needs

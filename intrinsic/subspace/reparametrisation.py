@@ -7,7 +7,7 @@ from intrinsic.subspace import Subspace
 from intrinsic.surgery.tree import copied
 
 
-def settled(net: Subspace) -> Subspace:
+def without_reparametrisation(net: Subspace) -> Subspace:
     """A net of the same function whose space has settled, such as a prefix without its network; `net` if it has.
 
     With another projection than the identity nothing settles: there z says less than the numbers that it moves.

@@ -19,7 +19,7 @@ from intrinsic.spaces.base import Space
 from intrinsic.spaces.full import Full
 from intrinsic.subspace.alone import alive, check_alone
 from intrinsic.subspace.check_model import check, warn_of_references
-from intrinsic.subspace.compatibility import Hosted, own_storage
+from intrinsic.subspace.compatibility import Compatible, own_storage
 from intrinsic.subspace.count import count
 from intrinsic.subspace.displacement import Displacement
 from intrinsic.subspace.fingerprint import fingerprint
@@ -34,7 +34,7 @@ from intrinsic.surgery.tree import parameter_slots
 HeadMode = Literal["project", "train", "freeze"]
 
 
-class Subspace(Hosted):
+class Subspace(Compatible):
     """A model of which only dim numbers are trained: theta = theta_0 + P z, z = 0 at the start.
 
     An ordinary module around `model`, which it changes in place: the rest is frozen, and `parameters()` yields just the

@@ -10,7 +10,7 @@ from intrinsic.training.epoch import Epoch
 from intrinsic.training.evaluate import evaluate
 
 
-class Course:
+class EarlyStopping:
     """Where a run stands: the number of its next epoch, and whether it is over.
 
     Over after `epochs`, after divergence, or after `patience` epochs without a better validation score.

@@ -14,7 +14,7 @@ from intrinsic.errors import UserError
 from intrinsic.subspace import Subspace
 from intrinsic.tasks.batches import batches, bucketed
 from intrinsic.tasks.task import Task
-from intrinsic.training.early_stopping import Course
+from intrinsic.training.early_stopping import EarlyStopping
 from intrinsic.training.epoch import Epoch
 from intrinsic.training.linear_warmup import LinearWarmup
 from intrinsic.training.regularized import regularized
@@ -69,7 +69,7 @@ def fit(
     def train(number: int) -> float:
         return _train(net, task, optimizer, step, batch_size, rng.fan_out(seed, "epoch", number), l2_weights)
 
-    return _epochs(net, train, each, Course(task, epochs, patience, history))
+    return _epochs(net, train, each, EarlyStopping(task, epochs, patience, history))
 
 
 def check_numbers(*, epochs: int, batch_size: int, l2_weights: float, patience: int | None) -> None:
@@ -86,7 +86,7 @@ def check_numbers(*, epochs: int, batch_size: int, l2_weights: float, patience: 
 
 
 def _epochs(
-    net: Subspace, train: Callable[[int], float], scheduler: LRScheduler | None, course: Course
+    net: Subspace, train: Callable[[int], float], scheduler: LRScheduler | None, course: EarlyStopping
 ) -> Iterator[Epoch]:
     while not course.over:
         start = time.perf_counter()

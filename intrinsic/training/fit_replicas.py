@@ -15,7 +15,7 @@ from intrinsic import rng
 from intrinsic.errors import UserError
 from intrinsic.subspace import Subspace
 from intrinsic.tasks.task import Task
-from intrinsic.training.early_stopping import Course
+from intrinsic.training.early_stopping import EarlyStopping
 from intrinsic.training.epoch import Epoch
 from intrinsic.training.fit import check_numbers, data_order, make_scheduler
 from intrinsic.training.linear_warmup import LinearWarmup
@@ -84,7 +84,7 @@ def fit_replicas(
             warming.step()
 
     def run() -> Iterator[tuple[int, Epoch, bool]]:
-        courses = {net: Course(task, epochs, patience) for net in range(len(nets))}
+        courses = {net: EarlyStopping(task, epochs, patience) for net in range(len(nets))}
         for number in range(1, epochs + 1):
             start = time.perf_counter()
             nets[rows[0]].train()
