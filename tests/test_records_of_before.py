@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import composed
 from torch import nn
 
 import intrinsic
 from analysis.studies.records import load
+from experiments.config.build import build
 from experiments.finished.reopen import reopen
 from intrinsic.files.records import read_record, run_id
 from intrinsic.training.evaluate import evaluate
+from intrinsic.training.linear_warmup import LinearWarmup
 
 BEFORE = Path(__file__).parent / "data" / "before_the_move"
 ANSWERS = json.loads((BEFORE / "answers.json").read_text())
@@ -31,6 +34,7 @@ SCORES = {
 def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("outputs") / "runs"
     shutil.copytree(BEFORE / "runs", folder)
+    shutil.copytree(BEFORE / "pretrained", folder.parent / ".pretrained")  # theta_0: another machine's has other bits
     return folder
 
 
@@ -47,6 +51,24 @@ def test_a_run_keeps_its_id_and_opens(run, study):
 def test_what_was_renamed_is_read_under_its_new_name(study):
     schedule = read_record(study / "f77206db5949")["config"]["schedule"]
     assert schedule["_target_"] == "intrinsic.training.linear_warmup.LinearWarmup"
+
+
+def test_the_analysis_reads_it_under_its_new_name(study):
+    frame, _ = load([study], runs=["f77206db5949"])
+    assert frame["config"].iloc[0]["schedule._target_"] == "intrinsic.training.linear_warmup.LinearWarmup"
+
+
+def test_a_config_may_name_what_was_renamed():
+    config = composed("schedule=warmup", "schedule._target_=intrinsic.linear_warmup.LinearWarmup")
+    assert run_id(config) == run_id(composed("schedule=warmup"))
+    assert build(config["schedule"], "schedule").func is LinearWarmup
+
+
+def test_a_record_nested_deep_is_read(study, tmp_path):
+    record = json.loads((study / RUNS[0] / "record.json").read_text()) | {"config": {"a": 0}}
+    nested = json.dumps(record).replace('{"a": 0}', '{"a": ' * 600 + "0" + "}" * 600)
+    (tmp_path / "record.json").write_text(nested)
+    assert "a" in read_record(tmp_path)["config"]
 
 
 def test_the_analysis_reads_them(study):

@@ -5,6 +5,7 @@ from typing import Any
 
 from analysis.studies.plain import plain_tree
 from intrinsic.files.read_json import read_json
+from intrinsic.files.records import renamed
 
 AGAIN = "delete its folder and run it again"
 
@@ -18,4 +19,6 @@ def record_in(folder: Path) -> Any:
     record = read_json(folder / "record.json", remedy=AGAIN)
     if isinstance(record, dict) and isinstance(record.get("error"), str):
         record["error"] = " ".join(record["error"].split())  # lines of a traceback
+    if isinstance(record, dict) and "config" in record:
+        record["config"] = renamed(record["config"])  # so that runs of before and of today are of one task
     return plain_tree(record)

@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from intrinsic.errors import UserError
+from intrinsic.files.records import RENAMED
 from intrinsic.projections.base import Projection
 from intrinsic.spaces.base import Space
 from intrinsic.tasks.task import Task
@@ -101,7 +102,7 @@ def find(target: Any, role: str) -> Callable[..., Any]:
     Raises:
         UserError: if it is nothing that a node of this role may make.
     """
-    rule = ROLES[role]
+    rule, target = ROLES[role], RENAMED.get(str(target), target)
     module_name, _, name = str(target).rpartition(".")
     if not re.fullmatch(r"[A-Za-z]\w*(\.\w+)+", str(target), re.ASCII) or not (
         module_name == "intrinsic" or rule.holds(module_name)

@@ -39,18 +39,18 @@ def run_id(config: Mapping[str, Any]) -> str:
         essential["threads"] = config["threads"]
     if isinstance(essential.get("dataset"), Mapping):
         essential["dataset"] = {key: value for key, value in essential["dataset"].items() if key != "data_dir"}
-    first_names = _renamed(essential, {new: old for old, new in RENAMED.items()})
+    first_names = renamed(essential, {new: old for old, new in RENAMED.items()})
     return hashlib.sha256(json.dumps(first_names, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _renamed(node: Any, names: Mapping[str, str]) -> Any:
-    """A part of a config in which the targets have other names."""
-    if isinstance(node, Mapping):
-        return {
-            key: names.get(value, value) if key == "_target_" and isinstance(value, str) else _renamed(value, names)
-            for key, value in node.items()
-        }
-    return [_renamed(item, names) for item in node] if isinstance(node, list) else node
+def renamed(config: Any, names: Mapping[str, str] = RENAMED) -> Any:
+    """A config, as JSON has it, in which targets that have moved have the names of today."""
+
+    def today(node: dict[str, Any]) -> dict[str, Any]:
+        target = node.get("_target_")
+        return {**node, "_target_": names[target]} if isinstance(target, str) and target in names else node
+
+    return json.loads(json.dumps(config), object_hook=today)  # unlike a recursion of our own, as deep as JSON may be
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
@@ -86,7 +86,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
             found = found.get(key) if isinstance(found, dict) else None
         if isinstance(found, bool) or not isinstance(found, kinds):
             raise UserError(f"{path} is no record ({name!r} is {found!r:.50}): {AGAIN}")
-    return {**record, "config": _renamed(record["config"], RENAMED)}
+    return {**record, "config": renamed(record["config"])}
 
 
 def _needs(record: dict[str, Any]) -> dict[str, type | tuple[type, ...]]:
