@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import CONF, names
 
 import intrinsic
@@ -128,3 +129,16 @@ def test_the_public_names():
         assert getattr(intrinsic, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = intrinsic.Nothing
+
+
+def test_no_module_reads_what_another_class_keeps_to_itself():
+    """Underscores of torch, transformers and Hydra are theirs; ours are read in the file that sets them."""
+    owned, read = {}, {}
+    for path in FILES:
+        for node in ast.walk(ast.parse((ROOT / path).read_text())):
+            if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+                own = ast.unparse(node.value) in ("self", "cls", "super()")
+                (owned if own else read).setdefault(node.attr, set()).add(path)
+    ours = owned.keys() & read.keys() - set(dir(torch.nn.Module()))
+    assert owned
+    assert not {name: read[name] - owned[name] for name in ours if read[name] - owned[name]}
