@@ -27,20 +27,29 @@ def check_module(model: Any) -> None:
         raise UserError(f"need a torch.nn.Module as model, got {type(model).__name__}")
 
 
-def integer(name: str, value: Any, least: int | None = None, most: int | None = None) -> int:
-    """Return an integer of any type, numpy's too, as an int.
+def integer(name: str, value: Any, least: int | None = None, most: int | None = None, *, of: str = "") -> int:
+    """Return an integer of any type, numpy's too, as an int. `of` says whose it is.
 
     Raises:
         UserError: for what is none, a bool, and one outside of `least` to `most`.
     """
     ends = least is not None and most is not None
     bounds = f" from {least} to {most}" if ends else f" >= {least}" if least is not None else ""
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise UserError(f"need an integer {name}{bounds}, got {name}={value!r:.100}")
-    found = int(value)
-    if (least is not None and found < least) or (most is not None and found > most):
-        raise UserError(f"need an integer {name}{bounds}, got {name}={value!r:.100}")
+    found = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
+    if found is None or (least is not None and found < least) or (most is not None and found > most):
+        raise UserError(f"{of and of + ': '}need an integer {name}{bounds}, got {name}={value!r:.100}")
     return found
+
+
+def share(name: str, value: Any, *, of: str = "") -> float:
+    """Return a number from 0 to below 1, such as a dropout, as a float. `of` says whose it is.
+
+    Raises:
+        UserError: for any other value.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < 1:
+        raise UserError(f"{of and of + ': '}need 0 <= {name} < 1, got {name}={value!r:.100}")
+    return float(value)
 
 
 def number(name: str, value: Any) -> float:

@@ -17,7 +17,7 @@ LISTED = r"(did you mean '\w+'\?|need one of [\w, ]+|there is none)$"
 COMMANDS = [
     # methods and their knobs
     ("rank=0", "need an integer rank >= 1, got rank=0"),
-    ("rank=abc", "need an integer rank >= 1, got rank=abc"),
+    ("rank=abc", "need an integer rank >= 1, got rank='abc'"),
     ("rank=2.5", "need an integer rank >= 1, got rank=2.5"),
     ("space.rslora=abc", "need rslora to be true or false, got rslora=abc"),
     ("method=subspace dim=-1", "need 0 < dim <= full_dim, got dim=-1, full_dim=[0-9]+"),

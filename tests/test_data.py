@@ -194,5 +194,5 @@ def test_toy_is_solved_by_a_hand_built_solution():
 
 @pytest.mark.parametrize("steps", [0, 1.5, True])
 def test_toy_needs_steps(steps):
-    with pytest.raises(UserError, match="need steps to be an integer >= 1"):
+    with pytest.raises(UserError, match="need an integer steps >= 1"):
         toy(steps=steps)

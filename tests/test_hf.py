@@ -145,7 +145,7 @@ def test_bad_folders(folders, tmp_path):
         HFTokenizer(name=str(bare), max_length=16)
     with pytest.raises(UserError, match=r"need tokenizer.max_length <= 512 of .*, got max_length=513"):
         HFTokenizer(name=str(folders["bert"]), max_length=513)
-    with pytest.raises(UserError, match=r"need tokenizer.max_length to be an integer >= 4, got max_length=0"):
+    with pytest.raises(UserError, match=r"tokenizer: need an integer max_length >= 4, got max_length=0"):
         HFTokenizer(name=str(folders["bert"]), max_length=0)
 
 

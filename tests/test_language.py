@@ -260,7 +260,7 @@ def test_bad_models(language_folders, tmp_path):
         hf_lm((2, 513), 18, name=str(language_folders["bert"]), **MODEL)
     with pytest.raises(UserError, match=r"hf_lm: need texts cut by its tokenizer, .*, got \(1, 8, 8\): .*=text"):
         hf_lm((1, 8, 8), 18, name=str(language_folders["bert"]), **MODEL)
-    with pytest.raises(UserError, match=r"hf_lm: need num_outputs to be an integer >= 1, got 0"):
+    with pytest.raises(UserError, match=r"hf_lm: need an integer num_outputs >= 1, got num_outputs=0"):
         hf_lm((2, 8), 0, name=str(language_folders["bert"]), **MODEL)
     drawn = build(encoder, classifier="new")
     assert torch.equal(drawn.get_input_embeddings().weight, drawn.get_output_embeddings().weight)

@@ -67,9 +67,9 @@ def test_replicas_have_the_same():
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"epochs": 0, "warmup": 0.1}, "need schedule.epochs to be an integer >= 1, got epochs=0"),
-        ({"epochs": 3, "warmup": 1}, "need 0 <= schedule.warmup < 1, got warmup=1"),
-        ({"epochs": 3, "warmup": "abc"}, "need 0 <= schedule.warmup < 1, got warmup='abc'"),
+        ({"epochs": 0, "warmup": 0.1}, "schedule: need an integer epochs >= 1, got epochs=0"),
+        ({"epochs": 3, "warmup": 1}, "schedule: need 0 <= warmup < 1, got warmup=1"),
+        ({"epochs": 3, "warmup": "abc"}, "schedule: need 0 <= warmup < 1, got warmup='abc'"),
     ],
 )
 def test_bad_numbers(options, match):

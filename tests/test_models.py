@@ -133,7 +133,7 @@ def test_last_layer_is_the_head(path):
 
 @every_model
 def test_number_of_outputs_is_checked(path):
-    with pytest.raises(UserError, match=r"num_outputs.* got 0"):
+    with pytest.raises(UserError, match=r"num_outputs.* got num_outputs=0"):
         constructor(path)(SHAPES["mnist"], 0)
 
 
@@ -184,27 +184,27 @@ FC = {"depth": 1, "width": 8, "dropout": 0.0}
 @pytest.mark.parametrize(
     ("construct", "match"),
     [
-        (lambda: MLP((4,), 10, **{**FC, "depth": 0}), "MLP: need depth to be an integer >= 1, got 0"),
-        (lambda: MLP((4,), 10, **{**FC, "width": 8.0}), r"MLP: need width to be an integer >= 1, got 8\.0"),
-        (lambda: MLP((4,), True, **FC), "MLP: need num_outputs to be an integer >= 1, got True"),
-        (lambda: MLP((0,), 10, **FC), "MLP: need each side of input_shape to be an integer >= 1, got 0"),
+        (lambda: MLP((4,), 10, **{**FC, "depth": 0}), "MLP: need an integer depth >= 1, got depth=0"),
+        (lambda: MLP((4,), 10, **{**FC, "width": 8.0}), r"MLP: need an integer width >= 1, got width=8\.0"),
+        (lambda: MLP((4,), True, **FC), "MLP: need an integer num_outputs >= 1, got num_outputs=True"),
+        (lambda: MLP((0,), 10, **FC), "MLP: need an integer side of input_shape >= 1, got side of input_shape=0"),
         (lambda: MLP((4,), 10, **{**FC, "dropout": 1.0}), r"MLP: need 0 <= dropout < 1, got dropout=1\.0"),
         (lambda: MLP((4,), 10, **{**FC, "dropout": "no"}), "MLP: need 0 <= dropout < 1, got dropout='no'"),
         (lambda: LeNet((1, 28, 15), 10), r"LeNet: need images .* at least 16 x 16 pixels, got \(1, 28, 15\)"),
         (lambda: UntiedLeNet((1, 28, 15), 10), r"UntiedLeNet: need images .* got \(1, 28, 15\)"),
-        (lambda: FCLeNet((1, 28, 28), 0), "FCLeNet: need integers >= 1 .* got 0"),
+        (lambda: FCLeNet((1, 28, 28), 0), "FCLeNet: need an integer .* >= 1, got .*=0"),
         (lambda: LeNet((784,), 10), r"LeNet: need images .* got \(784,\)"),
-        (lambda: LeNet((1, 28, -28), 10), "LeNet: need integers >= 1 .* got -28"),
+        (lambda: LeNet((1, 28, -28), 10), "LeNet: need an integer .* >= 1, got .*=-28"),
         (lambda: ResNet20((1, 7, 8), 10), r"ResNet20: need images .* at least 8 x 8 pixels, got \(1, 7, 8\)"),
-        (lambda: ResNet20((1, 8, 8), 2.5), r"ResNet20: need integers >= 1 .* got 2\.5"),
+        (lambda: ResNet20((1, 8, 8), 2.5), r"ResNet20: need an integer .* >= 1, got .*=2\.5"),
         (lambda: ViT((1, 8, 9), 10, **VIT), r"ViT: need images .* divisible by patch=2, got \(1, 8, 9\)"),
         (lambda: ViT((1, 8), 10, **VIT), r"ViT: need images .* got \(1, 8\)"),
         (lambda: ViT((1, 8, 8), 10, **{**VIT, "heads": 3}), "width divisible by heads, got width=8, heads=3"),
-        (lambda: ViT((1, 8, 8), 10, **{**VIT, "heads": 0}), "ViT: need heads to be an integer >= 1, got 0"),
-        (lambda: ViT((1, 8, 8), 10, **{**VIT, "patch": "2"}), "ViT: need patch to be an integer >= 1, got '2'"),
+        (lambda: ViT((1, 8, 8), 10, **{**VIT, "heads": 0}), "ViT: need an integer heads >= 1, got heads=0"),
+        (lambda: ViT((1, 8, 8), 10, **{**VIT, "patch": "2"}), "ViT: need an integer patch >= 1, got patch='2'"),
         (lambda: ViT((1, 8, 8), 10, **{**VIT, "dropout": -0.1}), r"ViT: need 0 <= dropout < 1, got dropout=-0\.1"),
         (lambda: Sums((1,), 10, full_dim=1001), "Sums: need full_dim divisible by 10 outputs, got full_dim=1001"),
-        (lambda: Sums((1,), 10, full_dim=0), "Sums: need full_dim to be an integer >= 1, got 0"),
+        (lambda: Sums((1,), 10, full_dim=0), "Sums: need an integer full_dim >= 1, got full_dim=0"),
     ],
 )
 def test_bad_arguments(construct, match):

@@ -207,7 +207,7 @@ def test_twice_is_refused():
     ("options", "match"),
     [
         ({"length": 0}, "need an integer length >= 1, got length=0"),
-        ({"length": "3"}, "need an integer length >= 1, got length=3"),
+        ({"length": "3"}, "need an integer length >= 1, got length='3'"),
         ({"length": 3, "mlp": 0}, "need an integer mlp >= 1, got mlp=0"),
     ],
 )

@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from intrinsic.checks import check_memory
-from intrinsic.errors import UserError
+from intrinsic.checks import check_memory, integer
 from intrinsic.tasks.task import Split, Task
 
 _SUMS = 10
@@ -23,8 +22,7 @@ def toy(*, steps: int) -> Task:
 
     Source: Li et al. 2018, arXiv:1804.08838, the toy example.
     """
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise UserError(f"toy: need steps to be an integer >= 1, got steps={steps!r}")
+    integer("steps", steps, 1, of="toy")
     check_memory(4 * (1 + _SUMS) * steps, f"toy of {steps=}")
     once = Split(torch.ones(1, 1), torch.arange(1.0, _SUMS + 1).unsqueeze(0))
     train = Split(once.inputs.repeat(steps, 1), once.targets.repeat(steps, 1))

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from intrinsic.checks import integer
 from intrinsic.errors import UserError
 from intrinsic.models.hugging_face.folder import hf_folder
 from intrinsic.models.hugging_face.frame import (
@@ -56,8 +57,7 @@ def hf(
             a pretrained head of other outputs, a model that knows no token to pad with, one that memory cannot hold,
             and whatever else transformers finds wrong in the folder.
     """
-    if isinstance(num_outputs, bool) or not isinstance(num_outputs, int) or num_outputs < 1:
-        raise UserError(f"hf: need num_outputs to be an integer >= 1, got {num_outputs!r}")
+    integer("num_outputs", num_outputs, 1, of="hf")
     check_choices(input_shape, source=source, classifier=classifier, precision=precision, model="hf")
     if source != "hub" and classifier == "folder":
         raise UserError(f"model.classifier=folder needs init=hub, got init.source={source}: take classifier=new")

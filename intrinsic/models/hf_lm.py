@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from intrinsic.checks import integer
 from intrinsic.errors import UserError
 from intrinsic.models.hugging_face.folder import hf_folder
 from intrinsic.models.hugging_face.frame import (
@@ -58,8 +59,7 @@ def hf_lm(
         UserError: as `hf` and `hf_objective`, for a tokenizer with more ids than the model, and for a causal model
             that sees later tokens.
     """
-    if isinstance(num_outputs, bool) or not isinstance(num_outputs, int) or num_outputs < 1:
-        raise UserError(f"hf_lm: need num_outputs to be an integer >= 1, got {num_outputs!r}")
+    integer("num_outputs", num_outputs, 1, of="hf_lm")
     check_choices(input_shape, source=source, classifier=classifier, precision=precision, model="hf_lm")
     folder = hf_folder(name, weights=source == "hub")
     what = "a model for language modelling with weights in safetensors"

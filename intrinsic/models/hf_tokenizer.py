@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from intrinsic.checks import integer
 from intrinsic.errors import UserError
 from intrinsic.models.hugging_face.folder import hf_folder
 from intrinsic.models.hugging_face.loading import loading
@@ -41,8 +42,7 @@ class HFTokenizer:
     """
 
     def __init__(self, *, name: str | None, max_length: int) -> None:
-        if isinstance(max_length, bool) or not isinstance(max_length, int) or max_length < 4:
-            raise UserError(f"need tokenizer.max_length to be an integer >= 4, got max_length={max_length!r}")
+        integer("max_length", max_length, 4, of="tokenizer")
         self.name, self.max_length = name, max_length
         self._folder = hf_folder(name, weights=False)
         if not any((Path(self._folder) / file).is_file() for file in FILES):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 from torch.nn import functional
 
+from intrinsic.checks import integer
 from intrinsic.errors import UserError
 from intrinsic.models.kaiming_normal import kaiming_normal
 
@@ -33,9 +34,9 @@ class LeNetFrame(nn.Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        for value in (num_outputs, *input_shape):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise UserError(f"{name}: need integers >= 1 in num_outputs and input_shape, got {value!r}")
+        integer("num_outputs", num_outputs, 1, of=name)
+        for side in input_shape:
+            integer("side of input_shape", side, 1, of=name)
         if len(input_shape) != 3 or min(input_shape[1:]) < _SMALLEST:
             raise UserError(
                 f"{name}: need images (channels, height, width) of at least {_SMALLEST} x {_SMALLEST} pixels, got "

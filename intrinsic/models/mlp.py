@@ -7,8 +7,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional
 
-from intrinsic.checks import check_memory
-from intrinsic.errors import UserError
+from intrinsic.checks import check_memory, integer, share
 from intrinsic.models.check_layers import check_layers
 from intrinsic.models.kaiming_normal import kaiming_normal
 
@@ -29,11 +28,9 @@ class MLP(nn.Module):
     def __init__(self, input_shape: Sequence[int], num_outputs: int, *, depth: int, width: int, dropout: float) -> None:
         super().__init__()
         counts = {"depth": depth, "width": width, "num_outputs": num_outputs}
-        for name, value in (*counts.items(), *(("each side of input_shape", side) for side in input_shape)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise UserError(f"MLP: need {name} to be an integer >= 1, got {value!r}")
-        if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
-            raise UserError(f"MLP: need 0 <= dropout < 1, got dropout={dropout!r}")
+        for name, value in (*counts.items(), *(("side of input_shape", side) for side in input_shape)):
+            integer(name, value, 1, of="MLP")
+        share("dropout", dropout, of="MLP")
         inputs = math.prod(input_shape)
         check_memory(4 * width * (inputs + (depth - 1) * width + num_outputs + depth), f"MLP of {depth=}, {width=}")
         check_layers(depth, "MLP")

@@ -6,6 +6,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional
 
+from intrinsic.checks import integer
 from intrinsic.errors import UserError
 
 _WIDTHS = (16, 32, 64)  # channels of the three stages
@@ -28,9 +29,9 @@ class ResNet20(nn.Module):
 
     def __init__(self, input_shape: Sequence[int], num_outputs: int) -> None:
         super().__init__()
-        for value in (num_outputs, *input_shape):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise UserError(f"ResNet20: need integers >= 1 in num_outputs and input_shape, got {value!r}")
+        integer("num_outputs", num_outputs, 1, of="ResNet20")
+        for side in input_shape:
+            integer("side of input_shape", side, 1, of="ResNet20")
         if len(input_shape) != 3 or min(input_shape[1:]) < _SMALLEST:
             raise UserError(
                 f"ResNet20: need images (channels, height, width) of at least {_SMALLEST} x {_SMALLEST} pixels, got "

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from intrinsic.checks import check_memory
+from intrinsic.checks import check_memory, integer
 from intrinsic.errors import UserError
 
 
@@ -25,8 +25,7 @@ class Sums(nn.Module):
     def __init__(self, input_shape: Sequence[int], num_outputs: int, *, full_dim: int) -> None:
         super().__init__()
         for name, value in {"full_dim": full_dim, "num_outputs": num_outputs}.items():
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise UserError(f"Sums: need {name} to be an integer >= 1, got {value!r}")
+            integer(name, value, 1, of="Sums")
         if full_dim % num_outputs:
             raise UserError(f"Sums: need full_dim divisible by {num_outputs} outputs, got full_dim={full_dim}")
         check_memory(4 * full_dim, f"Sums of {full_dim=}")

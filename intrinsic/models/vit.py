@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from intrinsic.checks import check_memory
+from intrinsic.checks import check_memory, integer, share
 from intrinsic.errors import UserError
 from intrinsic.layers.attention import Attention
 from intrinsic.models.check_layers import check_layers
@@ -41,11 +41,9 @@ class ViT(nn.Module):
     ) -> None:
         super().__init__()
         counts = {"patch": patch, "width": width, "depth": depth, "heads": heads, "num_outputs": num_outputs}
-        for name, value in (*counts.items(), *(("each side of input_shape", side) for side in input_shape)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise UserError(f"ViT: need {name} to be an integer >= 1, got {value!r}")
-        if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
-            raise UserError(f"ViT: need 0 <= dropout < 1, got dropout={dropout!r}")
+        for name, value in (*counts.items(), *(("side of input_shape", side) for side in input_shape)):
+            integer(name, value, 1, of="ViT")
+        share("dropout", dropout, of="ViT")
         if len(input_shape) != 3 or input_shape[1] % patch or input_shape[2] % patch:
             raise UserError(
                 f"ViT: need images (channels, height, width) with sides divisible by patch={patch}, got "

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from numbers import Integral
 from typing import Literal
 
 import torch
 from torch import nn
 
 from intrinsic import rng
+from intrinsic.checks import integer
 from intrinsic.errors import UserError
 from intrinsic.layers.adapter_layer import ACTIVATIONS, Adapted
 from intrinsic.layers.adapter_places import adapter_places, width
@@ -43,8 +43,7 @@ class Adapter(Space):
     targets: str | Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.bottleneck, bool) or not isinstance(self.bottleneck, Integral) or self.bottleneck < 1:
-            raise UserError(f"need an integer bottleneck >= 1, got bottleneck={self.bottleneck}")
+        integer("bottleneck", self.bottleneck, 1)
         if self.placement not in PLACEMENTS:
             raise UserError(f"need placement={' or '.join(PLACEMENTS)}, got placement={self.placement}")
         if self.activation not in ACTIVATIONS:

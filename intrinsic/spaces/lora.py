@@ -4,13 +4,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import nn
 
 from intrinsic import rng
+from intrinsic.checks import integer, share
 from intrinsic.errors import UserError
 from intrinsic.layers.low_rank import LowRank, kinds, low_rank, low_rank_parts, part_names
 from intrinsic.spaces.base import Space
@@ -58,8 +59,7 @@ class LoRA(Space):
         suffixes = [self.targets] if isinstance(self.targets, str) else self.targets
         if not isinstance(suffixes, Sequence) or not all(isinstance(suffix, str) for suffix in suffixes):
             raise UserError(f"need targets as a name or a list of names, or all-linear, got targets={self.targets}")
-        if isinstance(self.dropout, bool) or not isinstance(self.dropout, Real) or not 0 <= self.dropout < 1:
-            raise UserError(f"need 0 <= dropout < 1, got dropout={self.dropout}")
+        share("dropout", self.dropout)
         for name, check in (("rank_pattern", _check_rank), ("alpha_pattern", _check_alpha)):
             pattern = getattr(self, name)
             if not isinstance(pattern, Mapping | None) or not all(isinstance(key, str) for key in pattern or ()):
@@ -152,8 +152,7 @@ def _check_used(name: str, pattern: Mapping[str, Any], targets: list[str]) -> No
 
 
 def _check_rank(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise UserError(f"need an integer rank >= 1, got {name}={value}")
+    integer(name, value, 1)
 
 
 def _check_alpha(name: str, value: Any) -> None:

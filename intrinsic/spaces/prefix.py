@@ -1,12 +1,12 @@
 """Virtual positions that every layer attends to."""
 
 from dataclasses import dataclass, replace
-from numbers import Integral
 from typing import Self
 
 from torch import nn
 
 from intrinsic import rng
+from intrinsic.checks import integer
 from intrinsic.errors import UserError
 from intrinsic.layers.attention_sites import attach, detach, find_attention, has_prefix, head_sizes
 from intrinsic.layers.gated_prefix import GatedPrefix
@@ -37,8 +37,7 @@ class Prefix(Space):
 
     def __post_init__(self) -> None:
         for name, value in {"length": self.length, "mlp": 1 if self.mlp is None else self.mlp}.items():
-            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-                raise UserError(f"need an integer {name} >= 1, got {name}={value}")
+            integer(name, value, 1)
 
     def wire(self, model: nn.Module, *, seed: int) -> dict[str, nn.Parameter]:
         """Attach the prefixes and return their numbers: <attention>.prefix.gate, .key and .value."""

@@ -1,12 +1,10 @@
 """A learning rate that rises and falls along lines, from step to step."""
 
-from numbers import Real
-
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from intrinsic.errors import UserError
+from intrinsic.checks import integer, share
 
 
 class LinearWarmup(LRScheduler):
@@ -24,12 +22,7 @@ class LinearWarmup(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, *, epochs: int, warmup: float) -> None:
-        if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
-            raise UserError(f"need schedule.epochs to be an integer >= 1, got epochs={epochs!r}")
-        if isinstance(warmup, bool) or not isinstance(warmup, Real) or not 0 <= warmup < 1:
-            raise UserError(f"need 0 <= schedule.warmup < 1, got warmup={warmup!r}")
-        self._epochs: int = epochs
-        self._warmup: float = float(warmup)
+        self._epochs, self._warmup = integer("epochs", epochs, 1, of="schedule"), share("warmup", warmup, of="schedule")
         self._total: int = epochs
         super().__init__(optimizer)
 
