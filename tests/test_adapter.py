@@ -12,7 +12,7 @@ from torch import nn
 import intrinsic
 from experiments.config.build import build
 from intrinsic.errors import UserError
-from intrinsic.layers.adapter_layer import ACTIVATIONS, Adapted
+from intrinsic.layers.adapter_layer import ACTIVATIONS, AdapterLayer
 from intrinsic.models.vit import ViT
 
 
@@ -29,7 +29,7 @@ def test_the_formula_in_float64():
     torch.manual_seed(0)
     base = nn.Linear(5, 4).double()
     for activation, f in ACTIVATIONS.items():
-        layer = Adapted(base, 4, 3, activation, like=base.weight.detach(), seed=0)
+        layer = AdapterLayer(base, 4, 3, activation, like=base.weight.detach(), seed=0)
         x = torch.randn(2, 6, 5, dtype=torch.float64)
         torch.testing.assert_close(layer(x), base(x), atol=0, rtol=0)
         with torch.no_grad():
@@ -42,7 +42,7 @@ def test_the_formula_in_float64():
 
 
 def test_initial_numbers():
-    layer = Adapted(nn.Linear(4, 400), 400, 50, "gelu", like=torch.empty(0), seed=0)
+    layer = AdapterLayer(nn.Linear(4, 400), 400, 50, "gelu", like=torch.empty(0), seed=0)
     assert layer.adapter_down.shape == (50, 400)
     assert abs(layer.adapter_down.std() / 0.01 - 1) < 0.03  # four standard errors, 1 / sqrt(2 * 20000) each
     assert not any(t.any() for t in (layer.adapter_up, layer.adapter_up_bias, layer.adapter_down_bias))

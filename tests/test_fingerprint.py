@@ -12,6 +12,7 @@ from torch import nn
 
 import intrinsic
 from intrinsic.errors import UserError
+from intrinsic.surgery.stable_name import StableName
 
 BF16 = torch.bfloat16
 
@@ -122,6 +123,35 @@ def test_known_fingerprints(name):
     nets = [intrinsic.Subspace(counted(dtype), space=space) for dtype in (torch.float32, BF16)]
     assert [net.fingerprint(constants=False) for net in nets] == known
     assert ([net.fingerprint() for net in nets] == known) == (name in ("full", "head", "bitfit"))
+
+
+# what fingerprints in files call the classes; a class that is renamed keeps its name here (see `StableName`)
+STABLE = {
+    *("Dense", "Sparse", "Fastfood", "Kronecker", "OneHot", "Identity", "BlockDiagonal", "Stacked"),
+    *("LowRankLinear", "LowRankConv1D", "LowRankConv2d", "LowRankEmbedding", "LinearParts", "Conv1DParts", "Part"),
+    *("Adapted", "GatedPrefix"),
+}
+
+
+def test_names_in_files_stay():
+    assert all(getattr(intrinsic, name) for name in intrinsic.__all__)  # imports what is read when it is asked for
+    known = [StableName]
+    for each in known:
+        known += each.__subclasses__()
+    names = [each.stable_name for each in dict.fromkeys(known[1:]) if each.__module__.startswith("intrinsic.")]
+    assert set(names) > STABLE
+    assert len(set(names)) == len(names)
+
+
+def test_a_class_that_is_renamed_keeps_its_name_in_files():
+    class Sewn(intrinsic.OneHot):
+        stable_name = "OneHot"
+
+    class Other(Sewn):
+        pass
+
+    found = [kind(3, 9, seed=0).fingerprint() for kind in (intrinsic.OneHot, Sewn, Other)]
+    assert found[0] == found[1] != found[2]
 
 
 def test_a_task_of_another_alpha_is_no_task_of_the_bank(tmp_path):

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 import intrinsic
 from experiments.config.build import build
-from intrinsic.layers.adapter_layer import Adapted
+from intrinsic.layers.adapter_layer import AdapterLayer
 from intrinsic.layers.gated_prefix import GatedPrefix
 from intrinsic.models.vit import ViT
 
@@ -148,7 +148,9 @@ def test_merging_gives_a_plain_model(method):
         net.model.decoder.base.weight = nn.Parameter(net.model.decoder.base.weight.detach().clone())  # untied
     plain = net.merge()
     torch.testing.assert_close(output(plain), output(net), atol=1e-12, rtol=0)
-    stay = [module for module in plain.modules() if isinstance(module, Adapted | GatedPrefix)]  # no weight holds them
+    stay = [
+        module for module in plain.modules() if isinstance(module, AdapterLayer | GatedPrefix)
+    ]  # no weight holds them
     assert bool(stay) == (method in ("adapter", "prefix", "lora_prefix"))
     if not stay:
         assert [type(module) for module in plain.modules()] == [type(module) for module in small(method).modules()]

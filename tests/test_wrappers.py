@@ -12,7 +12,7 @@ from torch.nn.utils import prune
 
 import intrinsic
 from intrinsic.errors import UserError
-from intrinsic.layers.adapter_layer import Adapted
+from intrinsic.layers.adapter_layer import AdapterLayer
 from intrinsic.layers.low_rank import LowRank
 
 SPACES = {
@@ -86,10 +86,10 @@ def test_hooks_see_the_whole_layer_and_come_back(space):
     out = net(X)
     out.sum().backward()
     wrapper = net.model[1]
-    inner = wrapper.base if isinstance(wrapper, Adapted) else wrapper
+    inner = wrapper.base if isinstance(wrapper, AdapterLayer) else wrapper
     hidden = network()[0](X) + 1
     expected = hidden @ inner.weight.T + inner.bias
-    if isinstance(wrapper, Adapted):
+    if isinstance(wrapper, AdapterLayer):
         f = nn.functional.gelu(expected @ wrapper.adapter_down.T + wrapper.adapter_down_bias)
         expected = expected + f @ wrapper.adapter_up.T + wrapper.adapter_up_bias
     torch.testing.assert_close(out, network()[3](torch.tanh(expected * 2 - 3)))
@@ -166,7 +166,7 @@ def test_hooks_of_accelerate(space):
     torch.testing.assert_close(net.model[1](net.model[0](X)), 2 * before)
     with pytest.raises(UserError, match="given a forward of its own after it was wrapped, which would be lost: take"):
         space.unwire(net.model)
-    assert isinstance(net.model[1], LowRank | Adapted)
+    assert isinstance(net.model[1], LowRank | AdapterLayer)
     remove_hook_from_module(net.model[1], recurse=True)
     space.unwire(net.model)
     assert type(net.model[1]) is nn.Linear

@@ -21,7 +21,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {  # each 0 at 0
 _STD = 0.01  # Houlsby et al. 2019, section 3.2
 
 
-class Adapted(Wrapper):  # fingerprints in files hold the name
+class AdapterLayer(Wrapper):
     """h + U f(D h + a) + b for h = base(x): D (bottleneck, width) starts N(0, 0.01^2), the rest 0.
 
     Source: Houlsby et al. 2019, arXiv:1902.00751,
@@ -30,6 +30,8 @@ class Adapted(Wrapper):  # fingerprints in files hold the name
     Args:
         like: a tensor of the dtype and on the device that the parameters get; float32 instead of half precision.
     """
+
+    stable_name = "Adapted"
 
     def __init__(
         self, base: nn.Module, width: int, bottleneck: int, activation: str, *, like: Tensor, seed: int

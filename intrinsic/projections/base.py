@@ -16,6 +16,7 @@ from intrinsic.errors import UserError
 from intrinsic.projections.kernels.select import select
 from intrinsic.projections.stored import Stored
 from intrinsic.projections.unchanged import Unchanged
+from intrinsic.surgery.stable_name import StableName
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 MOST_SEED = 2**64 - 1  # the key of its random stream has 64 bits
 
 
-class Projection(Stored, ABC):
+class Projection(Stored, StableName, ABC):
     """A fixed random matrix P (full_dim, dim) with columns of unit norm, drawn from `seed`.
 
     A subclass draws P in its constructor, keeps it by `_store`, and says how to multiply by it in plain torch: `matvec`
@@ -165,7 +166,7 @@ class Projection(Stored, ABC):
             )
 
     def _hash(self, bits: bool) -> str:
-        digest = hashlib.sha256(f"{type(self).__name__} {self.dim} {self.full_dim}".encode())
+        digest = hashlib.sha256(f"{self.stable_name} {self.dim} {self.full_dim}".encode())
         for name, tensor in sorted(self.stored().items()):
             if tensor.is_meta:
                 raise UserError("P has no numbers on the meta device: make the net anew on the device where it is used")

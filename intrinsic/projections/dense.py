@@ -103,7 +103,7 @@ class Dense(Projection):
         """Of signs that are not stored, and of older versions: over the seed and the start of some columns."""
         if self.entries == "gaussian" or (bits and not self.drawn) or not self._is_of_its_seed():
             return super()._hash(bits)
-        digest = hashlib.sha256(f"{type(self).__name__} {self.dim} {self.full_dim} {self.seed}".encode())
+        digest = hashlib.sha256(f"{self.stable_name} {self.dim} {self.full_dim} {self.seed}".encode())
         for j in np.linspace(0, self.dim - 1, _PROBES).astype(int):
             digest.update(rng.signs(self.seed, min(self.full_dim, 4096), lane=int(j)).tobytes())
         return digest.hexdigest()[:16]

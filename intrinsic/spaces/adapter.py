@@ -11,7 +11,7 @@ from torch import nn
 from intrinsic import rng
 from intrinsic.checks import integer
 from intrinsic.errors import UserError
-from intrinsic.layers.adapter_layer import ACTIVATIONS, Adapted
+from intrinsic.layers.adapter_layer import ACTIVATIONS, AdapterLayer
 from intrinsic.layers.adapter_places import adapter_places, width
 from intrinsic.spaces.base import Space
 from intrinsic.surgery.tree import swap, unwrap
@@ -54,9 +54,9 @@ class Adapter(Space):
 
     def wire(self, model: nn.Module, *, seed: int) -> dict[str, nn.Parameter]:
         """Wrap the layers and return the adapters' numbers: <module>.adapter_down, and so on."""
-        if any(isinstance(module, Adapted) for module in model.modules()):
+        if any(isinstance(module, AdapterLayer) for module in model.modules()):
             raise UserError("the model already has adapters, which cannot be merged away: take a fresh one")
-        wrappers: dict[str, tuple[nn.Module, Adapted]] = {}
+        wrappers: dict[str, tuple[nn.Module, AdapterLayer]] = {}
         for name, module in adapter_places(model, self.placement, self.targets).items():
             numbers = (t for t in chain(module.parameters(), module.buffers()) if t.is_floating_point())
             like, size = next(numbers, torch.empty(0)).detach(), width(module)
@@ -64,7 +64,7 @@ class Adapter(Space):
             seed_here = rng.fan_out(seed, name)
             wrappers[name] = (
                 module,
-                Adapted(module, size, self.bottleneck, self.activation, like=like, seed=seed_here),
+                AdapterLayer(module, size, self.bottleneck, self.activation, like=like, seed=seed_here),
             )
         for module, adapted in wrappers.values():
             swap(model, module, adapted)
@@ -76,4 +76,4 @@ class Adapter(Space):
 
     def unwire(self, model: nn.Module) -> None:
         """Put the wrapped layers back."""
-        unwrap(model, Adapted)
+        unwrap(model, AdapterLayer)

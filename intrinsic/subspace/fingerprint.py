@@ -25,5 +25,5 @@ def fingerprint(model: nn.Module, projection: str, trained: Collection[str], *, 
             number = parameter.detach() if owner is None else parameter.detach().to(owner.narrow)
             digest.update(number.cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     for name, module in added.items() if constants else ():
-        digest.update(json.dumps([name, type(module).__name__, module.constants()], sort_keys=True).encode())
+        digest.update(json.dumps([name, module.stable_name, module.constants()], sort_keys=True).encode())
     return digest.hexdigest()[:16]

@@ -7,10 +7,12 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from intrinsic.surgery.stable_name import StableName
+
 _HALF = (torch.float16, torch.bfloat16)
 
 
-class Added(nn.Module):
+class Added(StableName, nn.Module):
     """A module whose own numbers are float32 at least, whatever the model's precision: half loses small steps.
 
     They are cast in the product (see `beside`), so that a half-precision model still computes in half precision.
