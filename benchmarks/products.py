@@ -5,8 +5,7 @@ from typing import Any
 
 import torch
 
-import intrinsic
-from benchmarks.steps import CLASS
+from benchmarks.projections import projections
 from benchmarks.timing import PRODUCT_TURNS, ratio
 from intrinsic.projections.base import Projection
 
@@ -14,18 +13,19 @@ from intrinsic.projections.base import Projection
 SIZES = [(1000, 10**6), (1000, 10**7), (1000, 10**8)]
 SIZES += [(d, 10**6) for d in (10, 100, 10_000, 100_000)] + [(750, 199_210)]
 DENSE = 10**10  # entries above which the dense projection is left to `huge`
-ONLY_FAST = 10**8  # weights from which only what costs a few bytes a weight is measured
+ONLY_FAST = 10**8  # weights from which only these are measured, which cost a few bytes a weight
+FAST = ("fastfood", "onehot")
 
 
 def measure(device: torch.device) -> Iterator[dict[str, Any]]:
     """One row for each projection and size."""
-    for name, kind in CLASS.items():
+    for name, kind in projections().items():
         for dim, full_dim in SIZES + ([(1000, 10**9)] if device.type == "cuda" else []):
             if name == "dense" and dim * full_dim > DENSE:
                 continue
-            if full_dim >= ONLY_FAST and name not in ("fastfood", "onehot"):
+            if full_dim >= ONLY_FAST and name not in FAST:
                 continue
-            projection = getattr(intrinsic, kind)(dim, full_dim, seed=0).to(device)
+            projection = kind(dim, full_dim, seed=0).to(device)
             yield {"projection": name, "dim": dim, "full_dim": full_dim, **time_products(projection, device)}
 
 

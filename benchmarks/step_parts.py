@@ -11,15 +11,16 @@ import torch
 from torch.nn import functional as F
 
 import intrinsic
+from benchmarks.projections import projections
 from benchmarks.step import LR, make_data
-from benchmarks.steps import CLASS, NETWORKS
+from benchmarks.steps import NETWORKS
 
 NETWORK, DIM, TURNS, STEPS = "MLP 784-200-200-10", 750, 20, 20
 
 
 def measure(device: torch.device) -> Iterator[dict[str, Any]]:
     """One row for full training and for each projection: medians in microseconds, steps of all taken in turns."""
-    times: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in ("full", *CLASS)}
+    times: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in ("full", *projections())}
     steps = {name: _stepper(name, device, times[name]) for name in times}
     for turn in range(TURNS + 1):
         for name, step in steps.items():
@@ -33,7 +34,7 @@ def measure(device: torch.device) -> Iterator[dict[str, Any]]:
 
 def _stepper(name: str, device: torch.device, times: dict[str, list[float]]) -> Callable[[], None]:
     model = NETWORKS[NETWORK]().to(device)
-    options = {} if name == "full" else {"projection": getattr(intrinsic, CLASS[name]), "dim": DIM}
+    options: dict[str, Any] = {} if name == "full" else {"projection": projections()[name], "dim": DIM}
     net = intrinsic.Subspace(model, **options)
     inputs, targets = make_data(device)
     optimizer = torch.optim.Adam(net.parameters(), lr=LR)

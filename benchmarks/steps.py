@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import intrinsic
+from benchmarks.projections import projections
 from benchmarks.step import CLASSES, SHAPE, make_step
 from benchmarks.timing import ratio
 from intrinsic.models.lenet import LeNet
@@ -16,8 +17,6 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "MLP 784-200-200-10": lambda: MLP(SHAPE, CLASSES, depth=2, width=200, dropout=0.0),
     "LeNet": lambda: LeNet(SHAPE, CLASSES),
 }
-PROJECTIONS = ("sparse", "fastfood", "onehot", "kronecker", "dense")
-CLASS = {"sparse": "Sparse", "fastfood": "Fastfood", "onehot": "OneHot", "kronecker": "Kronecker", "dense": "Dense"}
 DIMS = (100, 750, 9000)
 
 
@@ -25,9 +24,8 @@ def measure(device: torch.device) -> Iterator[dict[str, Any]]:
     """One row for each network, projection and dim: ratios of the step, with torch's default Adam and its fused one."""
     for network, make in NETWORKS.items():
         full, full_fused = (make_step(intrinsic.Subspace(make().to(device)), fused=fused) for fused in (False, True))
-        for name in PROJECTIONS:
+        for name, kind in projections().items():
             for dim in DIMS:
-                kind = getattr(intrinsic, CLASS[name])
                 nets = [intrinsic.Subspace(make().to(device), projection=kind, dim=dim) for _ in range(2)]
                 step, baseline = ratio(make_step(nets[0]), full)
                 fused, baseline_fused = ratio(make_step(nets[1], fused=True), full_fused)

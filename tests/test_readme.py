@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import CONF
+from conftest import CONF, composed
+
+from experiments.config.build import build
 
 ROOT = CONF.parent
 README = (ROOT / "README.md").read_text()
@@ -85,6 +87,14 @@ def test_every_method_and_projection_is_in_the_tables():
     for group in ("method", "projection"):
         for path in (CONF / group).glob("*.yaml"):
             assert f"| `{path.stem}` |" in README or path.stem == "identity"
+
+
+def test_the_table_of_projections_says_whose_columns_have_unit_norm():
+    for path in (CONF / "projection").glob("*.yaml"):
+        if path.stem != "identity":
+            make = build(composed("method=subspace", f"projection={path.stem}")["projection"], "projection")
+            (row,) = [line for line in README.splitlines() if line.startswith(f"| `{path.stem}` |")]
+            assert row.split(" | ")[-1].startswith("exactly") == make(8, 64, seed=0).unit_columns  # no block is cut
 
 
 def test_every_link_and_figure_is_there():

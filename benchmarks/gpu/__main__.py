@@ -20,7 +20,7 @@ from benchmarks.__main__ import machine, version_of
 from benchmarks.gpu.curve import DIMS
 from benchmarks.gpu.part import Part
 from benchmarks.gpu.table import table
-from benchmarks.steps import PROJECTIONS
+from benchmarks.projections import projections
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_atomically
 
@@ -31,7 +31,7 @@ SHORTEST = 5.0  # seconds under which no part is begun
 def stages(scale: str) -> list[list[Part]]:
     """What runs, most important first; the parts of one stage run side by side."""
     return [
-        [Part(("kernels", name), 75) for name in PROJECTIONS],
+        [Part(("kernels", name), 75) for name in projections()],
         [Part(("ratios",), 130)],
         [Part(("replicas",), 70)],
         [Part(("minilm",), 45)],

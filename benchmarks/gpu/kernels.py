@@ -7,9 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import intrinsic
 from benchmarks.gpu.attempt import attempt
-from benchmarks.steps import CLASS
+from benchmarks.projections import projections
 from intrinsic.projections.base import Projection
 from intrinsic.projections.granularity import Granularity, draw
 from intrinsic.projections.kernels.select import left_out, select
@@ -33,7 +32,7 @@ ROUNDED = 2.0**-8  # what rounding to bfloat16 adds, at most
 
 def measure(device: torch.device, scale: str, name: str) -> Iterator[dict[str, Any]]:
     """One row for each size, granularity and dtype: deviations from the CPU, and whether the bits of P are the same."""
-    kind: type[Projection] = getattr(intrinsic, CLASS[name])
+    kind = projections()[name]
     sizes = TENSORS[scale]
     cases: list[tuple[int, int, Granularity]] = [
         (dim, full_dim, "global") for dim, full_dim in SIZES[scale] if name != "dense" or dim * full_dim < DENSE

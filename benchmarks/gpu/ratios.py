@@ -12,8 +12,8 @@ import intrinsic
 from benchmarks.gpu.attempt import attempt
 from benchmarks.gpu.enlarged import REPEATED, enlarged
 from benchmarks.products import time_products
+from benchmarks.projections import projections
 from benchmarks.step import LR
-from benchmarks.steps import CLASS
 from benchmarks.timing import ratio
 from intrinsic.projections.base import Projection
 
@@ -37,7 +37,7 @@ def measure(device: torch.device, scale: str) -> Iterator[dict[str, Any]]:
 def _sizes(widths: list[int], device: torch.device, scale: str) -> Iterator[dict[str, Any]]:
     full_dim, dim = sum(a * b for a, b in pairwise(widths)), DIM[scale]
     full = _stepper(intrinsic.Subspace(_network(widths, device)), device)
-    for name in ("fastfood", "onehot", "kronecker", "sparse", "dense"):
+    for name in projections():
         if name != "dense" or dim * full_dim < DENSE:
             case = {"projection": name, "dim": dim, "full_dim": full_dim}
             yield attempt(case, partial(_row, name, dim, widths, full, device, scale), device)
@@ -47,11 +47,11 @@ def _row(
     name: str, dim: int, widths: list[int], full: Callable[[], None], device: torch.device, scale: str
 ) -> dict[str, Any]:
     def make(dim: int, full_dim: int, *, seed: int) -> Projection:
-        return enlarged(CLASS[name], dim, full_dim, device, DRAWN[scale])
+        return enlarged(projections()[name], dim, full_dim, device, DRAWN[scale])
 
     turns = TURNS[scale]
     net = intrinsic.Subspace(_network(widths, device), projection=make, dim=dim)
-    own = CLASS[name] not in REPEATED or net.full_dim <= DRAWN[scale]
+    own = projections()[name] not in REPEATED or net.full_dim <= DRAWN[scale]
     row: dict[str, Any] = {"own P": own}
     row |= time_products(net.projection, device, turns=turns)
     if device.type == "cuda":

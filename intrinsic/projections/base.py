@@ -44,6 +44,7 @@ class Projection(Stored, StableName, ABC):
     full_dim: int
     seed: int
     nbytes: int
+    unit_columns = False  # whether every column has norm 1 to rounding, and not in expectation alone
     kernels = True  # whether the compiled kernels that stand beside the class, if any, know its options
     drawn = False  # whether P is in no tensor, but drawn from its seed in each product
 

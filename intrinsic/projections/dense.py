@@ -41,6 +41,7 @@ class Dense(Projection):
         if entries not in ("rademacher", "gaussian"):
             raise UserError(f"need entries=rademacher or entries=gaussian, got entries={entries}")
         self.entries, self.kernels = entries, entries == "rademacher"
+        self.unit_columns = entries == "rademacher"
         if entries == "gaussian":
             self._require(4 * self.dim * full_dim)
             matrix = np.empty((self.dim, full_dim), dtype=np.float32)

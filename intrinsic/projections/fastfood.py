@@ -39,6 +39,7 @@ class Fastfood(Projection):
         if entries not in ("gaussian", "signs"):
             raise UserError(f"need entries=gaussian or entries=signs, got entries={entries}")
         blocks, n = _shape(self.dim, full_dim)
+        self.unit_columns = full_dim % n == 0
         sign, gain = np.empty((blocks, n), dtype=np.int8), np.empty((blocks, n), dtype=np.float32)
         source = np.empty((blocks, n), dtype=_index_dtype(n))
         draw = rng.normals if entries == "gaussian" else rng.signs

@@ -13,6 +13,8 @@ class Identity(Projection):
         UserError: unless dim = full_dim.
     """
 
+    unit_columns = True
+
     def __init__(self, dim: int, full_dim: int, *, seed: int) -> None:
         super().__init__(dim, full_dim, seed=seed)
         if dim != full_dim:

@@ -23,6 +23,8 @@ class Kronecker(Projection):
     right: Tensor  # (D2, d2) int8: R2
     sign: Tensor  # (full_dim,) int8: S
 
+    unit_columns = True
+
     def __init__(self, dim: int, full_dim: int, *, seed: int) -> None:
         super().__init__(dim, full_dim, seed=seed)
         (rows1, rows2), (columns1, columns2) = _factors(full_dim), _factors(self.dim)

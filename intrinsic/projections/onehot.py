@@ -21,11 +21,13 @@ class OneHot(Projection):
     order: Tensor  # (full_dim,) int32: the weights of group 0, then those of group 1, ...
     sizes: Tensor  # (dim,) int64
 
+    unit_columns = True
+
     def __init__(self, dim: int, full_dim: int, *, seed: int) -> None:
         super().__init__(dim, full_dim, seed=seed)
-        small, self._larger = divmod(full_dim, self.dim)  # the first groups have one weight more than the others
+        small, self.larger = divmod(full_dim, self.dim)  # the first groups have one weight more than the others
         sizes = np.full(self.dim, small)
-        sizes[: self._larger] += 1
+        sizes[: self.larger] += 1
         order = rng.permutation(rng.fan_out(seed, "partition"), full_dim)
         code = rng.signs(rng.fan_out(seed, "signs"), full_dim).astype(_code_dtype(self.dim))
         code[code < 0] = 0
@@ -47,9 +49,9 @@ class OneHot(Projection):
         """P^T g by one gather and sums over contiguous groups: (..., full_dim) -> (..., dim)."""
         terms = (g * self.sign()).index_select(-1, self.order)
         size = self.full_dim // self.dim
-        larger, smaller = terms.tensor_split([self._larger * (size + 1)], dim=-1)
-        sums = [larger.unflatten(-1, (self._larger, size + 1)).sum(-1), smaller.unflatten(-1, (-1, size)).sum(-1)]
-        return cat(sums if self._larger else sums[1:], -1) * self.scale(g)
+        larger, smaller = terms.tensor_split([self.larger * (size + 1)], dim=-1)
+        sums = [larger.unflatten(-1, (self.larger, size + 1)).sum(-1), smaller.unflatten(-1, (-1, size)).sum(-1)]
+        return cat(sums if self.larger else sums[1:], -1) * self.scale(g)
 
     def multiply_rows(self, g: Tensor, low: int) -> Tensor:
         """P^T g of some rows: (rows,) -> (dim,)."""

@@ -21,6 +21,8 @@ class Sparse(Projection):
     projections", with the density that Li et al. 2018, arXiv:1804.08838, use.
     """
 
+    unit_columns = True
+
     def __init__(self, dim: int, full_dim: int, *, seed: int) -> None:
         super().__init__(dim, full_dim, seed=seed)
         places = _places(seed, self.dim, full_dim)
