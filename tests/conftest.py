@@ -1,16 +1,16 @@
-"""What many test files need: the repository's own configs, composed as the program composes them."""
+"""Fixtures of several folders."""
 
 import sys
-from pathlib import Path
+import urllib.error
+import urllib.request
 
 import pytest
-from hydra import compose, initialize_config_dir
 from hypothesis import HealthCheck, settings
-from omegaconf import OmegaConf
 
-import experiments.config.resolvers  # noqa: F401  # configs name them
-
-CONF = Path(__file__).resolve().parent.parent / "conf"
+from tests.support.commands import assert_one_line, run
+from tests.support.configs import composed, files
+from tests.support.tiny import ARCHITECTURES, make_folder
+from tests.support.tiny_language import LANGUAGE, make_language_folder
 
 # the same examples in every run, kept nowhere; a machine's speed is no property
 settings.register_profile(
@@ -31,24 +31,70 @@ def denormals():
         sys.modules["torch"].set_flush_denormal(False)
 
 
-def names(group):
-    """The choices of a config group: the cases of its contract test."""
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-
-
-def composed(*overrides):
-    """The resolved config of `python run.py <overrides>`."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
-
-
 @pytest.fixture
 def config():
     """Compose a config from overrides."""
     return composed
 
 
-def files(folder):
-    """The files in a folder with their contents, less what Hydra notes about a sweep."""
-    paths = [path for path in Path(folder).rglob("*") if path.is_file() and path.name != "multirun.yaml"]
-    return {path: path.read_bytes() for path in paths}
+@pytest.fixture
+def surroundings(tmp_path, monkeypatch):
+    """A folder of its own to run in, without a network or a key of W&B."""
+
+    def no_network(*_args, **_kwargs):
+        raise urllib.error.URLError("no network in tests")
+
+    monkeypatch.setattr(urllib.request.OpenerDirector, "open", no_network)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+
+
+@pytest.fixture(scope="session")
+def output(tmp_path_factory):
+    """A folder of outputs with a pretrained model, so that no bad run begins with making one."""
+    folder = tmp_path_factory.mktemp("outputs")
+    assert run("", folder) == 0
+    return folder
+
+
+@pytest.fixture
+def program(output, capsys):
+    """Runs a command: exit status, standard output, standard error."""
+
+    def call(command, output=output):
+        capsys.readouterr()
+        return run(command, output), *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def refused(output, program, tmp_path):
+    """Checks that a command ends as it must."""
+
+    def check(command, match, output=output):
+        before = files(output)
+        status, _, err = program(command, output)
+        assert_one_line(err, match)
+        assert status == 2
+        assert files(output) == before
+        assert not list((tmp_path / "cwd").iterdir())
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory):
+    """A folder of each architecture."""
+    home = tmp_path_factory.mktemp("models")
+    return {kind: make_folder(home / kind, kind) for kind in ARCHITECTURES}
+
+
+@pytest.fixture(scope="session")
+def language_folders(tmp_path_factory):
+    """A folder of each language model."""
+    home = tmp_path_factory.mktemp("language")
+    return {kind: make_language_folder(home / kind, kind) for kind in LANGUAGE}

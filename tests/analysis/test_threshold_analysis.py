@@ -1,0 +1,146 @@
+"""d90 from the records of a plain grid: which runs count, and what is written."""
+
+import json
+
+import pytest
+from matplotlib import image
+
+from analysis.threshold import threshold
+from intrinsic.errors import UserError
+from intrinsic.threshold import estimate_threshold
+from tests.support.studies import add, python, refused
+
+
+@pytest.fixture
+def study(tmp_path):
+    return tmp_path / "outputs" / "grid"
+
+
+def accuracy(dim, seed, centre=100.0):
+    return 0.1 + 0.86 / (1 + (centre / dim) ** 1.5) + 0.003 * seed
+
+
+def fill(study, **config):
+    for seed in (0, 1, 2):
+        add(study, "full", 0.95 + 0.002 * seed, seed=seed, **config)
+        for dim in (30, 100, 300, 1000, 3000):
+            score = accuracy(dim, seed)
+            add(study, "subspace", score, score, projection="Fastfood", dim=dim, seed=seed, **config)
+
+
+def content(drawn):
+    return json.loads(drawn.paths[0].read_text())
+
+
+def test_it_is_the_estimate_of_the_scores(study):
+    fill(study)
+    drawn = threshold(study)
+    (curve,) = content(drawn)["curves"]
+    dims = [dim for dim in (30, 100, 300, 1000, 3000) for _ in range(3)]
+    scores = [accuracy(dim, seed) for dim in (30, 100, 300, 1000, 3000) for seed in (0, 1, 2)]
+    expected = estimate_threshold(dims, scores, [0.95, 0.952, 0.954])
+    assert (curve["dims"], curve["baselines"]) == (dims, [0.95, 0.952, 0.954])
+    assert curve["threshold"] == expected.to_dict()
+    assert 300 < expected.value < 1000
+    assert drawn.results == (f"subspace (fastfood): {expected}",)
+    assert [path.name for path in drawn.paths] == ["threshold.json", *(f"threshold.{s}" for s in ("png", "pdf", "csv"))]
+    assert image.imread(drawn.paths[1]).std() > 0.01
+
+
+def test_each_curve_has_its_own(study):
+    fill(study)
+    for dim in (30, 100, 300, 1000, 3000):
+        score = accuracy(dim, 0, centre=20.0)
+        add(study, "subspace", score, score, projection="Dense", dim=dim)
+    found = {curve["curve"]: curve["threshold"]["value"] for curve in content(threshold(study))["curves"]}
+    assert found["subspace (dense)"] < found["subspace (fastfood)"]
+
+
+def test_learning_rates_are_chosen_on_validation_data(study):
+    fill(study)
+    for seed in (0, 1, 2):  # better on test data, not on validation data
+        for dim in (30, 100, 300, 1000, 3000):
+            add(study, "subspace", 0.99, 0.05, projection="Fastfood", dim=dim, seed=seed, lr=0.1)
+    (curve,) = content(threshold(study))["curves"]
+    assert max(curve["scores"]) < 0.97
+    assert {each["setting"] for each in curve["points"]} == {"lr=0.01"}
+    assert {each["tried"] for each in curve["points"]} == {2}
+
+
+def test_ranks_and_counts_are_axes_too(study):
+    for seed in (0, 1):
+        add(study, "full", 0.95, seed=seed)
+        for rank in (1, 2, 4, 8):
+            add(study, "lora", accuracy(448 * rank, seed, 500.0), rank=rank, seed=seed)
+    by_rank, by_count = (
+        content(threshold(study, axis=axis))["curves"][0]["threshold"]["value"] for axis in ("rank", "trained")
+    )
+    assert by_count == pytest.approx(448 * by_rank, rel=0.1)
+
+
+def test_only_the_asked_runs_count(study):
+    fill(study)
+    kept = [path.parent.name for path in study.glob("*/record.json")]
+    add(study, "subspace", 0.0, projection="Fastfood", dim=3000, seed=7)
+    (all_,), (some,) = (content(threshold(study, runs=runs))["curves"] for runs in (None, kept))
+    assert (len(all_["dims"]), len(some["dims"])) == (16, 15)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"axis": "rank"}, "no run has rank: need --axis to be an integer knob"),
+        ({"axis": "lr"}, "need --axis to be an integer knob of the runs, got lr=0.01"),
+        ({"fraction": 1.0}, "fraction"),
+        ({"estimator": "guess"}, "estimator"),
+        ({"estimand": "guess"}, "estimand"),
+        ({"confidence": 2.0}, "confidence"),
+        ({"chance": 0.99}, "chance"),
+        ({"where": ["method=subspace"]}, "no baseline: no run of full has finished"),
+        ({"where": ["method=full"]}, "no run has dim"),
+        ({"where": ["method=subspace", "nothing=1"]}, "nothing"),
+        ({"runs": []}, "no run"),
+    ],
+)
+def test_what_cannot_be_measured_is_one_line(study, change, match):
+    fill(study)
+    with pytest.raises(UserError, match=match) as caught:
+        threshold(study, **change)
+    assert "\n" not in str(caught.value)
+    assert not (study / "threshold.json").exists()
+
+
+def test_few_sizes_and_mixed_tasks_are_one_line(study):
+    for seed in (0, 1):
+        add(study, "full", 0.95, seed=seed)
+        add(study, "subspace", 0.5, projection="Fastfood", dim=30, seed=seed)
+    with pytest.raises(UserError, match="need runs at 3 values of dim or more for a threshold"):
+        threshold(study)
+    fill(study, epochs=3)
+    with pytest.raises(UserError, match="the runs are of different tasks: epochs"):
+        threshold(study)
+
+
+def test_the_command(study):
+    fill(study)
+    done = python("-m", "analysis.threshold", study)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "subspace (fastfood): d90 = " in done.stdout
+    assert str(study / "threshold.json") in done.stdout
+    bad = python("-m", "analysis.threshold", study, "--fraction", "2")
+    assert bad.returncode == 2
+    assert bad.stderr.count("\n") == 1
+
+
+def test_the_baseline_may_be_of_another_start(study):
+    fill(study, start={"source": "hub"})
+    for dim in (300, 1000, 3000, 10000):
+        score = accuracy(dim, 0, centre=1000.0)
+        add(study, "subspace", score, score, projection="Fastfood", dim=dim, start={"source": None})
+    drawn = threshold(study, across=["start.source"])
+    found = {curve["curve"]: curve for curve in content(drawn)["curves"]}
+    assert list(found) == ["subspace (fastfood), source=hub", "subspace (fastfood), source=null"]
+    near, far = found.values()
+    assert near["baselines"] == far["baselines"] == [0.95, 0.952, 0.954]
+    assert near["threshold"]["value"] < 1000 < far["threshold"]["value"]
+    refused("different tasks: start.source is", study, figure=threshold)

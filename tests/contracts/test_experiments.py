@@ -1,0 +1,119 @@
+"""Every experiment file: a question at its top, a config that composes and runs, the published protocol a flag away."""
+
+import re
+
+import pytest
+import torch
+from hydra import compose as compose_config
+from hydra import initialize_config_dir
+from omegaconf import OmegaConf
+
+from experiments.config.build import build
+from experiments.run.model import make_model
+from experiments.run.setup import check, make_net
+from hydra_plugins._threshold_search import Settings
+from intrinsic.tasks.task import Split, classification
+from tests.support.configs import CONF, composed
+
+FOLDER = CONF / "experiment"
+NAMES = sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*.yaml"))
+every_experiment = pytest.mark.parametrize("name", NAMES)
+LI = [name for name in NAMES if name.startswith("li2018/")]
+on_images = pytest.mark.parametrize("name", LI)  # text needs files and a pretrained model: see test_text
+FULL_DIMS = {  # of those that are not 784-200-200-10
+    "toy": 1000, "mnist_lenet": 44_426, "mnist_lenet_shuffled_pixels": 44_426, "mnist_lenet_untied": 286_334,
+    "mnist_fc_lenet": 3_640_574, "mnist_fc_shuffled_labels": 959_610, "cifar_fc": 656_810, "cifar_lenet": 62_006,
+}  # fmt: skip
+
+
+def compose(name, *overrides):
+    return composed(f"experiment={name}", *overrides)
+
+
+def task(config):
+    """A few random examples in the shape of the experiment's data, whose files need not be there."""
+    if config["dataset"]["_target_"].endswith("toy"):
+        return build(config["dataset"], "dataset")
+    shape = (3, 32, 32) if "cifar" in config["dataset"]["_target_"] else (1, 28, 28)
+    split = Split(torch.rand(8, *shape), torch.arange(8))
+    return classification(split, split, split, num_outputs=10)
+
+
+@every_experiment
+def test_it_asks_a_question_and_says_how_to_answer_it(name):
+    lines = (FOLDER / f"{name}.yaml").read_text().splitlines()
+    assert lines[0] == "# @package _global_"
+    assert "?" in lines[1]
+    comment = " ".join(line.removeprefix("# ") for line in lines if line.startswith("#"))
+    (command,) = re.findall(r"`python run\.py ([^`]*)`", comment)
+    words = command.removeprefix("-m ").split()
+    assert words[0] == f"experiment={name}"
+    for values in words[1:]:  # the first and the last value of each knob
+        key, _, listed = values.partition("=")
+        for value in {listed.split(",")[0], listed.split(",")[-1]}:
+            check(compose(name, f"{key}={value}"))
+
+
+@every_experiment
+def test_its_search_can_begin(name):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose_config("config", [f"experiment={name}"], return_hydra_config=True)
+    node = OmegaConf.to_container(config.hydra.sweeper)
+    target = node.pop("_target_").rpartition(".")[2]
+    grid = name.endswith(("toy", "small_networks", "origin")) or name.startswith("hu2021/")
+    assert target == ("GridSweeper" if grid else "ThresholdSweeper")
+    if target == "ThresholdSweeper":
+        assert Settings(**node).axis in config
+        assert str(config.hydra.mode) == "RunMode.MULTIRUN"
+
+
+@on_images
+def test_its_network_has_the_published_size(name):
+    config = compose(name)
+    model = make_model(config, task(config), seed=0)
+    assert sum(parameter.numel() for parameter in model.parameters()) == FULL_DIMS.get(name.rpartition("/")[2], 199_210)
+
+
+@on_images
+def test_it_can_take_a_step_and_so_can_its_baseline(name):
+    for overrides in ([], ["method=full", "init=scratch"]):
+        config = compose(name, *overrides)
+        data = task(config)
+        net = make_net(config, data, torch.device("cpu"))
+        optimizer = build(config["optim"], "optim")(net.parameters())
+        before = [parameter.detach().clone() for parameter in net.parameters()]
+        data.loss(net(data.train.inputs[:8]), data.train.targets[:8]).backward()
+        optimizer.step()
+        assert any(not torch.equal(*pair) for pair in zip(before, net.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", [name for name in LI if "toy" not in name])
+@pytest.mark.parametrize("protocol", ["quick", "published"])
+def test_the_protocol_is_one_flag(name, protocol):
+    config = compose(name, f"protocol={protocol}")
+    check(config)
+    assert config["batch_size"] == 128
+    sgd, labels = "lenet_shuffled" in name, "labels" in name
+    assert config["optim"]["_target_"] == f"torch.optim.{'SGD' if sgd else 'Adam'}"
+    assert config["optim"].get("betas") == (None if sgd else [0.9, 0.99])
+    assert config["l2_weights"] == (0 if sgd else 1e-4)
+    if protocol == "published":
+        expected = (100, 0.01) if sgd else (500, 0.0001) if labels else (100, 0.001)
+        assert (config["epochs"], config["lr"], config["schedule"]) == (*expected, {})
+        full = compose(name, "protocol=published", "method=full")
+        assert (full["epochs"], full["lr"], full["optim"]["lr"]) == (*expected, expected[1])
+    else:
+        assert config["schedule"]["T_max"] == config["epochs"] <= 100
+        assert compose(name) == config  # the default
+
+
+def test_a_zero_origin_is_zero_and_leaves_it():
+    config = compose("li2018/origin", "model.width=8", "dim=20")
+    data = task(config)
+    net = make_net(config, data, torch.device("cpu"))
+    assert not any(weight.any() for weight in net.weights().values())
+    data.loss(net(data.train.inputs), data.train.targets).backward()
+    assert net.z.grad.any()  # the last biases move the outputs, and so z
+    with torch.no_grad():
+        net.z -= net.z.grad
+    assert all(weight.any() for weight in net.weights().values())

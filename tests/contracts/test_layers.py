@@ -1,0 +1,143 @@
+"""The layout: who may import whom, how long a file may be, and what the library calls public."""
+
+import ast
+from pathlib import Path
+
+import pytest
+import torch
+
+import intrinsic
+from intrinsic.public import HOME
+from tests.support.configs import ROOT, names
+
+# from top to bottom: what stands in a row may import the rows above it; COMMANDS are the files beside the packages
+COMMANDS = "commands"
+ORDER = {
+    "intrinsic": [
+        ["errors", "public"],
+        ["checks", "surgery", "terminal"],
+        ["files", "rng", "threshold"],
+        ["layers", "projections", "tasks"],
+        ["data", "models", "spaces"],
+        ["subspace"],
+        ["peft", "serving", "training"],
+        ["__init__"],
+    ],
+    "experiments": [["config", "step", "terminal"], ["loggers"], ["run"], ["finished"], [COMMANDS]],
+    "analysis": [["references", "studies"], ["figures"], ["advice", "page"], [COMMANDS]],
+}
+WITHOUT = {  # what a part must not import
+    "intrinsic": {"hydra", "omegaconf", "pandas", "matplotlib", "experiments", "analysis"},
+    "experiments": {"analysis"},
+    "analysis": {"experiments", "torch"},
+    "intrinsic/files/records.py": {"torch"},
+    "intrinsic/threshold": {"torch"},
+}
+CONFIGURED = {"projections": "projection", "spaces": "space", "models": "model", "data": "dataset"}
+FILES = sorted(path.relative_to(ROOT) for top in ORDER for path in (ROOT / top).rglob("*.py"))
+LONGEST = 220
+
+
+def imports(path):
+    """The modules that a file imports, as full names."""
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.ImportFrom):
+            if node.module != "intrinsic":  # from intrinsic import rng: the module rng
+                yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def room(parts):
+    """The package that a module of ours lies in, or the file's own name at the top of the library."""
+    top, *below = parts
+    if not below:
+        return "__init__"
+    package = (ROOT / top / below[0]).is_dir()
+    return below[0] if package or top == "intrinsic" else COMMANDS
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.name != "__init__.py"], ids=str)
+def test_imports_go_up_the_list(path):
+    parts = path.with_suffix("").parts
+    rows = {name: number for number, row in enumerate(ORDER[parts[0]]) for name in row}
+    own = room(parts)
+    for name in imports(path):
+        other = name.split(".")
+        if other[0] != parts[0] or (len(other) == 2 and not (ROOT / other[0] / other[1]).with_suffix("").exists()):
+            continue
+        if len(other) == 1:
+            assert parts[0] != "intrinsic", f"{path} imports all of {name}"
+            continue
+        found = room(other)
+        if found == own == COMMANDS:
+            pytest.fail(f"{path} imports the command {name}: what commands share lies in a package")
+        assert found == own or rows[found] < rows[own], f"{path} imports {name}"
+        if found == own and len(parts) == 3 and len(other) > 2 and own in CONFIGURED:
+            assert other[2] not in names(CONFIGURED[own]), f"{path} imports its sibling {name}"
+
+
+@pytest.mark.parametrize("part", WITHOUT)
+def test_what_a_part_does_not_know(part):
+    inside = [path for path in FILES if path.is_relative_to(part)]
+    found = {str(path): {name.split(".")[0] for name in imports(path)} & WITHOUT[part] for path in inside}
+    assert found
+    assert not {path: others for path, others in found.items() if others}
+
+
+def test_every_room_has_its_place():
+    for top, rows in ORDER.items():
+        listed = {name for row in rows for name in row} - {"__init__"}
+        assert {room(path.with_suffix("").parts) for path in FILES if path.parts[0] == top} - {"__init__"} == listed
+
+
+@pytest.mark.parametrize("top", ["experiments", "analysis"])
+def test_a_file_beside_the_packages_is_a_command(top):
+    for path in (ROOT / top).glob("*.py"):
+        if path.name != "__init__.py":
+            assert '__name__ == "__main__"' in path.read_text(), f"{path} is no command: put it into a package"
+
+
+def test_files_are_neither_long_nor_crumbs():
+    lines = {path: len((ROOT / path).read_text().splitlines()) for path in FILES}
+    assert not {str(path): n for path, n in lines.items() if n > LONGEST}, "split what has grown beyond one thing"
+    users = {path: set() for path, n in lines.items() if 0 < n < 20 and path.name != "__init__.py"}
+    for path in FILES:
+        found = set(imports(path))
+        for small, known in users.items():
+            if ".".join(small.with_suffix("").parts) in found:
+                known.add(path)
+    assert not [str(path) for path, known in users.items() if len(known) == 1], "put them where they are used"
+
+
+def test_packages_are_empty_or_hand_on_names():
+    for path in FILES:
+        if path.name == "__init__.py" and path.parts != ("intrinsic", "__init__.py"):
+            body = ast.parse((ROOT / path).read_text()).body
+            rest = [node for node in body if not isinstance(node, ast.ImportFrom)]
+            assert all(isinstance(node, ast.Expr) for node in rest), f"{path} does more than hand on names"
+
+
+def test_the_public_names():
+    """Typed names and lazy names are the same list, and each is what it says."""
+    tree = ast.parse(Path(intrinsic.__file__).read_text())
+    (typed,) = [node for node in tree.body if isinstance(node, ast.If)]
+    assert {alias.name: node.module for node in typed.body for alias in node.names} == HOME
+    for name in intrinsic.__all__:
+        assert getattr(intrinsic, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = intrinsic.Nothing
+
+
+def test_no_module_reads_what_another_class_keeps_to_itself():
+    """Underscores of torch, transformers and Hydra are theirs; ours are read in the file that sets them."""
+    owned, read = {}, {}
+    for path in FILES:
+        for node in ast.walk(ast.parse((ROOT / path).read_text())):
+            if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+                own = ast.unparse(node.value) in ("self", "cls", "super()")
+                (owned if own else read).setdefault(node.attr, set()).add(path)
+    ours = owned.keys() & read.keys() - set(dir(torch.nn.Module()))
+    assert owned
+    assert not {name: read[name] - owned[name] for name in ours if read[name] - owned[name]}

@@ -1,0 +1,257 @@
+"""The contract of a method, one case for every file in conf/method: a space and a projection around a model."""
+
+import copy
+from functools import cache
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import intrinsic
+from experiments.config.build import build
+from intrinsic.layers.adapter_layer import AdapterLayer
+from intrinsic.layers.gated_prefix import GatedPrefix
+from intrinsic.models.vit import ViT
+from tests.support.configs import composed, names
+
+DIM = 60  # at least one coordinate for each tensor of the small model
+every_method = pytest.mark.parametrize("method", names("method"))
+
+
+class Small(nn.Module):
+    """Every kind of layer that needs care: a convolution, BatchNorm, dropout, an embedding, tied weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(6, 5)
+        self.convolution = nn.Conv2d(1, 4, 3)
+        self.norm = nn.BatchNorm2d(4)
+        self.inner = nn.Linear(4 * 9 + 5, 5)
+        self.decoder = nn.Linear(5, 6, bias=False)
+        self.decoder.weight = self.embedding.weight
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, image, token):
+        features = F.relu(self.norm(self.convolution(image))).flatten(1)
+        hidden = torch.tanh(self.inner(torch.cat([features, self.embedding(token)], 1)))
+        return self.head(F.dropout(self.decoder(hidden), 0.2, self.training))
+
+
+class Attentive(Small):
+    """With a transformer in it, for the spaces that need one."""
+
+    def __init__(self):
+        super().__init__()
+        self.transformer = ViT((1, 5, 5), 4, patch=1, width=4, depth=1, heads=2, dropout=0.0)
+        self.inner = nn.Linear(4 * 9 + 5 + 4, 5)
+
+    def forward(self, image, token):
+        features = F.relu(self.norm(self.convolution(image))).flatten(1)
+        hidden = torch.tanh(self.inner(torch.cat([features, self.embedding(token), self.transformer(image)], 1)))
+        return self.head(F.dropout(self.decoder(hidden), 0.2, self.training))
+
+
+config_of = cache(composed)
+
+
+def small(method, seed=0):
+    space = str(config_of(f"method={method}")["space"])
+    torch.manual_seed(seed)
+    model = (Attentive() if "Adapter" in space or "Prefix" in space else Small()).double()
+    for parameter in model.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)  # also biases and scales, which start at 0 and 1
+    return model
+
+
+def data():
+    generator = torch.Generator().manual_seed(1)
+    return torch.rand(8, 1, 5, 5, generator=generator).double(), torch.arange(8) % 6, torch.arange(8) % 3
+
+
+def wrap(method, model, seed=0):
+    """The method of a config file around a model."""
+    dim = [f"dim={DIM}"] if "dim" in config_of(f"method={method}") else []
+    config = config_of(f"method={method}", *dim)
+    space, projection = build(config["space"], "space"), build(config["projection"], "projection")
+    return intrinsic.Subspace(
+        model, space=space, projection=projection, head=config["head"], seed=seed, **config["subspace"]
+    )
+
+
+def step(net, optimizer):
+    image, token, target = data()
+    net.train()
+    torch.manual_seed(5)  # dropout
+    optimizer.zero_grad()
+    F.cross_entropy(net(image, token), target).backward()
+    optimizer.step()
+
+
+def trained(method, seed=0):
+    net = wrap(method, small(method), seed)
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.05)
+    for _ in range(5):
+        step(net, optimizer)
+    return net.eval()
+
+
+@torch.no_grad()
+def output(net):
+    image, token, _ = data()
+    return net.eval()(image, token)
+
+
+@every_method
+def test_nothing_changes_at_the_start(method):
+    model = small(method)
+    before = output(copy.deepcopy(model))
+    torch.testing.assert_close(output(wrap(method, model)), before, atol=1e-12, rtol=0)
+
+
+@every_method
+def test_only_the_trained_numbers_are_parameters_and_only_they_move(method):
+    net = wrap(method, small(method))
+    before = copy.deepcopy(net.state_dict())
+    counts = net.count()
+    assert sum(parameter.numel() for parameter in net.parameters()) == counts["trained"]
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for _ in range(3):
+        step(net, optimizer)
+    trainable = {name for name, _ in net.named_parameters()}
+    for name, tensor in net.state_dict().items():
+        moved = not torch.equal(tensor, before[name])
+        tied = name == "model.decoder.weight" and "model.embedding.weight" in trainable
+        assert moved == (name in trainable or "norm.running" in name or "num_batches" in name or tied), name
+
+
+@every_method
+def test_gradient_is_the_projected_gradient(method):
+    net = wrap(method, small(method)).eval()  # without dropout, so that both ways see the same function
+    image, token, target = data()
+    F.cross_entropy(net(image, token), target).backward()
+    if isinstance(net.projection, intrinsic.Identity):  # no z: gradients are torch's own, of the space and the head
+        assert all((p.grad is not None) == p.requires_grad for p in net.model.parameters())
+        return
+    plain = {name: weight.detach().requires_grad_() for name, weight in net.weights().items()}
+    loss = F.cross_entropy(torch.func.functional_call(net.model, plain, (image, token)), target)
+    flat = torch.cat([g.reshape(-1) for g in torch.autograd.grad(loss, list(plain.values()))])
+    torch.testing.assert_close(net.z.grad, net.projection.adjoint(flat), atol=1e-12, rtol=1e-9)
+
+
+@every_method
+def test_merging_gives_a_plain_model(method):
+    net = trained(method)
+    if hasattr(net.model.decoder, "lora_A"):
+        with pytest.raises(intrinsic.UserError, match="shares its weight with another layer"):
+            net.merge()
+        net.model.decoder.base.weight = nn.Parameter(net.model.decoder.base.weight.detach().clone())  # untied
+    plain = net.merge()
+    torch.testing.assert_close(output(plain), output(net), atol=1e-12, rtol=0)
+    stay = [
+        module for module in plain.modules() if isinstance(module, AdapterLayer | GatedPrefix)
+    ]  # no weight holds them
+    assert bool(stay) == (method in ("adapter", "prefix", "lora_prefix"))
+    if not stay:
+        assert [type(module) for module in plain.modules()] == [type(module) for module in small(method).modules()]
+        assert plain.state_dict().keys() == small(method).state_dict().keys()
+    assert not any("lora" in name for name in plain.state_dict())
+    assert all(parameter.requires_grad for parameter in plain.parameters())
+
+
+@every_method
+def test_evaluation_follows_every_change(method):
+    net = wrap(method, small(method))
+    first = output(net)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            change = torch.linspace(-0.1, 0.1, parameter.numel(), dtype=parameter.dtype)
+            parameter.data.add_(change.view_as(parameter))  # behind autograd's back
+    second = output(net)
+    assert not torch.allclose(first, second)
+    image, token, _ = data()
+    torch.testing.assert_close(second, net(image, token).detach(), atol=1e-12, rtol=0)  # the path with gradients
+    with torch.no_grad():
+        net.model.convolution.bias.add_(1.0)  # theta_0 itself
+    assert not torch.allclose(output(net), second)
+
+
+@every_method
+def test_state_dict_copies_and_moves(method):
+    net, other = trained(method), wrap(method, small(method, seed=3), seed=0)
+    other.load_state_dict(net.state_dict())
+    torch.testing.assert_close(output(other), output(net), atol=1e-12, rtol=0)
+    torch.testing.assert_close(output(copy.deepcopy(net)), output(net), atol=0, rtol=0)
+    single = copy.deepcopy(net).float()
+    image, token, _ = data()
+    with torch.no_grad():
+        torch.testing.assert_close(single(image.float(), token), output(net).float(), atol=1e-4, rtol=1e-4)
+
+
+@every_method
+def test_save_and_load(method, tmp_path):
+    net = trained(method)
+    intrinsic.save(net, tmp_path / "run.safetensors")
+    again = intrinsic.load(small(method), tmp_path / "run.safetensors")
+    torch.testing.assert_close(output(again), output(net), atol=0, rtol=0)
+    assert again.fingerprint() == net.fingerprint()
+    filled = intrinsic.load(wrap(method, small(method)), tmp_path / "run.safetensors")
+    torch.testing.assert_close(output(filled), output(net), atol=0, rtol=0)
+
+
+@every_method
+def test_the_seed_decides(method):
+    with_seed = {seed: wrap(method, small(method), seed) for seed in (0, 1)}
+    again = wrap(method, small(method), 0)
+    for mine, other in zip(with_seed[0].state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(mine, other)
+    assert with_seed[0].fingerprint() == again.fingerprint()
+    if method in ("full", "head", "bitfit"):  # nothing is drawn
+        assert with_seed[0].fingerprint() == with_seed[1].fingerprint()
+    elif isinstance(with_seed[0].projection, intrinsic.Identity):  # its random numbers are trained
+        rows = zip(with_seed[0].parameters(), with_seed[1].parameters(), strict=True)
+        assert not all(torch.equal(mine, other) for mine, other in rows)
+    else:
+        assert with_seed[0].fingerprint() != with_seed[1].fingerprint()
+
+
+def test_counts():
+    expected = {  # of Small: 6 x 5 tied, 36 + 4, 4 + 4, 41 x 5 + 5, 6 x 3 + 3 numbers
+        "full": {"trained": 309, "dim": 309, "full_dim": 309, "head": 21},
+        "head": {"trained": 21, "dim": 21, "full_dim": 21, "head": 21},
+        "bitfit": {"trained": 4 + 4 + 5 + 21, "dim": 13, "full_dim": 13, "head": 21},
+        "subspace": {"trained": DIM, "dim": DIM, "full_dim": 309, "head": 0},
+        "said": {"trained": DIM, "dim": DIM, "full_dim": 309, "head": 0},
+        "lora": {"trained": 4 * 57, "dim": 4 * 57, "full_dim": 4 * 57, "head": 0},  # rank 4: (41 + 5) + (5 + 6)
+        "unilora": {"trained": DIM, "dim": DIM, "full_dim": 4 * 57, "head": 0},
+    }
+    assert {method: wrap(method, small(method)).count() for method in expected} == expected
+
+
+def test_counts_of_what_needs_attention():
+    def trained(method):
+        config = config_of(f"method={method}")
+        return wrap(method, small(method)).count()["trained"], config.get("bottleneck"), config.get("length")
+
+    count, m, _ = trained("adapter")
+    assert count == 2 * (2 * 4 * m + m + 4)  # behind attention and feed-forward, 4 wide
+    count, _, length = trained("prefix")
+    assert count == 2 * length * 4 + 2  # keys and values of two heads, 2 wide each, and their gates
+    lora = intrinsic.Subspace(small("prefix"), space=intrinsic.LoRA(4)).count()["trained"]
+    assert trained("lora_prefix")[0] == lora + count
+
+
+def test_said_counts_its_scales():
+    net = wrap("said", small("said"))
+    layers = {"embedding", "convolution", "norm", "inner", "head"}  # the decoder's weight is the embedding's
+    assert net.lambdas.shape == (len(layers),)
+    assert net.z.shape == (DIM - len(layers),)
+    with torch.no_grad():
+        net.z.normal_()
+        before = {name: weight.clone() for name, weight in net.weights().items()}
+        net.lambdas[2] = 3.0
+        after = net.weights()
+    origin = small("said").state_dict()
+    for name, weight in after.items():
+        factor = 3.0 if name.startswith("norm.") else 1.0
+        torch.testing.assert_close(weight - origin[name], factor * (before[name] - origin[name]))

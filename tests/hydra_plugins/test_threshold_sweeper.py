@@ -1,0 +1,193 @@
+"""A search for d90: what it runs, what it says, and that stopping it changes nothing."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from analysis.threshold import threshold
+from tests.support.commands import RUN, assert_one_line
+from tests.support.configs import files
+
+pytestmark = pytest.mark.usefixtures("surroundings")
+
+SEARCH = "-m hydra/sweeper=threshold init=scratch dataset.fraction=0.3 epochs=3 batch_size=32 model.width=16 threads=1"
+SEARCH += " hydra.sweeper.high=1000 hydra.sweeper.max_runs=18"
+SUBSPACE = f"{SEARCH} method=subspace"
+
+SPREAD = (10, 22, 46, 100, 215, 464, 1000)
+
+
+def found(folder):
+    (curve,) = json.loads((folder / "threshold.json").read_text())["curves"]
+    return curve
+
+
+def records(folder):
+    return {path.parent.name: json.loads(path.read_text()) for path in folder.glob("*/record.json")}
+
+
+def test_a_search_ends_with_an_interval(program, tmp_path):
+    status, out, _ = program(f"{SUBSPACE} study=s", tmp_path)
+    assert status == 0
+    curve = found(tmp_path / "s")
+    runs = records(tmp_path / "s")
+    full = [run["last"]["test"]["accuracy"] for run in runs.values() if run["method"] == "full"]
+    assert sorted(curve["baselines"]) == sorted(full)
+    assert len(full) == 3
+    assert {run["config"]["seed"] for run in runs.values() if run["method"] == "full"} == {0, 1, 2}
+    assert len(curve["dims"]) == len(runs) - 3 <= 15
+    assert set(SPREAD) <= set(curve["dims"])
+    narrow = curve["threshold"]["high"] is not None and curve["threshold"]["low"] is not None
+    assert len(runs) > 16 or (narrow and curve["threshold"]["high"] / curve["threshold"]["low"] <= 1.3)
+    assert f"{len(runs)} runs of at most 18" in out
+    for dim in set(curve["dims"]):  # repeated sizes are other seeds
+        seeds = [run["config"]["seed"] for run in runs.values() if run["config"].get("dim") == dim]
+        assert sorted(seeds) == list(range(len(seeds)))
+
+
+def test_the_baseline_may_be_of_another_start(program, tmp_path):
+    start = "init=zero hydra.sweeper.baseline=[\\'method=full\\',\\'init=scratch\\']"
+    status, _, err = program(f"{SUBSPACE} {start} study=s", tmp_path)
+    assert status == 2
+    assert "different tasks: init.source is" in err
+    status, _, _ = program(f"{SUBSPACE} {start} hydra.sweeper.across=[init.source] study=s", tmp_path)
+    assert status == 0
+    starts = {run["method"]: run["config"]["init"]["source"] for run in records(tmp_path / "s").values()}
+    assert starts == {"full": None, "subspace": "zero"}
+    assert len(found(tmp_path / "s")["baselines"]) == 3
+
+
+def test_a_search_is_what_the_analysis_makes_of_its_records(program, tmp_path):
+    program(f"{SUBSPACE} study=s", tmp_path)
+    threshold(tmp_path / "s", out=tmp_path / "again")
+    assert json.loads((tmp_path / "again" / "threshold.json").read_text())["curves"] == [found(tmp_path / "s")]
+    assert (tmp_path / "s" / "figures" / "threshold.csv").read_text() == (
+        tmp_path / "again" / "threshold.csv"
+    ).read_text()
+
+
+def test_asked_for_more_only_what_is_new_is_trained(program, tmp_path):
+    program(f"{SUBSPACE} study=s hydra.sweeper.max_runs=12", tmp_path)
+    before = files(tmp_path / "s")
+    _, out, _ = program(f"{SUBSPACE} study=s hydra.sweeper.max_runs=12", tmp_path)
+    assert files(tmp_path / "s") == before
+    assert out.count("skipped: already there") == 12
+    _, out, _ = program(f"{SUBSPACE} study=s hydra.sweeper.max_runs=14", tmp_path)
+    assert out.count("skipped: already there") == 12
+    after = files(tmp_path / "s")
+    assert all(after[path] == content for path, content in before.items() if path.name == "record.json")
+
+
+def test_learning_rates_are_tried_and_chosen_on_validation_data(program, tmp_path):
+    rates = "hydra.sweeper.lrs=[0.003,0.01,0.03,0.1] hydra.sweeper.baseline_lrs=[0.003,0.01]"
+    program(f"{SUBSPACE} study=s hydra.sweeper.max_runs=60 {rates}", tmp_path)
+    runs = records(tmp_path / "s").values()
+    spread, later = [], {}
+    for run in runs:
+        config, score = run["config"], run["last"]["validation"]["accuracy"]
+        if config.get("dim") in SPREAD and config["seed"] == 0:
+            spread.append((config["dim"], config["lr"], score))
+        elif "dim" in config:
+            later.setdefault((config["dim"], config["seed"]), set()).add(config["lr"])
+    assert len(spread) == 28
+    assert sum(run["method"] == "full" for run in runs) == 6
+    assert later
+    for (dim, _), tried in later.items():
+        near = min(SPREAD, key=lambda size: max(size / dim, dim / size))
+        best = max((score, -lr) for size, lr, score in spread if size == near)
+        assert -best[1] in tried
+        assert len(tried) in (2, 3)
+
+
+def test_ranks_are_searched_too_and_combinations_one_by_one(program, tmp_path):
+    ranks = "method=lora model.width=16,32 hydra.sweeper.axis=rank hydra.sweeper.low=1 hydra.sweeper.high=8"
+    status, out, _ = program(
+        f"{SEARCH.replace('model.width=16', '')} {ranks} study=s hydra.sweeper.max_runs=12", tmp_path
+    )
+    assert status == 0
+    assert "model.width=16 12 runs" in out
+    assert "model.width=32 12 runs" in out
+    for number, width in ((1, 16), (2, 32)):
+        content = json.loads((tmp_path / "s" / f"threshold-{number}.json").read_text())
+        assert content["axis"] == "rank"
+        assert content["setting"] == [f"model.width={width}"]
+
+
+def test_the_baseline_has_none_of_the_methods_choices(program, tmp_path):
+    status, _, _ = program(
+        f"{SUBSPACE} projection=sparse granularity=tensor study=s hydra.sweeper.max_runs=10", tmp_path
+    )
+    assert status == 0
+    assert found(tmp_path / "s")["curve"] == "subspace (sparse)"
+
+
+BAD = {
+    "hydra.sweeper.low=100 hydra.sweeper.high=10": r"need hydra.sweeper.low < high, got low=100 high=10",
+    "hydra.sweeper.max_runs=5": r"need hydra.sweeper.max_runs from 10, for baseline and spread, to 100000, got 5",
+    "hydra.sweeper.fraction=1.5": "fraction",
+    "hydra.sweeper.ratio=1": "need hydra.sweeper.ratio to be a number > 1, got 1",
+    "hydra.sweeper.lrs=0.1": "need hydra.sweeper.lrs to be null or a list",
+    "hydra.sweeper.estimator=guess": "estimator",
+    "hydra.sweeper.split=all": "need hydra.sweeper.split to be one of test, validation, train, got all",
+    "hydra.sweeper.spread=2": "need hydra.sweeper.spread to be an integer >= 7, got 2",
+    "hydra.sweeper.axis=rank": "rank is no knob of method=subspace",
+    "hydra.sweeper.baseline=full": "need hydra.sweeper.baseline to be a list",
+    "hydra.sweeper.nothing=1": "nothing",
+    "dim=10,20": "the search sets dim by itself: leave it out, or take hydra/sweeper=basic",
+    "seed=1": "the search sets seed by itself",
+    "lr=0.1": r"take hydra.sweeper.lrs=\[...\]",
+    "replicas=2": "take replicas=1",
+}
+
+
+@pytest.mark.parametrize("change", BAD)
+def test_bad_searches_end_in_one_line(change, refused):
+    refused(f"{SUBSPACE} study=bad {change}", BAD[change])
+
+
+def test_runs_that_all_fail_end_the_search(program, tmp_path):
+    status, _, err = program(f"{SUBSPACE} study=s device=nowhere", tmp_path)
+    assert status == 2
+    assert_one_line(err.splitlines()[-1] + "\n", "no run of the search has finished: device=nowhere")
+
+
+@pytest.mark.slow
+def test_killed_ten_times_it_finds_the_same(tmp_path):
+    """At random moments, without warning; no run with a record is trained again."""
+    command = [
+        sys.executable,
+        str(RUN),
+        *SUBSPACE.split(),
+        "study=s",
+        "hydra.sweeper.max_runs=26",
+        "hydra.sweeper.ratio=1.01",
+        "hydra.sweeper.batch=4",
+        "threads=1",
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+
+    def start(folder):
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return subprocess.Popen([*command, f"output={folder}"], env=environment, **quiet)
+
+    assert start(tmp_path / "calm").wait() == 0
+    draw, kept = random.Random(0), {}  # noqa: S311
+    for _ in range(10):
+        process = start(tmp_path / "shaken")
+        while process.poll() is None and len(list((tmp_path / "shaken").glob("*/*/record.json"))) <= len(kept):
+            time.sleep(0.01)
+        time.sleep(draw.uniform(0, 0.5))
+        assert process.poll() is None, "there is something left to kill"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kept |= {path: path.read_bytes() for path in (tmp_path / "shaken").glob("*/*/record.json") if path not in kept}
+    assert start(tmp_path / "shaken").wait() == 0
+    assert all(path.read_bytes() == content for path, content in kept.items())
+    assert found(tmp_path / "shaken" / "s") == found(tmp_path / "calm" / "s")
+    assert records(tmp_path / "shaken" / "s").keys() == records(tmp_path / "calm" / "s").keys()

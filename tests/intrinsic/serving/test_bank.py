@@ -1,0 +1,256 @@
+"""Many tasks over one base: switching is exact, and a mixed batch gives what one task at a time gives."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+import intrinsic
+from tests.support.bank_tasks import METHODS, TOKENS, Net, logits, trained
+
+
+def filled(*names, **options):
+    bank = intrinsic.Bank(Net(), **options)
+    nets = {name: trained(METHODS[name], seed) for seed, name in enumerate(names)}
+    for name, net in nets.items():
+        bank.add(name, net)
+    return bank, nets
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_switching_is_exact(keep, tmp_path):
+    bank, nets = filled(*METHODS, keep=keep)
+    base = copy.deepcopy(bank.model.state_dict())
+    for name, net in nets.items():
+        intrinsic.save(net, tmp_path / name)
+    order = [*METHODS, None] * 3
+    for step, name in enumerate(sorted(order, key=str)[:: -1 if keep else 1]):
+        bank.use(name)
+        assert bank.active == name
+        assert logits(bank, (TOKENS + step) % 9).shape == (6, 3)
+    for name in METHODS:
+        fresh = intrinsic.load(Net(), tmp_path / name).eval()
+        expected = logits(fresh, TOKENS)
+        torch.testing.assert_close(logits(bank.use(name), TOKENS), expected, atol=0, rtol=0)  # bit for bit
+        with torch.no_grad():
+            weights = fresh.weights()
+        assert all(torch.equal(bank._tree[0].get_parameter(key), weight) for key, weight in weights.items())
+    torch.testing.assert_close(logits(bank.use(None), TOKENS), logits(Net().eval(), TOKENS), atol=0, rtol=0)
+    assert all(torch.equal(tensor, base[name]) for name, tensor in bank.model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_files_and_nets_give_the_same(name, tmp_path):
+    net = trained(METHODS[name], norm=True)
+    intrinsic.save(net, tmp_path / "task.safetensors")
+    bank = intrinsic.Bank(Net())
+    bank.add("net", net)
+    bank.add("file", tmp_path / "task.safetensors")
+    for task in ("net", "file"):
+        torch.testing.assert_close(logits(bank.use(task), TOKENS), logits(net, TOKENS), atol=0, rtol=0)
+    torch.testing.assert_close(logits(bank.merge("file"), TOKENS), logits(net.merge(), TOKENS), atol=0, rtol=0)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.zero_()  # the bank has its own
+    before = logits(bank.use("file"), TOKENS)
+    torch.testing.assert_close(logits(bank.use("net"), TOKENS), before, atol=0, rtol=0)
+
+
+def resident(bank):
+    """The bytes of every tensor that the bank reaches, each storage once."""
+    modules = {id(m): m for root in (bank, bank._tree[0]) for m in root.modules()}.values()
+    tensors = [t for m in modules for t in (*m._parameters.values(), *m._buffers.values()) if t is not None]
+    return sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}.values())
+
+
+def test_memory_is_the_base_and_what_was_trained():
+    bank, nets = filled(*METHODS, keep=False)
+    buffers = sum(b.nbytes for b in Net().buffers())
+    base = sum(p.nbytes for p in Net().parameters()) + buffers
+    own = sum(sum(p.nbytes for p in net.parameters()) + buffers for net in nets.values())
+    # factors that z moves start from numbers of their own
+    own += sum(
+        p.nbytes for net in nets.values() for name, p in net.weights().items() if "lora" in name and not net.identity
+    )
+    assert resident(bank) == base + own
+    bank.use("subspace")
+    assert resident(bank) == base + own + sum(p.nbytes for p in Net().parameters()) + buffers
+    bank.use(None)
+    assert resident(bank) == base + own
+    kept = intrinsic.Bank(Net())
+    kept.add("one", trained(METHODS["subspace"]))
+    one = resident(kept)
+    other = trained(METHODS["subspace"])
+    other.z.data += 1
+    kept.add("two", other)  # the same seed, the same P
+    assert resident(kept) == one + other.z.nbytes + buffers
+
+
+MIXTURES = [
+    ("lora", "wide"),
+    ("lora", None, "wide", "unilora"),
+    ("lora", "all", "projected", "head"),
+    ("subspace", "lora", "bitfit", "unilora"),
+    ("subspace", "said", "full"),
+]
+
+
+@pytest.mark.parametrize("names", MIXTURES, ids=str)
+@pytest.mark.parametrize("active", [None, 0])
+def test_a_mixed_batch_gives_what_one_task_at_a_time_gives(names, active):
+    bank, _ = filled(*[name for name in names if name])
+    bank = bank.double()
+    tasks = [names[row % len(names)] for row in (2, 0, 1, 3, 0, 5)]
+    mask = (torch.arange(42).view(6, 7) % 3 > 0).double()
+    expected = torch.stack([logits(bank.use(t), TOKENS, mask=mask)[row] for row, t in enumerate(tasks)])
+    bank.use(active if active is None else names[active])
+    found = logits(bank, TOKENS, mask=mask, tasks=tasks)
+    # a batched product adds up in another order
+    torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-12)
+    again = logits(bank, TOKENS.flip(0), mask=mask.flip(0), tasks=tasks[::-1])
+    torch.testing.assert_close(again.flip(0), expected, atol=1e-12, rtol=1e-12)
+
+
+def test_low_rank_tasks_share_one_pass():
+    bank, _ = filled("lora", "wide", "unilora")
+    calls = []
+    bank.model.convolution.register_forward_hook(lambda *_: calls.append(1))
+    with torch.no_grad():
+        bank(TOKENS, tasks=["lora", "wide", "unilora", "wide", "lora", None])
+    assert len(calls) == 1
+
+
+def test_running_statistics_are_a_tasks_own():
+    bank = intrinsic.Bank(Net())
+    bank.add("plain", trained(METHODS["lora"], 0))
+    bank.add("moved", trained(METHODS["lora"], 1, norm=True))
+    tasks = ["plain", "moved"] * 3
+    expected = [logits(bank.use(task), TOKENS)[row] for row, task in enumerate(tasks)]
+    torch.testing.assert_close(logits(bank, TOKENS, tasks=tasks), torch.stack(expected))
+
+
+def test_heads_of_other_sizes(tmp_path):
+    bank = intrinsic.Bank(Net(3))
+    five = trained(METHODS["lora"], 1, outputs=5)
+    intrinsic.save(five, tmp_path / "five")
+    bank.add("three", trained(METHODS["lora"]))
+    with pytest.raises(intrinsic.UserError, match="belongs to another model"):
+        bank.add("five", five)
+    bank.add("five", five, head=nn.Linear(16, 5))
+    bank.add("file", tmp_path / "five", head=nn.Linear(16, 5))
+    for name in ("five", "file"):
+        torch.testing.assert_close(logits(bank.use(name), TOKENS), logits(five, TOKENS), atol=0, rtol=0)
+    assert logits(bank.use("three"), TOKENS).shape == (6, 3)
+    mixed = logits(bank, TOKENS, tasks=["five", "file"] * 3)
+    torch.testing.assert_close(mixed, logits(five, TOKENS))
+    with pytest.raises(intrinsic.UserError, match=r"different sizes cannot be one batch: three \(3,\), five \(5,\)"):
+        bank(TOKENS, tasks=["three", "five"] * 3)
+    projected = trained({"projection": intrinsic.OneHot, "dim": 30}, outputs=5)
+    bank.add("projected", projected, head=Net(5).head)  # theta_0 includes the head
+    torch.testing.assert_close(logits(bank.use("projected"), TOKENS), logits(projected, TOKENS), atol=0, rtol=0)
+    with pytest.raises(intrinsic.UserError, match="trained on another base, or on a head"):
+        bank.add("other", projected, head=nn.Linear(16, 5))
+
+
+def test_over_an_int8_base(tmp_path):
+    for seed, name in enumerate(("lora", "unilora")):
+        net = intrinsic.Subspace(intrinsic.quantize(Net()), seed=seed, **METHODS[name])
+        with torch.no_grad():
+            for parameter in net.parameters():
+                parameter += 0.1
+        intrinsic.save(net, tmp_path / name)
+    bank = intrinsic.Bank(intrinsic.quantize(Net()))
+    for name in ("lora", "unilora"):
+        bank.add(name, tmp_path / name)
+    expected = [logits(bank.use(name), TOKENS) for name in ("lora", "unilora")]
+    mixed = logits(bank, TOKENS, tasks=["lora"] * 3 + ["unilora"] * 3)
+    torch.testing.assert_close(mixed, torch.cat([expected[0][:3], expected[1][3:]]))
+    codes = [
+        m.quantized.data_ptr()
+        for net in map(bank.net, bank.tasks)
+        for m in net.model.modules()
+        if hasattr(m, "quantized")
+    ]
+    assert len(set(codes)) == 2  # two layers, held once
+
+
+def test_tasks_come_and_go():
+    bank, nets = filled("lora", "subspace")
+    assert bank.tasks == ["lora", "subspace"]
+    bank.use("lora").remove("lora")
+    assert (bank.tasks, bank.active) == (["subspace"], None)
+    bank.add("lora", nets["lora"])
+    torch.testing.assert_close(logits(bank.use("lora"), TOKENS), logits(nets["lora"], TOKENS), atol=0, rtol=0)
+    assert not any(parameter.requires_grad for parameter in bank.parameters())
+    x = bank.use("subspace")(TOKENS)["logits"]
+    assert not x.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("act", "complaint"),
+    [
+        (lambda bank, net: bank.add("lora", net), "need a name for the task that is new"),
+        (lambda bank, net: bank.add("a.b", net), "has no dot"),
+        (lambda bank, net: bank.add("x", "nowhere.safetensors"), "there is no file"),
+        (lambda bank, net: bank.use("mnli"), "the bank has no task 'mnli': it has lora"),
+        (lambda bank, net: bank(TOKENS, tasks=["lora"] * 5), "got 5 tasks for 6 rows"),
+        (lambda bank, net: bank(TOKENS, tasks=["lora"] * 5 + ["mnli"]), "no task 'mnli'"),
+        (lambda bank, net: bank.train(), "a bank serves what has been trained"),
+        (lambda bank, net: intrinsic.Bank(net), "before any method was put into it"),
+        (lambda bank, net: intrinsic.Bank(net.model), "before any method was put into it"),
+    ],
+)
+def test_bad_input(act, complaint):
+    bank, nets = filled("lora")
+    with pytest.raises(intrinsic.UserError, match=complaint):
+        act(bank, nets["lora"])
+    torch.testing.assert_close(logits(bank.use("lora"), TOKENS), logits(nets["lora"], TOKENS), atol=0, rtol=0)
+
+
+def test_a_task_of_another_base_is_refused():
+    base = Net()
+    base.second.weight.data += 1e-3
+    bank, net = intrinsic.Bank(base), trained(METHODS["lora"])
+    with pytest.raises(intrinsic.UserError, match="trained on another base"):
+        bank.add("lora", net)
+    assert bank.tasks == []
+    assert not any(parameter.requires_grad for parameter in base.parameters())
+
+
+def bert():
+    from transformers import BertConfig, BertForSequenceClassification
+
+    size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+    torch.manual_seed(0)
+    return BertForSequenceClassification(BertConfig(**size, vocab_size=30, num_labels=3))
+
+
+def llama():
+    from transformers import LlamaConfig, LlamaForSequenceClassification
+
+    size = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 24}
+    torch.manual_seed(0)
+    config = LlamaConfig(**size, num_key_value_heads=2, vocab_size=30, num_labels=3, pad_token_id=0, use_cache=False)
+    return LlamaForSequenceClassification(config)
+
+
+@pytest.mark.parametrize("make", [bert, llama])
+def test_transformers_mix_tasks(make):
+    bank = intrinsic.Bank(make())
+    for seed, name in enumerate(("lora", "wide", "subspace")):
+        space = None if name == "subspace" else intrinsic.LoRA(2 + seed)
+        options = {"projection": intrinsic.OneHot, "dim": 20} if name == "subspace" else {"head": "train"}
+        net = intrinsic.Subspace(make(), space=space, seed=seed, **options)
+        for parameter in net.parameters():
+            parameter.data += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed))
+        bank.add(name, net)
+    tokens, mask = 1 + torch.arange(40).view(5, 8) % 29, torch.ones(5, 8, dtype=torch.int64)
+    mask[3, 5:] = 0
+    tasks = ["lora", None, "subspace", "wide", "lora"]
+    inputs = {"input_ids": tokens, "attention_mask": mask}
+    expected = [logits(bank.use(task), **inputs)[row] for row, task in enumerate(tasks)]
+    # float32, and batches of other sizes
+    torch.testing.assert_close(logits(bank, **inputs, tasks=tasks), torch.stack(expected), atol=1e-5, rtol=1e-4)
+    with pytest.raises(intrinsic.UserError, match="no row for each input"):
+        bank(**inputs, labels=torch.zeros(5, dtype=torch.int64), tasks=tasks)

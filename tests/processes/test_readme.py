@@ -1,0 +1,101 @@
+"""The README's examples, run as they stand there."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments.config.build import build
+from tests.support.configs import CONF, ROOT, composed
+
+README = (ROOT / "README.md").read_text()
+PARTS = ["conf", "intrinsic", "experiments", "hydra_plugins", "analysis", "tests", "run.py", "pyproject.toml"]
+
+
+def blocks(kind):
+    return re.findall(rf"```{kind}\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A copy of the tree to run in."""
+    folder = tmp_path_factory.mktemp("clone")
+    for name in PARTS:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / name)
+    return folder
+
+
+def run(clone, *command):
+    environment = {**os.environ, "PYTHONPATH": str(clone)}
+    done = subprocess.run(
+        [sys.executable, *command], cwd=clone, capture_output=True, text=True, env=environment, timeout=600
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def shape(line):
+    """A line without its numbers, which depend on the machine."""
+    return re.sub(r"\b[0-9a-f]{12}\b|[\d,.]*\d", "#", " ".join(line.split())).strip()
+
+
+def has_mnist():
+    homes = [os.environ.get("INTRINSIC_DATA"), Path.home() / ".cache" / "intrinsic"]
+    return any(home and list(Path(home).glob("mnist/train-images-idx3-ubyte*")) for home in homes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", blocks("console"), ids=lambda text: text.splitlines()[0])
+def test_examples_print_what_the_readme_shows(clone, example):
+    if "dataset=mnist" in example and not has_mnist():
+        pytest.skip("set INTRINSIC_DATA to a folder with mnist/ to run this one")
+    for part in example.split("$ python ")[1:]:
+        command, *shown = part.splitlines()
+        printed = [shape(line) for line in run(clone, *command.split()).splitlines()]
+        assert printed[-len(shown) :] == [shape(line) for line in shown]
+
+
+@pytest.mark.slow
+def test_the_worked_example_of_a_projection(clone):
+    code = next(block for block in blocks("python") if "class Cyclic" in block)
+    (clone / "intrinsic" / "projections" / "cyclic.py").write_text(code)
+    (clone / "conf" / "projection" / "cyclic.yaml").write_text(blocks("yaml")[0])
+    out = run(clone, "run.py", "-m", "method=subspace", "projection=cyclic,fastfood", "dim=100", "epochs=3")
+    assert [row.split()[0] for row in out.splitlines()[-2:]] == ["cyclic", "fastfood"]
+    contract = run(clone, "-m", "pytest", "-p", "no:cacheprovider", "tests/contracts/test_projections.py", "-kcyclic")
+    assert int(re.search(r"(\d+) passed", contract).group(1)) > 40
+
+
+@pytest.mark.slow
+def test_the_library_example(clone):
+    (code,) = [block for block in blocks("python") if "import intrinsic\n" in block]
+    (clone / "example.py").write_text(code + "\nassert (clone := intrinsic.load(model, 'run.safetensors'))\n")
+    run(clone, "example.py")
+    assert (clone / "run.safetensors").stat().st_size < 1500
+
+
+def test_every_method_and_projection_is_in_the_tables():
+    for group in ("method", "projection"):
+        for path in (CONF / group).glob("*.yaml"):
+            assert f"| `{path.stem}` |" in README or path.stem == "identity"
+
+
+def test_the_table_of_projections_says_whose_columns_have_unit_norm():
+    for path in (CONF / "projection").glob("*.yaml"):
+        if path.stem != "identity":
+            make = build(composed("method=subspace", f"projection={path.stem}")["projection"], "projection")
+            (row,) = [line for line in README.splitlines() if line.startswith(f"| `{path.stem}` |")]
+            assert row.split(" | ")[-1].startswith("exactly") == make(8, 64, seed=0).unit_columns  # no block is cut
+
+
+def test_every_link_and_figure_is_there():
+    for target in re.findall(r"\]\(((?!https?:)[^)]+)\)", README):
+        assert (ROOT / target).is_file(), target

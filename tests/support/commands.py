@@ -1,0 +1,42 @@
+"""Commands that are run in this process, and how a bad one must end."""
+
+import re
+import runpy
+import shlex
+import sys
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from tests.support.configs import ROOT
+
+RUN = ROOT / "run.py"
+QUICK = "init=scratch dataset.fraction=0.1"
+
+
+def words(command, output):
+    given = shlex.split(command)
+    usual = [f"output={output}", "epochs=1", *([] if "init=" in command else ["init.source.epochs=1"])]
+    options = [word for word in given if word.startswith("-")]
+    return [str(RUN), *options, *usual, *(word for word in given if word not in options)]
+
+
+def run(command, output):
+    """The exit status of a command, run in this process."""
+    GlobalHydra.instance().clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", words(command, output))
+        patch.setenv("INTRINSIC_SWEEP", "")  # noted, so that what the program sets is undone
+        patch.delenv("INTRINSIC_SWEEP")
+        try:
+            runpy.run_path(str(RUN), run_name="__main__")
+        except SystemExit as stop:
+            return stop.code
+    return 0
+
+
+def assert_one_line(err, match):
+    assert err.endswith("\n")
+    (line,) = err.splitlines()
+    assert line.startswith("error: ")
+    assert re.search(match, line), line

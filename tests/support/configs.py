@@ -1,0 +1,28 @@
+"""The repository's own configs, composed as the program composes them, and the files of a folder."""
+
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+import experiments.config.resolvers  # noqa: F401  # configs name them
+
+ROOT = Path(__file__).resolve().parents[2]
+CONF = ROOT / "conf"
+
+
+def names(group):
+    """The choices of a config group: the cases of its contract test."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def composed(*overrides):
+    """The resolved config of `python run.py <overrides>`."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
+
+
+def files(folder):
+    """The files in a folder with their contents, less what Hydra notes about a sweep."""
+    paths = [path for path in Path(folder).rglob("*") if path.is_file() and path.name != "multirun.yaml"]
+    return {path: path.read_bytes() for path in paths}

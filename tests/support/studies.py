@@ -1,0 +1,40 @@
+"""Made-up finished runs in a study's folder, and what commands say of them."""
+
+import json
+import subprocess
+import sys
+import zlib
+
+import pytest
+
+from analysis.rank_curve import rank_curve
+from intrinsic.errors import UserError
+from tests.support.configs import ROOT
+
+
+def add(study, method="lora", test=0.9, validation=0.9, status="finished", projection="Identity", **swept):
+    config = {"seed": 0, "lr": 0.01, "epochs": 30, "method": method, "dataset": {"_target_": "data.Digits"}} | swept
+    config |= {"granularity": "global", "subspace": {"granularity": "global"}} if "dim" in swept else {"subspace": {}}
+    config |= {"optim": {"lr": config["lr"]} | swept.get("optim", {}), "head": "freeze" if method == "lora" else None}
+    config |= {"projection": {"_target_": f"intrinsic.{projection}"}, "init": {"seed": config["seed"]}}
+    trained = swept.get("dim", 448 * swept.get("rank", 0)) or {"full": 101770, "head": 650}.get(method, 330)
+    record = {"format": 1, "run_id": f"{zlib.crc32(json.dumps(config).encode()):012x}", "study": study.name,
+              "status": status, "method": method, "metric": "accuracy", "numbers": {"trained": trained}, "seconds": 1.5,
+              "config": config, "last": None, "best": None, "error": "loss is nan at step 12"}  # fmt: skip
+    if status == "finished":
+        for name, epoch, more in (("last", 30, 0), ("best", 27, 0.01)):
+            scores = {"validation": {"accuracy": validation + more}, "test": {"accuracy": test + more}}
+            record |= {name: {"epoch": epoch, **scores}, "error": None}
+    (study / record["run_id"]).mkdir(parents=True)
+    (study / record["run_id"] / "record.json").write_text(json.dumps(record))
+    return study / record["run_id"] / "record.json"
+
+
+def python(*arguments):
+    return subprocess.run([sys.executable, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def refused(rule, *studies, figure=rank_curve, **options):
+    with pytest.raises(UserError, match=rule) as caught:
+        figure(*studies, **options)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,33 @@
+"""Studies of runs whose weights and updates are planted."""
+
+import torch
+
+from experiments.updates import decompose
+from intrinsic.files.tensors import write_tensors
+from tests.support.studies import add
+
+
+def orthonormal(rows, columns, seed):
+    """A random matrix (rows, columns) with orthonormal columns, uniformly distributed."""
+    return torch.linalg.qr(gaussian(rows, columns, seed))[0]
+
+
+def gaussian(rows, columns, seed):
+    return torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def low_rank(rows, columns, rank, seed, size=1.0):
+    """A random matrix of `rank` equal singular values `size`."""
+    return size * orthonormal(rows, rank, 2 * seed + 1000) @ orthonormal(columns, rank, 2 * seed + 1001).T
+
+
+def moved(study, weights, method="lora", *, head=(), keep=64, **swept):
+    """Add a finished run to a study, with what `experiments.updates` says of weights {name: (W_0, dW)}."""
+    folder = add(study, method, **swept).parent
+    arrays = {}
+    for name, (origin, update) in weights.items():
+        found = decompose(origin, update, keep, seed=len(arrays))
+        arrays |= {f"{name}/{key}": value.float() for key, value in found.items()}
+    values = {"weights": {name: list(pair[0].shape) for name, pair in weights.items()}, "head": list(head)}
+    write_tensors(folder / "updates.safetensors", arrays, {"values": values, "options": {"keep": keep}})
+    return folder
