@@ -13,11 +13,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
+from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from experiments.terminal.sweep import runs_before, show
 from hydra_plugins._sweep_job import Ended, SweepJob
 from intrinsic.errors import UserError
 from intrinsic.terminal.say import say
@@ -56,7 +57,7 @@ class DeadError(Exception):
 
 
 class ParallelLauncher(Launcher):
-    """Keeps up to `room` jobs under way, prints what they printed as they end, and returns Hydra's results in order.
+    """Keeps up to `room` jobs under way, prints their lines as they end, and returns Hydra's results in order.
 
     A job whose process dies has a result too: of each of its runs the record, where there is one, else a failure. The
     sweep goes on. A signal that ends the sweep ends its jobs; what they have written stays.
@@ -107,7 +108,7 @@ class ParallelLauncher(Launcher):
         waiting = deque(jobs)
         running: dict[Handle, tuple[list[str], int]] = {}
         results: dict[int, JobReturn] = {}
-        report = _Report(initial_job_idx)
+        report = _Report(runs_before(initial_job_idx))
         with _terminable():
             try:
                 while waiting or running:
@@ -129,23 +130,15 @@ class ParallelLauncher(Launcher):
 
 
 class _Report:
-    """Prints what jobs printed, with each run's place in the order in which runs end."""
+    """Prints the lines of jobs that ended, with each run's place in the order in which runs end."""
 
-    def __init__(self, first: int) -> None:
-        self._first, self._ended, self._said = first, 0, time.monotonic()
+    def __init__(self, before: int) -> None:
+        self._before, self._said = before, time.monotonic()
 
     def tell(self, ended: Ended) -> None:
-        from experiments.terminal.lines import PLACE, position
-
-        value = ended.done.return_value if ended.done.status is JobStatus.COMPLETED else None
-        count = self._ended
-        for text, stream in ((ended.out, sys.stdout), (ended.err, sys.stderr)):
-            for line in text.splitlines():
-                places = line.startswith(PLACE)
-                count += places
-                print(position(self._first, count) if places else "", end="", file=stream)
-                say(line.removeprefix(PLACE), stream)
-        self._ended += len(value) if isinstance(value, list) else 1
+        for line in ended.lines:
+            show(line, self._before)
+        self._before += ended.runs
         self._said = time.monotonic()
 
     def remind(self, ended: int, jobs: int, running: int) -> None:

@@ -1,20 +1,21 @@
 """A job of a sweep on its way to another process, and what comes back."""
 
-import io
 import os
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, run_job, setup_globals
+from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
+
+from experiments.terminal.sweep import Line, kept_lines
 
 SHARED = ("INTRINSIC_", "WANDB_")  # how the names of environment variables begin that a job needs, wherever it runs
 
@@ -26,11 +27,16 @@ def _environment() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Ended:
-    """What is left of a job: Hydra's return, and what it printed."""
+    """What is left of a job: Hydra's return, with the records of its runs, and its lines for the terminal."""
 
     done: JobReturn
-    out: str
-    err: str
+    lines: Sequence[Line]
+
+    @property
+    def runs(self) -> int:
+        """How many runs it was."""
+        value = self.done.return_value if self.done.status is JobStatus.COMPLETED else None
+        return len(value) if isinstance(value, list) else 1
 
 
 @dataclass(frozen=True)
@@ -58,18 +64,16 @@ class SweepJob:
     folder: Path = field(default_factory=Path.cwd)
 
     def __call__(self, overrides: Sequence[str], number: int) -> Ended:
-        """Run a job here, in a process that does nothing else meanwhile; its output is kept, not printed."""
+        """Run a job here, in a process that does nothing else meanwhile; its lines are kept, not printed."""
         if self.parent is not None:
             _end_with(self.parent)
         os.chdir(self.folder)
         os.environ.update(self.environment)
-        os.environ["INTRINSIC_WORKER"] = "1"  # no progress bar; the launcher knows where the job stands in the sweep
         Singleton.set_state(self.singletons)
         setup_globals()
-        out, err = io.StringIO(), io.StringIO()
-        with redirect_stdout(out), redirect_stderr(err):
+        with kept_lines() as lines:
             done = self._run(overrides, number)
-        return Ended(done, out.getvalue(), err.getvalue())
+        return Ended(done, lines)
 
     def checkpoint(self, *arguments: Any) -> Any:
         """What submitit queues again when a job is preempted or out of time: the same, which goes on where it was."""
@@ -80,13 +84,14 @@ class SweepJob:
     def lost(self, overrides: Sequence[str], number: int, error: str) -> Ended:
         """What is left of a job whose process died; `error` says how."""
         from experiments.run.job import lost
-        from experiments.terminal.lines import PLACE, knobs
+        from experiments.terminal.lines import knobs
 
         done = replace(self, function=partial(lost, error))._run(overrides, number)
         records = done.return_value if isinstance(done.return_value, list) else [done.return_value]
         failed = [record for record in records if record.get("error") == error]
-        lines = [f"{PLACE}error: {error}: {knobs(record['config'])}\n" for record in failed]
-        return Ended(done, "", "".join(lines))
+        texts = [f"error: {error}: {knobs(record['config'])}" for record in failed]
+        answered = len(records) - len(failed)
+        return Ended(done, [Line(text, error=True, ended=n) for n, text in enumerate(texts, start=answered + 1)])
 
     def _run(self, overrides: Sequence[str], number: int) -> JobReturn:
         config = self.context.config_loader.load_sweep_config(self.config, list(overrides))

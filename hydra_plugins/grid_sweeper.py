@@ -1,8 +1,6 @@
 """Hydra's grid of runs, with a table of their results at the end."""
 
-import os
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 
+from experiments.terminal.sweep import Sweep
 from hydra_plugins._check_sweep import check_sweep
 from intrinsic.errors import UserError
 
@@ -52,8 +51,8 @@ class GridSweeper(BasicSweeper):
         for chunk in chunks:
             self._chunks.append(_grouped(chunk, replicas, first=sum(len(job.runs) for job in jobs)))
             jobs += self._chunks[-1]
-        os.environ["INTRINSIC_SWEEP"] = f"{','.join(str(len(job.runs)) for job in jobs)} {time.time()}"
-        returns = super().sweep(arguments)
+        with Sweep([len(job.runs) for job in jobs]).launching():
+            returns = super().sweep(arguments)
         records: list[dict[str, Any]] = [{} for _ in runs]
         for job, done in zip(jobs, (done for chunk in returns for done in chunk), strict=True):
             results = done.return_value if len(job.runs) > 1 else [done.return_value]

@@ -1,8 +1,6 @@
 """A search for the smallest size that reaches a fraction of the baseline, through any launcher."""
 
-import os
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.terminal.sweep import Sweep
 from hydra_plugins._check_sweep import check_sweep
 from hydra_plugins._parallel_launcher import width
 from hydra_plugins._threshold_search import Search, Settings
@@ -63,12 +62,13 @@ class ThresholdSweeper(Sweeper):
         folder = Path(self._config.output) / str(self._config.study)
         batch = self.settings.batch or max(2, width(self._launcher))
         returns: list[JobReturn] = []
-        began = time.time()
+        sweep = Sweep([])
         while jobs := [(search, job) for search in searches for job in search.ask(batch)]:
             for _, job in jobs[:: max(1, len(jobs) - 1)]:  # the first and the last: a mistake shows before any work
                 self._loader.load_sweep_config(self._config, job)
-            os.environ["INTRINSIC_SWEEP"] = f"{','.join('1' * (len(returns) + len(jobs)))} {began}"
-            done = self._launcher.launch([job for _, job in jobs], initial_job_idx=len(returns))
+            sweep.sizes = [1] * (len(returns) + len(jobs))
+            with sweep.launching():
+                done = self._launcher.launch([job for _, job in jobs], initial_job_idx=len(returns))
             returns += done
             for (search, _), one in zip(jobs, done, strict=True):
                 search.tell(one.return_value)

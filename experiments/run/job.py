@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -21,7 +21,8 @@ from experiments.config.check_values import check_values
 from experiments.config.place import check_place
 from experiments.run.failure import failed_record, out_of_memory
 from experiments.terminal.errors import describe
-from experiments.terminal.lines import position, summary
+from experiments.terminal.lines import summary
+from experiments.terminal.sweep import Line, tell
 from intrinsic.errors import UserError
 from intrinsic.files.lock import locked
 from intrinsic.files.records import read_record, run_id, write_record
@@ -187,7 +188,7 @@ def _reporting(runs: Sequence[Run], concerned: Sequence[Run]) -> Iterator[None]:
             sys.exit(2)
         for run in _waiting(concerned):
             run.record = {"status": "error", "error": str(error), "config": run.config}
-            _tell(runs, f"error: {error}", sys.stderr)
+            _tell(runs, f"error: {error}", error=True)
     except Exception as error:
         if not _sweeping():
             raise
@@ -197,17 +198,10 @@ def _reporting(runs: Sequence[Run], concerned: Sequence[Run]) -> Iterator[None]:
             run.record = {"status": "failed", "error": f"{type(error).__name__}: {error}", "config": run.config}
 
 
-def _tell(runs: Sequence[Run], line: str, file: IO[str] | None = None) -> None:
-    """Print a line about the run that ended last."""
-    place = _position(runs)  # may be what stands for it until the launcher knows it, which is no text
-    print(place, end="", file=file or sys.stdout)
-    say(line, file)
+def _tell(runs: Sequence[Run], text: str, *, error: bool = False) -> None:
+    """Tell of the run that ended last."""
+    tell(Line(text, error, ended=len(runs) - len(_waiting(runs))))
 
 
 def _sweeping() -> bool:
     return HydraConfig.get().mode == RunMode.MULTIRUN
-
-
-def _position(runs: Sequence[Run]) -> str:
-    """Where the last run that ended stands in the sweep."""
-    return position(HydraConfig.get().job.num, len(runs) - len(_waiting(runs))) if _sweeping() else ""

@@ -1,12 +1,8 @@
 """What is printed about a run that ended."""
 
-import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-PLACE = "\0"  # of a run that ends in a worker, where nobody knows what has ended elsewhere: its launcher fills it in
 
 
 def knobs(config: dict[str, Any]) -> str:
@@ -37,19 +33,3 @@ def summary(record: dict[str, Any], folder: Path) -> str:
         result = f"test {metric} {record['last']['test'][metric]:.4f}"
     numbers = f"{record['numbers']['trained']:,} numbers"
     return f"{knobs(record['config']):38} {result}  {numbers:>16}  {record['seconds']:6.1f} s  {folder}"
-
-
-def position(job: int, ended: int) -> str:
-    """`[3/12, 40 s left] ` for the run that ended as the job's `ended`-th.
-
-    The sweeper says how many runs each job has and when it began. `PLACE` in a worker.
-    """
-    if "INTRINSIC_WORKER" in os.environ:
-        return PLACE
-    if "INTRINSIC_SWEEP" not in os.environ:
-        return ""
-    sizes, began = os.environ["INTRINSIC_SWEEP"].split()
-    counts = [int(size) for size in sizes.split(",")]
-    done, count = sum(counts[:job]) + ended, sum(counts)
-    left = (time.time() - float(began)) / done * (count - done)
-    return f"[{done:{len(str(count))}}/{count}, {left:4.0f} s left]  "

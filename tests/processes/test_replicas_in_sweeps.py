@@ -25,8 +25,6 @@ def sweep(tmp_path, monkeypatch, capsys):
         status = 0
         with monkeypatch.context() as patch:
             patch.setattr(sys, "argv", [str(CONF.parent / "run.py"), "-m", f"output={tmp_path / output}", *arguments])
-            patch.setenv("INTRINSIC_SWEEP", "")  # noted, so that what the program sets is undone
-            patch.delenv("INTRINSIC_SWEEP")
             try:
                 runpy.run_path(sys.argv[0], run_name="__main__")
             except SystemExit as stop:

@@ -26,8 +26,6 @@ def run(command, output):
     GlobalHydra.instance().clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", words(command, output))
-        patch.setenv("INTRINSIC_SWEEP", "")  # noted, so that what the program sets is undone
-        patch.delenv("INTRINSIC_SWEEP")
         try:
             runpy.run_path(str(RUN), run_name="__main__")
         except SystemExit as stop:

@@ -1,0 +1,129 @@
+"""A sweep as its jobs know it: where a run that ended stands in it, and who prints the line about it."""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from io import TextIOBase
+
+from hydra.core.hydra_config import HydraConfig
+
+from intrinsic.terminal.say import say
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line that a job has for the terminal.
+
+    Args:
+        text: without the run's place in the sweep.
+        error: whether it is for standard error.
+        ended: how many of the job's runs have ended, in a line about the last of them; 0 in others.
+    """
+
+    text: str
+    error: bool = False
+    ended: int = 0
+
+
+@dataclass
+class Sweep:
+    """The runs of a sweep, known where its jobs are launched.
+
+    Args:
+        sizes: how many runs each job has.
+        began: in seconds of `time.monotonic`.
+    """
+
+    sizes: Sequence[int]
+    began: float = field(default_factory=time.monotonic)
+
+    @contextmanager
+    def launching(self) -> Iterator[None]:
+        """Let the body's lines about runs begin with their places in this sweep."""
+        token = _sweep.set(self)
+        try:
+            yield
+        finally:
+            _sweep.reset(token)
+
+    def place(self, ended: int) -> str:
+        """`[3/12,   40 s left]  ` for the run that ended as the `ended`-th."""
+        count = sum(self.sizes)
+        left = (time.monotonic() - self.began) / ended * (count - ended)
+        return f"[{ended:{len(str(count))}}/{count}, {left:4.0f} s left]  "
+
+
+_sweep: ContextVar[Sweep | None] = ContextVar("sweep", default=None)
+_kept: ContextVar[list[Line] | None] = ContextVar("kept", default=None)
+
+
+def tell(line: Line) -> None:
+    """Print a line of the job under way; where lines are kept, keep it."""
+    lines = _kept.get()
+    if lines is not None:
+        lines.append(line)
+    elif _sweep.get() is None:
+        show(line)
+    else:
+        show(line, before=runs_before(HydraConfig.get().job.num))
+
+
+def show(line: Line, before: int = 0) -> None:
+    """Print a line of a job, until which `before` runs of other jobs had ended."""
+    sweep = _sweep.get()
+    place = "" if sweep is None or not line.ended else sweep.place(before + line.ended)
+    say(f"{place}{line.text}", sys.stderr if line.error else sys.stdout)
+
+
+def runs_before(job: int) -> int:
+    """How many runs the jobs before that one have."""
+    sweep = _sweep.get()
+    return 0 if sweep is None else sum(sweep.sizes[:job])
+
+
+@contextmanager
+def kept_lines() -> Iterator[list[Line]]:
+    """Keep what the body prints, in its order, for another process that knows what has ended elsewhere."""
+    lines: list[Line] = []
+    out, err = _Kept(lines, error=False), _Kept(lines, error=True)
+    token = _kept.set(lines)
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            yield lines
+    finally:
+        _kept.reset(token)
+        out.end()
+        err.end()
+
+
+def lines_are_kept() -> bool:
+    """Whether nobody sees what is printed before the job is over."""
+    return _kept.get() is not None
+
+
+class _Kept(TextIOBase):
+    """A stream whose lines are kept."""
+
+    def __init__(self, lines: list[Line], *, error: bool) -> None:
+        self._lines, self._error = lines, error
+        self._parts: list[str] = []  # of the line that has not ended
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        whole, newline, rest = text.rpartition("\n")
+        if newline:
+            self._parts.append(whole + newline)
+            self.end()
+        if rest:
+            self._parts.append(rest)
+        return len(text)
+
+    def end(self) -> None:
+        """Keep what was written, though its line has not ended."""
+        self._lines += [Line(each, self._error) for each in "".join(self._parts).splitlines()]
+        self._parts.clear()

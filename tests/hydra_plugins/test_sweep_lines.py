@@ -1,0 +1,78 @@
+"""What jobs of a sweep print: where each run stands, whoever prints it, and in which order."""
+
+import os
+import re
+import sys
+
+import pytest
+from hydra.core.utils import JobReturn, JobStatus
+
+from experiments.terminal.sweep import Line, Sweep, kept_lines, lines_are_kept, runs_before, show, tell
+from hydra_plugins._parallel_launcher import _Report
+from hydra_plugins._sweep_job import Ended
+
+
+def returned(*records):
+    """What Hydra makes of a job with those records."""
+    done = JobReturn()
+    done.return_value, done.status = list(records) if len(records) > 1 else records[0], JobStatus.COMPLETED
+    return done
+
+
+def test_a_worker_keeps_lines_in_their_order(capsys):
+    with kept_lines() as lines:
+        assert lines_are_kept()
+        print("a", end="")
+        print("b\n\nc")
+        print("bar 1\rbar 2", file=sys.stderr)
+        tell(Line("a run", ended=1))
+        print("no end", end="")
+    assert not lines_are_kept()
+    assert capsys.readouterr() == ("", "")
+    assert lines == [
+        Line("ab"),
+        Line(""),
+        Line("c"),
+        Line("bar 1", error=True),
+        Line("bar 2", error=True),
+        Line("a run", ended=1),
+        Line("no end"),
+    ]
+
+
+def test_lines_of_a_body_that_fails_are_kept_too():
+    def planted():
+        with kept_lines() as kept:
+            lines.append(kept)
+            print("before", end="")
+            raise ZeroDivisionError("planted")
+
+    lines = []
+    with pytest.raises(ZeroDivisionError, match="planted"):
+        planted()
+    assert lines[0] == [Line("before")]
+    assert not lines_are_kept()
+
+
+def test_a_launcher_counts_the_runs_that_end(capsys):
+    """Jobs of 1, 3 and 2 runs, launched in two parts: the second part begins where the first has ended."""
+    before = dict(os.environ)
+    with Sweep([1, 3, 2, 1]).launching():
+        first = _Report(runs_before(0))
+        first.tell(Ended(returned({}, {}, {}), [Line("y", ended=1), Line("said"), Line("z", error=True, ended=3)]))
+        first.tell(Ended(returned({}), [Line("x", ended=1)]))
+        second = _Report(runs_before(2))
+        second.tell(Ended(returned({}, {}), []))  # of a bug: its traceback has no place
+        second.tell(Ended(returned({}), [Line("last\x1b", ended=1)]))
+        assert os.environ == before
+    tell(Line("alone", ended=1))
+    out, err = (re.sub(r", +\d+ s left\]", "]", text) for text in capsys.readouterr())
+    assert out == "[1/7]  y\nsaid\n[4/7]  x\n[7/7]  last\\x1b\nalone\n"
+    assert err == "[3/7]  z\n"
+
+
+def test_the_time_that_is_left(monkeypatch, capsys):
+    monkeypatch.setattr("time.monotonic", lambda: 130.0)
+    with Sweep([1] * 12, began=100.0).launching():
+        show(Line("x", ended=1), before=2)
+    assert capsys.readouterr().out == "[ 3/12,   90 s left]  x\n"
