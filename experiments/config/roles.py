@@ -1,6 +1,7 @@
 """What may be built from a config: for each group of nodes a closed list, so that a stranger's file calls nothing else.
 
-A new space, projection, model, dataset or logger is a file of its package that bears its name: it needs no entry here.
+A new space, projection, model, dataset, optimiser, schedule or logger is a file of its package that bears its name: it
+needs no entry here.
 """
 
 import inspect
@@ -88,7 +89,7 @@ ROLES = {
     "model": Role(("intrinsic.models",), nn.Module, given=("input_shape", "num_outputs")),
     "tokenizer": Role(("intrinsic.models",), None, methods=("__call__", "save")),
     "dataset": Role(("intrinsic.data",), Task),
-    "optim": Role(("torch.optim",), Optimizer, given=("params",)),
+    "optim": Role(("torch.optim", "intrinsic.training"), Optimizer, given=("params",)),
     "schedule": Role(("torch.optim.lr_scheduler", "intrinsic"), LRScheduler, given=("optimizer",)),
     "logger": Role(
         ("experiments",), None, methods=("log", "__enter__", "__exit__"), named=("config", "folder")

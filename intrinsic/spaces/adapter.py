@@ -36,6 +36,8 @@ class Adapter(Space):
     """
 
     constants = ("activation",)
+    needs = ("attention",)
+    merges = False
 
     bottleneck: int
     placement: Literal["houlsby", "pfeiffer"] = "houlsby"

@@ -16,6 +16,16 @@ class Space(ABC):
 
     constants: ClassVar[tuple[str, ...]] = ()
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What a model must have for the space to fit it: "attention", "biases"."""
+        return ()
+
+    @property
+    def merges(self) -> bool:
+        """Whether `merge` leaves a plain model, without modules of the space's own."""
+        return True
+
     @abstractmethod
     def wire(self, model: nn.Module, *, seed: int) -> dict[str, nn.Parameter]:
         """Change the model in place, if need be, and return its coordinates by name, each tied weight once.

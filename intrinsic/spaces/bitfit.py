@@ -16,6 +16,8 @@ class BitFit(Space):
     Source: Ben Zaken et al. 2021, arXiv:2106.10199.
     """
 
+    needs = ("biases",)
+
     def wire(self, model: nn.Module, *, seed: int) -> dict[str, nn.Parameter]:
         """The biases, in the model's order."""
         found = {name: p for name, p in model.named_parameters() if re.search(r"(^|[._])bias(_[^.]*)?$", name)}

@@ -32,6 +32,9 @@ class Prefix(Space):
             4.3). `merge` drops it, and so does `save` with the identity projection; None: K' and V' are trained.
     """
 
+    needs = ("attention",)
+    merges = False
+
     length: int
     mlp: int | None = None
 

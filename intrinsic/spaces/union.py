@@ -34,6 +34,16 @@ class Union(Space):
         """The spaces in order."""
         return list(self.spaces.values() if isinstance(self.spaces, Mapping) else self.spaces)
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What any part needs."""
+        return tuple(dict.fromkeys(need for space in self.parts for need in space.needs))
+
+    @property
+    def merges(self) -> bool:
+        """Whether all parts do."""
+        return all(space.merges for space in self.parts)
+
     def wire(self, model: nn.Module, *, seed: int) -> dict[str, nn.Parameter]:
         """Wire every part; the names are those in the model that came out."""
         found: dict[int, nn.Parameter] = {}

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 
 import experiments
@@ -16,18 +17,30 @@ from intrinsic.errors import UserError
 from intrinsic.projections.base import Projection
 from intrinsic.spaces.base import Space
 from intrinsic.tasks.task import Task
-from tests.support.configs import composed
+from tests.support.configs import CONF, composed
 
-# what each role admits of what is here, by the name of the class or function
-ADMITTED = {
-    "space": {"Adapter", "BitFit", "Full", "Head", "LoRA", "Prefix", "Union"},
-    "projection": {"Dense", "Fastfood", "Identity", "Kronecker", "OneHot", "Sparse"},
-    "subspace": {"Subspace"},
-    "model": {"FCLeNet", "LeNet", "MLP", "ResNet20", "Sums", "UntiedLeNet", "ViT", "hf", "hf_lm"},
-    "tokenizer": {"HFTokenizer"},
-    "dataset": {"cifar10", "digits", "glue", "mnist", "text", "toy"},
-    "logger": {"WandbLogger"},
-}
+
+def named(node, role=None):
+    """What the nodes of a config name: pairs of the role that a node has and its `_target_`."""
+    for key, value in node.items():
+        if isinstance(value, dict):
+            if "_target_" in value:
+                yield role or key, value["_target_"]
+            yield from named(value, "space" if key == "spaces" else None)  # the parts of a union
+
+
+def admitted():
+    """What each role admits of what is here, by the name of the class or function: what a file of its group names."""
+    found = {role: set() for role in ROLES} | {"subspace": {"Subspace"}}
+    for path in CONF.rglob("*.yaml"):
+        node = OmegaConf.to_container(OmegaConf.load(path))
+        for role, target in named({path.parent.name: node} if "_target_" in node else node):
+            if role in found:
+                found[role].add(target.rpartition(".")[2])
+    return found
+
+
+ADMITTED = admitted()
 
 
 def modules():

@@ -25,7 +25,7 @@ def space(name):
 
 def network(space=None):
     torch.manual_seed(0)
-    if any(needs in repr(space) for needs in ("Adapter", "Prefix")):
+    if space is not None and "attention" in space.needs:
         return ViT((1, 5, 5), 4, patch=1, width=8, depth=2, heads=2, dropout=0.0)
     return nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(27, 7), nn.ReLU(), nn.Linear(7, 4))
 
