@@ -78,7 +78,7 @@ def _row(run: Any) -> dict[str, Any]:
 
 
 def _table(rows: pd.DataFrame) -> pd.DataFrame:
-    table = pd.DataFrame({"method": rows["label"], "trained": rows["trained"]})
+    table = pd.DataFrame({"method": rows["label"], "trainable parameters": rows["trained"]})
     table["GFLOP forward"], table["backward"] = rows["flops_forward"] / 1e9, rows["flops_backward"] / 1e9
     for name, column in (("saved", "bytes_saved"), ("gradients", "bytes_gradients"), ("optimiser", "bytes_optimizer"),
                          ("peak, predicted", "peak_predicted"), ("peak, measured", "peak_measured")):  # fmt: skip

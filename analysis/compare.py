@@ -1,4 +1,4 @@
-"""Draw the score of every method against how many numbers it trains: LoRA, subspaces and the others on one axis.
+"""Draw the score of every method against how many parameters it trains: LoRA, subspaces and the others on one axis.
 
 python run.py -m rank=1,2,4,8 study=grid                               makes LoRA's runs
 python run.py -m method=subspace dim=10,30,100,300,1000 study=grid     makes the subspace's
@@ -33,7 +33,7 @@ def compare(
         "compare",
         studies,
         x="trained",
-        xlabel="trained numbers",
+        xlabel="trainable parameters",
         make="-m rank=1,2,4,8",
         out=out,
         split=split,

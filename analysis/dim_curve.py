@@ -33,7 +33,7 @@ def dim_curve(
         "dim_curve",
         studies,
         x="dim",
-        xlabel="dimension d (numbers trained in the subspace)",
+        xlabel="subspace dimension d",
         make="-m method=subspace dim=10,30,100,300",
         levels=("full",),
         fraction=fraction,

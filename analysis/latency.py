@@ -98,16 +98,16 @@ def _table(rows: pd.DataFrame) -> pd.DataFrame:
     for (batch, length), here in rows.groupby(["batch", "length"], dropna=False, sort=False):
         first = {"batch": batch, "length": length}
         base = here[here["side"] == "base"]
-        found.append({**first, "model": "base", "numbers": pd.NA, "ms": _ms(base["ms"].median()),
+        found.append({**first, "model": "base", "trainable parameters": pd.NA, "ms": _ms(base["ms"].median()),
                       "ms, quartiles": _span(_ms(base["ms_q1"].median()), _ms(base["ms_q3"].median())),
                       "over base": "", "quartiles": ""})  # fmt: skip
         for name, row in zip(_names(here), here.itertuples(), strict=True):
             if row.side != "base":
                 spread = _span(*(f"{100 * (ratio - 1):+.1f}" for ratio in (row.ratio_q1, row.ratio_q3)))
-                found.append({**first, "model": name, "numbers": row.numbers, "ms": _ms(row.ms),
+                found.append({**first, "model": name, "trainable parameters": row.numbers, "ms": _ms(row.ms),
                               "ms, quartiles": _span(_ms(row.ms_q1), _ms(row.ms_q3)),
                               "over base": f"{100 * (row.ratio - 1):+.1f} %", "quartiles": spread})  # fmt: skip
-    table = pd.DataFrame(found).astype({"numbers": "Int64", "length": "Int64"})
+    table = pd.DataFrame(found).astype({"trainable parameters": "Int64", "length": "Int64"})
     return table if table["length"].notna().any() else table.drop(columns="length")
 
 

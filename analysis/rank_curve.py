@@ -32,7 +32,7 @@ def rank_curve(
         "rank_curve",
         studies,
         x="rank",
-        xlabel="LoRA rank r",
+        xlabel="rank r",
         make="-m rank=1,2,4,8",
         levels=("full", "head"),
         fraction=fraction,

@@ -71,7 +71,7 @@ def _section(part: Part, where: Sequence[str], number: int, room: int) -> dict[s
     assert drawn is None or isinstance(drawn, DrawnCurves)
     section: dict[str, Any] = {"id": f"task-{number}", "plot": None, "curves": [], "best": None, "thresholds": None}
     if drawn is not None:
-        label = {"xlabel": "trained numbers", "ylabel": f"test {drawn.rows['metric'].max()}"}
+        label = {"xlabel": "trainable parameters", "ylabel": f"test {drawn.rows['metric'].max()}"}
         section["plot"], section["curves"] = interactive(drawn.rows, **label, target=f"plot-{number}")
         section["best"] = _table(best(drawn))
         section["thresholds"] = thresholds(frame, " ".join(map(str, part.studies)))

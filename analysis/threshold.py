@@ -52,7 +52,7 @@ def threshold(
         split: the split that is reported, `test`, `validation` or `train`.
         epoch: `last`, or `best` for each run's best epoch on validation data.
         where: `key=value` filters on the config.
-        axis: the size: an integer knob of the runs, or `trained` for the count of trained numbers.
+        axis: the size: an integer knob of the runs, or `trained` for the count of trainable parameters.
         fraction: of the baseline, in (0, 1).
         chance: the score of guessing; if given, the target is chance + fraction * (baseline - chance).
         estimator: see `intrinsic.estimate_threshold`, as for estimand and confidence.
@@ -101,7 +101,7 @@ def _figure(rows: pd.DataFrame, found: Sequence[Estimate], axis: str, ylabel: st
         (f"full {first.baseline:.3f}", first.baseline, "-"),
         (f"{percent} {first.target:.3f}", first.target, "--"),
     ]
-    label = {"dim": "subspace dimension d", "rank": "LoRA rank r", "trained": "trained numbers"}.get(axis, axis)
+    label = {"dim": "subspace dimension d", "rank": "rank r", "trained": "trainable parameters"}.get(axis, axis)
     shown = {each.curve: f"{each.curve}: {str(each.threshold).partition(' (')[0]}" for each in found}
     curves = rows[rows["x"].notna()].assign(curve=lambda frame: frame["curve"].map(shown))
     figure = draw(curves, xlabel=label, ylabel=ylabel, levels=levels)

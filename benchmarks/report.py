@@ -73,7 +73,7 @@ def _peft(row: dict[str, Any]) -> list[str]:
     """LoRA's step, memory and forward pass."""
     return [
         f"MiniLM (6 layers, 384 wide) with LoRA of rank {peft_step.RANK} on {' and '.join(peft_step.TARGETS)}, "
-        f"{row['numbers']:,} numbers. {row['machine']}.",
+        f"{row['numbers']:,} trainable parameters. {row['machine']}.",
         f"A step of {peft_step.BATCH} sequences of {peft_step.LENGTH} tokens, {peft_step.TURNS} turns: "
         f"{_two(row['step'])} x PEFT's (quartiles {' to '.join(map(_two, row['step_quartiles']))}), which takes "
         f"{row['peft_step_ms']:.0f} ms. Tensors that a step allocates, at most: {row['ours_peak_mb']:.1f} MB, "

@@ -157,7 +157,7 @@ def _check(run: Reopened, points: int, span: float, examples: int, split: str) -
         raise UserError(f"need split to be {' or '.join(SPLITS)}, got {split}")
     trained = run.net.dim if isinstance(run.net.projection, Identity) else run.net.projection.dim
     if trained < 2:
-        raise UserError(f"need two trained numbers or more for a plane, got {trained}")
+        raise UserError(f"need two trainable parameters or more for a plane, got {trained}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How many numbers does a network need to learn a task? Random subspaces and LoRA on one axis."""
+"""How many parameters does a network need to learn a task? Random subspaces and LoRA on one axis."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""Score against rank, and by type of matrix what a trained number gains and where training went."""
+"""Score against rank, and by type of matrix what a trainable parameter gains and where training went."""
 
 from textwrap import fill
 from typing import Any
@@ -55,12 +55,12 @@ def _ranks(axes: Axes, sizes: SmallestRank) -> None:
         axes.plot([], [], color=colour, lw=1.2, label=interval(threshold))
     if sizes.thresholds:
         axes.axhline(sizes.thresholds[0].baseline, color="black", lw=1.1, zorder=1.5, label="full training")
-    axes.set(xlabel="LoRA rank r", ylabel=f"validation {drawn['metric'].iloc[0]}", xlim=(left, right))
+    axes.set(xlabel="rank r", ylabel=f"validation {drawn['metric'].iloc[0]}", xlim=(left, right))
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0))
 
 
 def _gains(axes: Axes, offers: MatrixGains) -> None:
-    """A point a matrix, of 1,000 numbers; a bar at the mean of each type. The scale is log where they differ much."""
+    """A point a matrix, for 1,000 parameters; a bar at the mean of each type. Log scale where they differ much."""
     gains = offers.matrices["gain"] * 1000
     if gains.max() > 10 * gains[gains > 0].min():
         axes.set_xscale("log")
@@ -72,10 +72,10 @@ def _gains(axes: Axes, offers: MatrixGains) -> None:
         axes.plot([each.mean()], [place], "|", color=COLOURS[0], ms=20, mew=2.5)
     axes.plot([], [], "o", color=COLOURS[0], ms=4.5, mew=0, alpha=0.6, label="a layer, first on top")
     axes.plot([], [], "|", color=COLOURS[0], ms=9, mew=2.5, label="mean of the layers")
-    axes.axvline(offers.average() * 1000, color="black", lw=1.1, ls="--", label="the average number")
+    axes.axvline(offers.average() * 1000, color="black", lw=1.1, ls="--", label="the average parameter")
     _bars(axes, offers)
     axes.set_yticks(range(len(offers.types)), list(offers.types["type"]))
-    axes.set_xlabel(f"gain at θ₀, rank {offers.rank}:\nfall of the loss by unit of\n‖ΔW‖ and 1,000 numbers")
+    axes.set_xlabel(f"gain at θ₀, rank {offers.rank}:\nfall of the loss by unit of\n‖ΔW‖ and 1,000 parameters")
 
 
 def _movement(axes: Axes, offers: MatrixGains) -> None:

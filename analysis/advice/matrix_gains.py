@@ -83,8 +83,9 @@ class MatrixGains:
                 size = there["outputs"] * there["inputs"]
                 found = spearmanr(there["gain"], there[label] / size).statistic
                 lines.append(
-                    f"gain by number and movement by weight ({label}): rank correlation {found:.2f} over {len(there)} "
-                    f"matrices; without any relation within ±{1.96 / np.sqrt(len(there) - 1):.2f} in 19 of 20 cases"
+                    f"gain by parameter and movement by weight ({label}): "
+                    f"rank correlation {found:.2f} over {len(there)} matrices; without any relation "
+                    f"within ±{1.96 / np.sqrt(len(there) - 1):.2f} in 19 of 20 cases"
                 )
         return lines
 

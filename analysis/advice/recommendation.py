@@ -87,8 +87,8 @@ def _matrices(offers: MatrixGains) -> str:
     if best.empty or len(types) == 1:
         return "Matrices: the gradients prefer none."
     said = (
-        f"Matrices: where numbers must be saved, begin with {_words(best['type'])}; at theta_0, a number trained there "
-        f"at rank {offers.rank} gains more, to first order, than the average one"
+        f"Matrices: where parameters must be saved, begin with {_words(best['type'])}; at theta_0, a parameter "
+        f"trained there at rank {offers.rank} gains more, to first order, than the average one"
     )
     first, last = types.iloc[0], types.iloc[-1]
     if last["gain"] > 0:

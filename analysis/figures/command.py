@@ -30,7 +30,10 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
         REPEATABLE | {"metavar": "KEY=VALUE"},
     ),
     "fraction": ("the fraction of the baseline that counts", {"type": float}),
-    "axis": ("the size: an integer knob of the runs, such as dim or rank, or trained: the count of numbers", {}),
+    "axis": (
+        "the size: an integer knob of the runs, such as dim or rank, or trained: the count of trainable parameters",
+        {},
+    ),
     "chance": ("the score of guessing, above which the fraction is taken", {"type": float}),
     "estimator": ("how the crossing is found", {"choices": ("auto", "isotonic", "logistic", "first_crossing")}),
     "estimand": ("where the mean crosses, or where half of the seeds succeed", {"choices": ("mean", "success")}),

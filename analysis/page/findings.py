@@ -9,7 +9,7 @@ from analysis.studies.estimates import estimates, incomplete
 from intrinsic.errors import UserError
 from intrinsic.threshold import Threshold
 
-AXES = {"dim": "subspace dimension", "rank": "rank", "trained": "trained numbers"}
+AXES = {"dim": "subspace dimension d", "rank": "rank r", "trained": "trainable parameters"}
 
 
 @dataclass
@@ -43,7 +43,7 @@ def thresholds(frame: pd.DataFrame, studies: str) -> Thresholds:
             if each.threshold is None:
                 continue
             said = str(each.threshold).partition(" (")[0]
-            alike = [row for row in found.rows if row[:2] == (each.curve, said)]  # a dim is a count of numbers, too
+            alike = [row for row in found.rows if row[:2] == (each.curve, said)]  # a dim is a count of parameters, too
             for row in alike:
                 found.rows.remove(row)
             found.rows.append((each.curve, said, ", ".join([*(row[2] for row in alike), unit])))
@@ -67,7 +67,7 @@ def best(drawn: DrawnCurves) -> pd.DataFrame:
     """The best size and setting of each curve, by the mean validation score over seeds; test scores are reported.
 
     Args:
-        drawn: curves of every method over trained numbers.
+        drawn: curves of every method over trainable parameters.
     """
     rows = drawn.rows[drawn.rows["chosen"] & drawn.rows["score"].notna()]
     table = []
@@ -75,7 +75,7 @@ def best(drawn: DrawnCurves) -> pd.DataFrame:
         means = runs.groupby("x")["validation_score"].mean()
         top = runs[runs["x"] == means.idxmax()]
         table.append({
-            "method": curve, "trained numbers": int(top["trained"].max()), "setting": top["setting"].iloc[0],
+            "method": curve, "trainable parameters": int(top["trained"].max()), "setting": top["setting"].iloc[0],
             "runs": len(top), "validation": means.max(), "test": top["score"].mean(), "sd": top["score"].std(),
         })  # fmt: skip
     return pd.DataFrame(table)

@@ -84,7 +84,7 @@ def _shown(runs: pd.DataFrame) -> dict[str, Any]:
         "alpha": [1.0 if chosen else UNCHOSEN for chosen in runs["chosen"]],
         "run": runs["run_id"],
         "curve": runs["curve"],
-        "size": [f"{size} ({trained:,} numbers)" for size, trained in zip(sizes, runs["trained"], strict=True)],
+        "size": [f"{size} ({trained:,} parameters)" for size, trained in zip(sizes, runs["trained"], strict=True)],
         "seed": [text(int(seed)) for seed in runs["seed"]],
         "setting": runs["setting"],
         "validation": [f"{score:.4f}" for score in runs["validation_score"]],

@@ -24,7 +24,9 @@ def question(frame: pd.DataFrame) -> str:
     """What the runs of one task ask."""
     flat = frame["config"].iloc[0]
     data, model = (_name(flat, node) for node in ("dataset", "model"))
-    subject = f"How many trained numbers does {model} need" if model else "How many trained numbers are needed"
+    subject = (
+        f"How many trainable parameters does {model} need" if model else "How many trainable parameters are needed"
+    )
     methods = sorted(set(frame["method"]))
     several = _listed(methods) if len(methods) <= NAMED else f"{len(methods)} methods"
     compared = f", and how do {several} compare" if len(methods) > 1 else f" with {methods[0]}"

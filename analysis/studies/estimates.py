@@ -32,7 +32,7 @@ class Estimate:
 
 
 def on_axis(frame: pd.DataFrame, axis: str) -> pd.Series:
-    """The size of each run: `trained` numbers, or an integer of its config; NA where it has none, and for baselines.
+    """The size of each run: `trained`, its trainable parameters, or an integer of its config; NA without one.
 
     Raises:
         UserError: if no run has it, or it is no count.

@@ -13,7 +13,7 @@ from analysis.studies.record_in import record_in
 from intrinsic.files.records import INCIDENTAL
 
 FIRST = ("method", "rank", "dim", "seed", "lr")
-LAST = ("numbers", "validation", "test", "seconds")
+LAST = ("trainable parameters", "validation", "test", "seconds")
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def shown(points: pd.DataFrame, x: str) -> pd.DataFrame:
     table[["mean", "sd"]] = points[["mean", "sd"]]
     tried = zip(points["setting"], points["tried"], strict=True)
     table["setting"] = [setting + (f" (best of {count})" if count > 1 else "") for setting, count in tried]
-    return table
+    return table.rename(columns={"trained": "trainable parameters"})
 
 
 def lost(rows: pd.DataFrame) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def _replicas(rows: Rows) -> Iterator[str]:
 def _minilm(rows: Rows) -> Iterator[str]:
     yield "## MiniLM beside PEFT"
     yield f"A step of 8 sequences of 64 tokens, medians of {minilm.TURNS['full']} turns."
-    columns = {"": "what", "numbers": "numbers", "step ÷ PEFT's LoRA": "step", "step in ms": "step_ms"}
+    columns = {"": "what", "trainable parameters": "numbers", "step ÷ PEFT's LoRA": "step", "step in ms": "step_ms"}
     yield _plain(rows, {**columns, "tensors of a step in MB": "step_mb"})
 
 

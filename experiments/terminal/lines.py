@@ -31,5 +31,5 @@ def summary(record: dict[str, Any], folder: Path) -> str:
         result = f"diverged in epoch {record['last']['epoch']}"
     else:
         result = f"test {metric} {record['last']['test'][metric]:.4f}"
-    numbers = f"{record['numbers']['trained']:,} numbers"
-    return f"{knobs(record['config']):38} {result}  {numbers:>16}  {record['seconds']:6.1f} s  {folder}"
+    count = f"{record['numbers']['trained']:,} parameters"
+    return f"{knobs(record['config']):38} {result}  {count:>19}  {record['seconds']:6.1f} s  {folder}"

@@ -12,14 +12,14 @@ SPLITS = ("validation", "test")
 
 
 def print_table(overrides: list[dict[str, str]], records: list[dict[str, Any]]) -> None:
-    """One row for each run: what was swept, trained numbers, scores on validation and test data, seconds, status.
+    """One row for each run: what was swept, trainable parameters, scores on validation and test data, seconds, status.
 
-    Where a head is trained beside the numbers of a space, also how many of the numbers are the head's, and how many
-    bytes are stored.
+    Where a head is trained beside the parameters of a space, also how many of them are the head's, and how many bytes
+    are stored.
     """
     swept = [key for key in overrides[0] if len({override.get(key) for override in overrides}) > 1]
     metrics = sorted({record["metric"] for record in records if "metric" in record})
-    counts = {"numbers": "trained"}
+    counts = {"trainable parameters": "trained"}
     if any(_has_head_beside(record) for record in records):
         counts |= {"head": "head", "stored bytes": "stored_bytes"}
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -153,7 +153,7 @@ def test_no_full_training_and_no_updates_are_no_mistake(study):
     fill(study, baseline=False)
     gradients(study, {"q": 4.0, "v": 2.0})
     drawn = choose(study)
-    assert "begin with q; at theta_0, a number trained there at rank 16" in said(drawn)  # measured no further
+    assert "begin with q; at theta_0, a parameter trained there at rank 16" in said(drawn)  # measured no further
     assert any(f"no updates of LoRA, rank 32: `python -m experiments.updates {study}`" in note for note in drawn.notes)
 
 
@@ -163,7 +163,7 @@ def test_gradients_without_ranks_still_say_matrices(study):
     gradients(study, {"q": 4.0, "v": 2.0}, method="full")
     drawn = choose(study)
     assert "Which rank and which learning rate is not known: no run of LoRA has finished." in said(drawn)
-    assert "a number trained there at rank 1 gains more" in said(drawn)
+    assert "a parameter trained there at rank 1 gains more" in said(drawn)
     assert any("`python run.py -m method=lora rank=1,2,4,8 seed=0,1,2 study=ranks` makes" in x for x in drawn.notes)
     assert any(
         f"no updates of full: `python -m experiments.updates {study}` measures updates" in x for x in drawn.notes

@@ -95,7 +95,7 @@ def test_what_the_page_says(demo, found):
     assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
     assert found.texts["h1"] == ["demo"]
     (asked,) = found.texts["h2"]
-    assert asked == "How many trained numbers are needed on Digits, and how do full, lora and subspace compare?"
+    assert asked == "How many trainable parameters are needed on Digits, and how do full, lora and subspace compare?"
     titles = [title for title in found.texts["h4"] if title != "Best scores"]
     assert {"Compare", "Dim curve", "Rank curve", "Threshold"} <= set(titles)
     for picture in found.all("img"):
@@ -110,7 +110,7 @@ def test_what_the_page_says(demo, found):
     assert not (demo / "figures").exists()  # the page is all that is written
     text = " ".join(found.texts["main"][0].split())
     assert "Full training scores 0.9600 on test data (mean of 3 runs), so the target is 0.8640." in text
-    assert re.search(r"subspace \(fastfood\)d90 = \d+ \[\d+, \d+\]subspace dimension, trained numbers", text)
+    assert re.search(r"subspace \(fastfood\)d90 = \d+ \[\d+, \d+\]subspace dimension d, trainable parameters", text)
     assert "diverged: loss is nan at step 12" in text
     assert "Learning rates0.01" in text
     assert "Seeds0, 1, 2, 9" in text
@@ -121,14 +121,18 @@ def test_thresholds_and_best_scores_by_hand(outputs):
     grid(demo)
     frame, _ = load([demo])
     rows = {(curve, unit): said for curve, said, unit in thresholds(frame, "demo").rows}
-    value = int(re.findall(r"\d+", rows["subspace (fastfood)", "subspace dimension, trained numbers"])[1])
+    value = int(re.findall(r"\d+", rows["subspace (fastfood)", "subspace dimension d, trainable parameters"])[1])
     truth = 30 * ((0.864 - 0.104) / 0.86 / (1 - (0.864 - 0.104) / 0.86)) ** (1 / 1.2)  # seed 1's curve is the mean
     assert value == pytest.approx(truth, rel=0.1)
-    assert {unit for _, unit in rows} == {"subspace dimension, trained numbers", "rank", "trained numbers"}
+    assert {unit for _, unit in rows} == {
+        "subspace dimension d, trainable parameters",
+        "rank r",
+        "trainable parameters",
+    }
     add(demo, rank=2, seed=0, lr=0.1, validation=0.99, test=0.5)  # validation decides, whatever test says
     drawn = figure_functions()["compare"](demo, out=demo.parent / "here")
     table = best(drawn).set_index("method")
-    assert table.loc["lora", ["trained numbers", "setting", "runs", "validation", "test"]].to_list() == [
+    assert table.loc["lora", ["trainable parameters", "setting", "runs", "validation", "test"]].to_list() == [
         896, "lr=0.1", 1, 0.99, 0.5,
     ]  # fmt: skip
     assert table.loc["full", "sd"] == 0
@@ -138,7 +142,7 @@ def test_the_question_names_a_pretrained_model(outputs):
     model = {"_target_": "intrinsic.models.hf.hf", "name": "package:some_encoder/model"}
     add(outputs / "demo", rank=1, dataset={"_target_": "intrinsic.data.glue.glue", "task": "sst2"}, model=model)
     frame, _ = load([outputs / "demo"])
-    assert question(frame) == "How many trained numbers does some_encoder need on sst2 with lora?"
+    assert question(frame) == "How many trainable parameters does some_encoder need on sst2 with lora?"
     said = dict(protocol(frame))
     assert said["Model"] == ["hf name=package:some_encoder/model"]
     assert said["Methods"] == ["lora: rank 1 (1 run)"]

@@ -145,7 +145,7 @@ def test_what_has_no_landscape():
     with pytest.raises(UserError, match="the solution is theta_0 itself"):
         landscape(reopened(run.start, copy.deepcopy(run.start), run.task), points=3)
     one = Subspace(nn.Linear(8, 3), projection=intrinsic.Dense, dim=1)
-    with pytest.raises(UserError, match="need two trained numbers or more for a plane, got 1"):
+    with pytest.raises(UserError, match="need two trainable parameters or more for a plane, got 1"):
         landscape(reopened(one, one, run.task), points=3)
 
 

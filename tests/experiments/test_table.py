@@ -16,7 +16,7 @@ def test_what_was_swept_and_what_came_out(capsys):
     failed = {"status": "error", "error": "targets='[/a1]' matches no Linear", "config": {}}
     print_table(overrides, [record(1.25), failed])
     heading, first, second = (line.split() for line in capsys.readouterr().out.splitlines())
-    assert " ".join(heading) == "space.targets numbers validation accuracy test accuracy seconds status"
+    assert " ".join(heading) == "space.targets trainable parameters validation accuracy test accuracy seconds status"
     assert first == ["[hidden.0]", "1,234", "0.5000", "0.2500", "1.2", "finished"]
     assert second[:5] == ["[/a1]", "-", "-", "-", "-"]
     assert " ".join(second[5:]) == "error: targets='[/a1]' matches no Linear"

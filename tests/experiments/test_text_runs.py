@@ -81,7 +81,8 @@ def test_a_sweep_over_ranks(program, folders, data, tmp_path):
     assert all(record["numbers"]["head"] == 34 for record in records)
     heading = next(line for line in out.splitlines() if line.startswith("rank"))
     assert (
-        " ".join(heading.split()) == "rank numbers head stored bytes validation accuracy test accuracy seconds status"
+        " ".join(heading.split())
+        == "rank trainable parameters head stored bytes validation accuracy test accuracy seconds status"
     )
 
 

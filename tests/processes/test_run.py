@@ -64,7 +64,7 @@ def test_a_rank_sweep(output):
         assert record["last"]["epoch"] == 30
         assert record["best"]["validation"]["accuracy"] >= record["last"]["validation"]["accuracy"]
     table = done.stdout.splitlines()[-5:]
-    assert table[0].split()[:2] == ["rank", "numbers"]
+    assert table[0].split()[:3] == ["rank", "trainable", "parameters"]
     assert [row.split()[:2] for row in table[1:]] == [["1", "256"], ["2", "512"], ["4", "1,024"], ["8", "2,048"]]
 
     before = {path: path.stat().st_mtime_ns for path in (output / "ranks").glob("*/*")}

@@ -16,8 +16,8 @@ from analysis.figures.backward.graph_layout import Places, graph_layout
 from analysis.figures.figure import STYLE
 
 FILLS = {"trained": "#F6D9B8", "projected": "#EBD3E4", "frozen": "#E2E6EA", "": "#FFFFFF"}
-LEGEND = {"trained": "has trained numbers", "projected": "gradients of weights go to Pᵀ", "frozen": "weights frozen",
-          "": "no weights"}  # fmt: skip
+LEGEND = {"trained": "has trainable parameters", "projected": "gradients of weights go to Pᵀ",
+          "frozen": "weights frozen", "": "no weights"}  # fmt: skip
 STOP = "#C03A2B"
 LINE, LETTER, MARGIN = 0.11, 0.0475, 0.05  # inches: of a line of text, of a letter, around the text
 ROWS = 4  # of texts about saved tensors or parameters in a box
@@ -65,7 +65,7 @@ def _text(node: dict[str, Any]) -> list[str]:
             numbers[state] += _count(shape)
         lines = [f"{node['layers']}.0 … {node['count'] - 1}: {node['count']} layers like layer {node['count']}"]
         lines += [f"save {_bytes(saved)}"] * bool(saved)
-        return lines + [f"{count:,} numbers {state}" for state, count in numbers.items()]
+        return lines + [f"{count:,} parameters {state}" for state, count in numbers.items()]
     name = node["name"].partition(":")[0]
     if node["repeat"]:
         name = name.removeprefix(node["repeat"][0] + ".")
