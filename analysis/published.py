@@ -7,8 +7,6 @@ python -m analysis.published outputs/mnist_fc                                   
 The task of a run is told by its config: data, network, start. Runs of several tasks may lie in the given studies.
 """
 
-import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,32 +14,27 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
 
-from analysis.figures.figure import draw, save
+from analysis.figures.command import REPEATABLE, program
+from analysis.figures.figure import Outcome, draw, save
 from analysis.references.literature import PUBLISHED, Published
 from analysis.studies.config_keys import text
 from analysis.studies.records import configs, load
 from analysis.studies.selection import choose
 from intrinsic.errors import UserError
-from intrinsic.terminal.command import command
-from intrinsic.terminal.quoted import quoted
-from intrinsic.terminal.say import LONGEST
 from intrinsic.threshold import estimate_threshold
 
 EXACT = 1000  # a baseline that is known and not measured is given so often that its mean has no noise
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """What was measured beside what was published."""
+COUNTS = ("published", "stated")  # d90: missing where nothing was published
 
-    table: pd.DataFrame  # one row for each task, curve and baseline: measured and published baseline and d90
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison(Outcome):
+    """What was measured beside what was published: a row for each task, curve and baseline, with baseline and d90."""
+
     figures: dict[str, Figure]  # by task
-    notes: list[str]
-    paths: tuple[Path, ...]
 
 
 def published(*studies: str | Path, out: str | Path | None = None, where: Sequence[str] = ()) -> Comparison:
@@ -84,7 +77,9 @@ def published(*studies: str | Path, out: str | Path | None = None, where: Sequen
             table += [_compared(task, str(curve), here, baselines, kind) for kind in ("individual", "global")]
         figures[task.task] = _figure(task, rows, baselines)
         paths += save(figures[task.task], rows, f"published_{task.task}", folder)
-    return Comparison(pd.DataFrame(table), figures, notes, paths)
+    sources = dict.fromkeys(f"published: {task.source}" for task in found if task.task in figures)
+    rounded = pd.DataFrame(table).astype(dict.fromkeys(COUNTS if table else (), "Int64"))
+    return Comparison(table=rounded, results=tuple(sources), notes=notes, paths=paths, figures=figures)
 
 
 def _task(flat: dict[str, Any]) -> Published | None:
@@ -118,7 +113,6 @@ def _compared(task: Published, curve: str, runs: pd.DataFrame, baselines: Sequen
         "measured": measured,
         "published": task.individual if own else task.overall,
         "stated": task.stated,
-        "source": task.source,
     }
 
 
@@ -147,37 +141,13 @@ def _span(low: float, high: float) -> str:
     return f"{low:.3f}" if low == high else f"{low:.3f}–{high:.3f}"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command: a mistake ends in one line and status 2."""
-    parser = argparse.ArgumentParser(
-        prog="python -m analysis.published",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("studies", nargs="+", metavar="outputs/STUDY", help="folders of runs")
-    parser.add_argument("--out", metavar="FOLDER", help="of the files (default: figures/ in the first study)")
-    said = "only runs whose config has it, e.g. projection._target_=...; repeatable"
-    parser.add_argument("--where", metavar="KEY=VALUE", action="append", default=[], help=said)
-    with command():
-        options = parser.parse_args(arguments)
-        _show(published(*options.studies, out=options.out, where=options.where))
-
-
-def _show(done: Comparison) -> None:
-    """Print the table, the notes and the paths."""
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    shown = done.table.drop(columns="source", errors="ignore")
-    for heading in shown:
-        table.add_column(str(heading), overflow="fold")
-    for row in shown.itertuples(index=False):
-        table.add_row(
-            *("" if pd.isna(value) else f"{value:,.0f}" if isinstance(value, float) else quoted(value) for value in row)
-        )
-    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200)
-    console.print(table)
-    for line in [*(f"note: {note}" for note in done.notes), *map(str, done.paths)]:
-        console.print(quoted(line, LONGEST), soft_wrap=True)
-
-
 if __name__ == "__main__":
-    main()
+    where = "only runs whose config has it, e.g. projection._target_=...; repeatable"
+    program(
+        published,
+        studies="folders of runs",
+        options={
+            "out": ("of the files (default: figures/ in the first study)", {"metavar": "FOLDER"}),
+            "where": (where, REPEATABLE | {"metavar": "KEY=VALUE"}),
+        },
+    )

@@ -7,7 +7,6 @@ python -m analysis.report outputs/grid -o report.html      writes the page
 The page needs no network and no other file.
 """
 
-import argparse
 import base64
 import hashlib
 import struct
@@ -17,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.figures.command import OPTIONS, cell
+from analysis.figures.command import cell, program
 from analysis.figures.figure import OUT, DrawnCurves
 from analysis.page.every_figure import Shown, figures_of
 from analysis.page.findings import Thresholds, best, thresholds
@@ -28,8 +27,6 @@ from analysis.studies.records import load
 from analysis.studies.run_table import runs_of
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_atomically
-from intrinsic.terminal.command import command
-from intrinsic.terminal.say import say
 
 IMAGES = 2_700_000  # bytes of all figures; a third more as text, beside a megabyte of BokehJS, is below 5 MB
 LINKED = 60_000  # bytes of a CSV that is small enough to lie in the page
@@ -155,16 +152,13 @@ def _page(sections: list[dict[str, Any]], names: list[str]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run as a command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m analysis.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    program(
+        report,
+        arguments,
+        studies="folders of runs; a section for each task",
+        options={"out": ("the page (default: report.html in the first study)", {"metavar": "FILE"})},
+        letters={"out": "-o"},
     )
-    parser.add_argument("studies", nargs="+", metavar="outputs/STUDY", help="folders of runs; a section for each task")
-    parser.add_argument("-o", "--out", metavar="FILE", help="the page (default: report.html in the first study)")
-    said, kinds = OPTIONS["where"]
-    parser.add_argument("--where", default=[], help=said, **kinds)
-    with command():
-        options = parser.parse_args(arguments)
-        say(report(*options.studies, out=options.out, where=options.where))
 
 
 if __name__ == "__main__":

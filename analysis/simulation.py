@@ -3,7 +3,6 @@
 python -m analysis.simulation        200 searches a cell on all cores, then docs/figures/threshold_{coverage,error}.png
 """
 
-import argparse
 import os
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
@@ -21,6 +20,7 @@ from analysis.figures.figure import COLOURS, MARKERS, OUT, STYLE
 from analysis.references.simulated_searches import DESIGNS, NOISES, SHAPES, search
 from intrinsic.files.atomic import write_atomically
 from intrinsic.terminal.command import command
+from intrinsic.terminal.command_parser import command_parser
 from intrinsic.threshold import estimate_threshold
 
 OTHERS = ("logistic", "isotonic", "first_crossing")  # on grids only
@@ -130,9 +130,7 @@ def draw_error(cells: pd.DataFrame) -> Figure:
 
 def main() -> None:
     """Simulate every cell, print the table, and write the figures."""
-    parser = argparse.ArgumentParser(
-        prog="python -m analysis.simulation", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("analysis.simulation", __doc__)
     parser.add_argument("--searches", type=int, default=200, help="in each cell (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("docs/figures"), help="folder (default: %(default)s)")

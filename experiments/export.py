@@ -5,7 +5,6 @@ python -m experiments.export outputs/STUDY/RUN FOLDER
 Anyone's from_pretrained reads it; here model=hf model.name=FOLDER starts from it, and model=hf_lm.
 """
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from experiments.finished.reopen import reopen
 from experiments.terminal.errors import one_line_errors
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_folder
+from intrinsic.terminal.command_parser import command_parser
 from intrinsic.terminal.say import say
 
 
@@ -51,11 +51,7 @@ def export(run: Path, folder: Path) -> Path:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.export",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("experiments.export", __doc__)
     parser.add_argument("run", type=Path, metavar="outputs/STUDY/RUN", help="folder of a finished run")
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="to be made")
     with one_line_errors():

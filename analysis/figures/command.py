@@ -1,10 +1,9 @@
 """Make a command of a figure's function: arguments from its signature, a printed table, mistakes in one line."""
 
-import argparse
 import inspect
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -13,15 +12,17 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from analysis.figures.figure import Drawn
+from analysis.figures.figure import Outcome
 from analysis.studies.records import SPLITS
 from intrinsic.terminal.command import command
+from intrinsic.terminal.command_parser import options_of, study_parser
 from intrinsic.terminal.quoted import quoted
-from intrinsic.terminal.say import LONGEST
+from intrinsic.terminal.say import LONGEST, say
 
+Option = tuple[str, dict[str, Any]]  # what the help says of it, and what else argparse must know
 REPEATABLE: dict[str, Any] = {"metavar": "KEY", "action": "extend", "nargs": 1}
 # what several figures can be asked for; an option of one figure is described by its docstring and its annotation
-OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+OPTIONS: dict[str, Option] = {
     "out": ("folder of the PNG, PDF and CSV (default: figures/ in the first study)", {"metavar": "FOLDER"}),
     "split": ("what is drawn; choices use validation, those of train use train", {"choices": SPLITS}),
     "epoch": ("best: each run's best on validation data", {"choices": ("last", "best")}),
@@ -43,25 +44,40 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
 HIDDEN = {"runs", "name", "setting"}  # for callers in Python
 
 
-def program(function: Callable[..., Drawn], arguments: Sequence[str] | None = None) -> None:
-    """Run a figure's function as a command: arguments from its signature, a `UserError` as one line and status 2."""
-    module = sys.modules[function.__module__]
-    parser = argparse.ArgumentParser(
-        prog=f"python -m analysis.{function.__name__}",
-        description=module.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("studies", nargs="+", metavar="outputs/STUDY", help="folders of runs; drawn as one study")
-    for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind is inspect.Parameter.VAR_POSITIONAL or name in HIDDEN:
+def program(
+    function: Callable[..., Outcome | Path],
+    arguments: Sequence[str] | None = None,
+    *,
+    studies: str = "folders of runs; drawn as one study",
+    options: Mapping[str, Option] = {},
+    letters: Mapping[str, str] = {},
+) -> None:
+    """Run a figure's function as a command: arguments from its signature, a `UserError` as one line and status 2.
+
+    Args:
+        function: what it returns is printed.
+        arguments: None: those of the command line.
+        studies: what the help says of the studies.
+        options: where this command's differ from `OPTIONS`.
+        letters: short forms of options.
+    """
+    parser = study_parser(function, "analysis", studies)
+    for option, parameter in options_of(function):
+        name = parameter.name
+        if name in HIDDEN:
             continue
-        said, kinds = OPTIONS[name] if name in OPTIONS else (_said(function, name), _kinds(parameter))
+        said, kinds = {**OPTIONS, **options}.get(name) or (_said(function, name), _kinds(parameter))
         start = list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default
         said += "" if start is None or start == [] else f" (default: {start})".replace("%", "%%")
-        parser.add_argument(f"--{name.replace('_', '-')}", default=start, help=said, **kinds)
+        short = [letters[name]] if name in letters else []
+        parser.add_argument(*short, option, default=start, help=said, **kinds)
     with command():
-        options = vars(parser.parse_args(arguments))
-        report(function(*options.pop("studies"), **options))
+        given = vars(parser.parse_args(arguments))
+        done = function(*given.pop("studies"), **given)
+        if isinstance(done, Path):
+            say(done)
+        else:
+            report(done)
 
 
 def _kinds(parameter: inspect.Parameter) -> dict[str, Any]:
@@ -81,7 +97,7 @@ def _said(function: Callable[..., Any], name: str) -> str:
     return " ".join(found[1].split()).rstrip(".").replace("%", "%%")
 
 
-def report(drawn: Drawn) -> None:
+def report(drawn: Outcome) -> None:
     """Print the table, what was measured, the notes and the paths."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for heading, column in drawn.table.items():

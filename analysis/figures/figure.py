@@ -45,15 +45,21 @@ STYLE: dict[Any, Any] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawn:
-    """What a figure is made of, and where it lies."""
+class Outcome:
+    """What a command has found, as it prints it."""
+
+    table: pd.DataFrame  # few rows, headings in words, numbers as they are to be read
+    results: tuple[str, ...] = ()  # what was measured, a line each
+    notes: Sequence[str] = ()  # what a figure lacks or leaves out, and the command that mends it
+    paths: tuple[Path, ...]  # PNG, PDF, CSV
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn(Outcome):
+    """A figure, what it is made of, and where it lies."""
 
     rows: pd.DataFrame  # the CSV
-    table: pd.DataFrame  # what the command prints: few rows, headings in words, numbers as they are to be read
-    notes: Sequence[str] = ()  # what the figure lacks or leaves out, and the command that mends it
-    paths: tuple[Path, ...]  # PNG, PDF, CSV
     figure: Figure
-    results: tuple[str, ...] = ()  # what was measured, a line each
 
 
 @dataclass(frozen=True, kw_only=True)

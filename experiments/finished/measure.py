@@ -1,7 +1,5 @@
 """Measure finished runs: a file beside each record, made once, from which `analysis` draws."""
 
-import argparse
-import inspect
 import json
 import sys
 import time
@@ -18,6 +16,7 @@ from experiments.terminal.lines import knobs
 from intrinsic.errors import UserError
 from intrinsic.files.records import NAME, plain_numbers
 from intrinsic.files.tensors import read_tensors, write_tensors
+from intrinsic.terminal.command_parser import options_of, study_parser
 from intrinsic.terminal.say import say
 
 Measurement = tuple[dict[str, Any], dict[str, Tensor]]  # values that JSON can hold, and arrays by name
@@ -39,21 +38,14 @@ def measure(
             of the config: of the runs that agree in these, the one of the lowest seed.
         method: measure the runs of this method alone. None: of any.
     """
-    module = sys.modules[function.__module__]
-    parser = argparse.ArgumentParser(
-        prog=f"python -m experiments.{function.__name__}",
-        description=module.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("studies", nargs="+", metavar="outputs/STUDY", help="folders of runs, or single runs")
+    parser = study_parser(function, "experiments", "folders of runs, or single runs")
     parser.add_argument("--device", default="auto", help="auto: a GPU where there is one (default: %(default)s)")
-    for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
-            start = parameter.default
-            several: dict[str, Any] = {"nargs": "+"} if isinstance(start, tuple) else {}
-            kind = get_args(parameter.annotation)[0] if isinstance(start, tuple) else type(start)
-            said = "default: " + (" ".join(map(str, start if several else [start])) or "chosen by the program")
-            parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=start, help=said, **several)
+    for option, parameter in options_of(function):
+        start = parameter.default
+        several: dict[str, Any] = {"nargs": "+"} if isinstance(start, tuple) else {}
+        kind = get_args(parameter.annotation)[0] if isinstance(start, tuple) else type(start)
+        said = "default: " + (" ".join(map(str, start if several else [start])) or "chosen by the program")
+        parser.add_argument(option, type=kind, default=start, help=said, **several)
     with one_line_errors():
         options = vars(parser.parse_args())
         studies, device = options.pop("studies"), options.pop("device")
