@@ -160,11 +160,9 @@ class Projection(Stored, StableName, ABC):
         Raises:
             UserError: if it is another P, with which z would mean other weights.
         """
-        found = bytes(state.tolist()).hex()
-        if found != self.fingerprint() and found != self.fingerprint(bits=False):
-            raise UserError(
-                f"the state dict belongs to another P: its fingerprint is {found}, not {self.fingerprint()}"
-            )
+        found, own = bytes(state.tolist()).hex(), self.fingerprint()
+        if found != own and found != self.fingerprint(bits=False):
+            raise UserError(f"the state dict belongs to another P: its fingerprint is {found}, not {own}")
 
     def _hash(self, bits: bool) -> str:
         digest = hashlib.sha256(f"{self.stable_name} {self.dim} {self.full_dim}".encode())
