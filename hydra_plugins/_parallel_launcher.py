@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 
 from experiments.terminal.sweep import runs_before, show
 from hydra_plugins._sweep_job import Ended, SweepJob
+from intrinsic.checks import integer
 from intrinsic.errors import UserError
 from intrinsic.terminal.say import say
 
@@ -29,21 +30,20 @@ SILENCE = 60.0  # seconds without a line after which there is
 Handle = Any  # what a launcher knows a job by that is under way
 
 
-def check_count(name: str, value: Any, *, or_cores: bool = False, most: int | None = None) -> int:
-    """The value of a knob that counts, `most` at most; with `or_cores`, -1 is the number of cores.
+def at_once(name: str, value: Any, most: int | None = None) -> int:
+    """Return how many jobs run at once; -1 is as many as there are cores.
 
     Raises:
-        UserError: if it is no such number.
+        UserError: for what is no integer from 1 to `most`.
     """
-    if or_cores and type(value) is int and value == -1:
+    if type(value) is int and value == -1:
         from joblib import cpu_count
 
         return int(cpu_count())
-    if type(value) is not int or value < 1 or (most is not None and value > most):
-        rule = "an integer " + (">= 1" if most is None else f"from 1 to {most} (this machine's)")
-        rule += ", or -1 for all cores" if or_cores else ""
-        raise UserError(f"need hydra.launcher.{name} to be {rule}, got {name}={value}")
-    return value
+    try:
+        return integer(name, value, 1, most)
+    except UserError as error:
+        raise UserError(f"{error}: use -1 for all cores") from None
 
 
 def need(package: str, *, extra: str) -> None:

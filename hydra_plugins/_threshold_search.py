@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra_plugins._check_sweep import RUNS
+from intrinsic.checks import integer
 from intrinsic.errors import UserError
 
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ class Settings:
             ("batch", 1),
         ):
             value = getattr(self, name)
-            if (name, value) != ("batch", None) and (not _is_a(value, int) or value < least):
-                raise UserError(f"need hydra.sweeper.{name} to be an integer >= {least}, got {value}")
+            if (name, value) != ("batch", None):
+                integer(f"hydra.sweeper.{name}", value, least)
         if not self.low < self.high:
             raise UserError(f"need hydra.sweeper.low < high, got low={self.low} high={self.high}")
         if not _is_a(self.ratio, int | float) or not self.ratio > 1:

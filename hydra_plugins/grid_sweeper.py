@@ -10,6 +10,7 @@ from hydra.core.config_store import ConfigStore
 
 from experiments.terminal.sweep import Sweep
 from hydra_plugins._check_sweep import check_sweep
+from intrinsic.checks import integer
 from intrinsic.errors import UserError
 
 TOGETHER = ("seed", "lr")  # what may differ between runs that are trained at once
@@ -83,11 +84,12 @@ class GridSweeper(BasicSweeper):
     def _replicas(self, runs: list[list[str]]) -> int:
         """How many runs may be one job."""
         assert self.config is not None
-        replicas, batch = self.config.replicas, self.config.batch
+        batch = self.config.batch
         given = {override for run in runs for override in run}
         swept = sorted(override for override in given if override.startswith("replicas="))
-        if isinstance(replicas, bool) or not isinstance(replicas, int) or replicas < 1 or len(swept) > 1:
-            raise UserError(f"need replicas to be one integer >= 1, got {' '.join(swept) or f'replicas={replicas}'}")
+        if len(swept) > 1:
+            raise UserError(f"need one value of replicas for all runs, got {' '.join(swept)}: sweep seed or lr")
+        replicas = integer("replicas", self.config.replicas, 1)
         if batch is not None or any(override.startswith("batch=") for override in given):
             raise UserError(f"a sweep fills in batch by itself, got batch={batch}: give replicas, seed and lr instead")
         return replicas

@@ -5,9 +5,9 @@ import signal
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from hydra_plugins._parallel_launcher import DeadError, Handle, ParallelLauncher, check_count
+from hydra_plugins._parallel_launcher import DeadError, Handle, ParallelLauncher, at_once
 from hydra_plugins._sweep_job import Ended, SweepJob
-from intrinsic.checks import PROCESSES, THREADS, at_most
+from intrinsic.checks import PROCESSES, THREADS, at_most, integer
 
 
 class JoblibLauncher(ParallelLauncher):
@@ -28,8 +28,8 @@ class JoblibLauncher(ParallelLauncher):
 
     def check(self) -> None:
         """Refuse what is no count."""
-        self.width = check_count("n_jobs", self.n_jobs, or_cores=True, most=at_most(PROCESSES))
-        check_count("threads", self.threads, most=at_most(THREADS))
+        self.width = at_once("hydra.launcher.n_jobs", self.n_jobs, at_most(PROCESSES))
+        integer("hydra.launcher.threads", self.threads, 1, at_most(THREADS))
 
     def submit(self, task: SweepJob, jobs: Sequence[tuple[Sequence[str], int]]) -> list[Handle]:
         """Give each job to an idle process, or to a new one."""

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from hydra_plugins._parallel_launcher import DeadError, Handle, ParallelLauncher, check_count, need
+from hydra_plugins._parallel_launcher import DeadError, Handle, ParallelLauncher, need
 from hydra_plugins._sweep_job import Ended, SweepJob
+from intrinsic.checks import integer, number
 from intrinsic.errors import UserError
 
 ATTEMPTS = 4  # to start a cluster: Ray gives its processes 30 seconds, too few on a machine that is busy
@@ -34,10 +35,10 @@ class RayLauncher(ParallelLauncher):
 
     def check(self) -> None:
         """Refuse what is no count, or what is not there."""
-        check_count("cpus", self.cpus)
-        for name, value, kinds in (("gpus", self.gpus, (int, float)), ("retries", self.retries, (int,))):
-            if type(value) not in kinds or not 0 <= value < float("inf"):
-                raise UserError(f"need hydra.launcher.{name} to be a number >= 0, got {name}={value}")
+        integer("hydra.launcher.cpus", self.cpus, 1)
+        integer("hydra.launcher.retries", self.retries, 0)
+        if number("hydra.launcher.gpus", self.gpus) < 0:
+            raise UserError(f"need hydra.launcher.gpus >= 0, got hydra.launcher.gpus={self.gpus}")
         need("ray", extra="ray")
 
     @property

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra_plugins._parallel_launcher import DeadError, Handle, ParallelLauncher, check_count, need
+from hydra_plugins._parallel_launcher import DeadError, Handle, ParallelLauncher, at_once, need
 from hydra_plugins._sweep_job import Ended, SweepJob
-from intrinsic.checks import PROCESSES, THREADS, at_most
+from intrinsic.checks import PROCESSES, THREADS, at_most, integer
 from intrinsic.errors import UserError
 
 SECONDS_BETWEEN_LOOKS = {"local": 0.1, "slurm": 2.0}  # at files; submitit asks Slurm itself once a minute
@@ -39,8 +39,9 @@ class SubmititLauncher(ParallelLauncher):
         """Refuse what submitit would refuse later, or what is not there."""
         if self.cluster not in SECONDS_BETWEEN_LOOKS:
             raise UserError(f"need hydra.launcher.cluster to be slurm or local, got cluster={self.cluster}")
-        self.width = check_count("width", self.width, or_cores=True, most=at_most(PROCESSES) if self.ours else None)
-        check_count("parameters.cpus_per_task", self.threads, most=at_most(THREADS) if self.ours else None)
+        processes, threads = (at_most(PROCESSES), at_most(THREADS)) if self.ours else (None, None)
+        self.width = at_once("hydra.launcher.width", self.width, processes)
+        integer("hydra.launcher.parameters.cpus_per_task", self.threads, 1, threads)
         need("submitit", extra="slurm")
         self._executor = self.executor()
 

@@ -126,30 +126,33 @@ COMMANDS = [
     # replicas
     ("study=fresh replicas=4", "replicas are runs of a sweep, got replicas=4 without -m: add -m"),
     ("study=fresh 'batch=[{seed:0}]'", "replicas are runs of a sweep, got batch=.* without -m: add -m"),
-    ("-m study=fresh replicas=0", "need replicas to be one integer >= 1, got replicas=0"),
-    ("-m study=fresh replicas=abc", "need replicas to be one integer >= 1, got replicas=abc"),
-    ("-m study=fresh replicas=1,2 seed=0,1", "need replicas to be one integer >= 1, got replicas=1 replicas=2"),
+    ("-m study=fresh replicas=0", "need an integer replicas >= 1, got replicas=0"),
+    ("-m study=fresh replicas=abc", "need an integer replicas >= 1, got replicas='abc'"),
+    (
+        "-m study=fresh replicas=1,2 seed=0,1",
+        "need one value of replicas for all runs, got replicas=1 replicas=2: sweep",
+    ),
     ("-m study=fresh 'batch=[{seed:0}]'", "a sweep fills in batch by itself, got batch=.*: give replicas, seed and lr"),
     # launchers
     ("-m hydra/launcher=jblib", r"there is no hydra/launcher=jblib: did you mean 'joblib'\?"),
     (
         "-m hydra/launcher=joblib hydra.launcher.n_jobs=0",
-        r"need .*n_jobs to be an integer from 1 to \d+ .*, or -1 for all cores, got n_jobs=0",
+        r"need an integer hydra.launcher.n_jobs from 1 to \d+, got hydra.launcher.n_jobs=0: use -1 for all cores",
     ),
-    ("-m hydra/launcher=joblib hydra.launcher.n_jobs=abc", "need .*n_jobs to be an integer .* got n_jobs=abc"),
+    ("-m hydra/launcher=joblib hydra.launcher.n_jobs=abc", "need an integer .*n_jobs from .* got .*n_jobs='abc'"),
     (
         "-m hydra/launcher=joblib hydra.launcher.threads=-1",
-        r"need .*threads to be an integer from 1 to \d+ .*, got threads=-1",
+        r"need an integer hydra.launcher.threads from 1 to \d+, got hydra.launcher.threads=-1",
     ),
     ("-m hydra/launcher=joblib hydra.launcher.jobs=2", "no key 'hydra.launcher.jobs' .* did you mean 'n_jobs'"),
-    ("-m hydra/launcher=submitit_local hydra.launcher.width=0", "need hydra.launcher.width to be .*, got width=0"),
+    ("-m hydra/launcher=submitit_local hydra.launcher.width=0", "need an integer hydra.launcher.width .*=0: use -1"),
     (
         "-m hydra/launcher=submitit_local hydra.launcher.cluster=pbs",
         "need .*cluster to be slurm or local, got cluster=pbs",
     ),
     ("-m hydra/launcher=submitit_local +hydra.launcher.parameters.memory=1", "submitit refuses .*'memory' need"),
-    ("-m hydra/launcher=ray hydra.launcher.cpus=0", "need hydra.launcher.cpus to be an integer >= 1, got cpus=0"),
-    ("-m hydra/launcher=ray hydra.launcher.gpus=-1", "need hydra.launcher.gpus to be a number >= 0, got gpus=-1"),
+    ("-m hydra/launcher=ray hydra.launcher.cpus=0", "need an integer hydra.launcher.cpus >= 1, got .*cpus=0"),
+    ("-m hydra/launcher=ray hydra.launcher.gpus=-1", "need hydra.launcher.gpus >= 0, got .*gpus=-1"),
     ("-m hydra/launcher=ray hydra.launcher.address=nowhere", "no Ray cluster at hydra.launcher.address=nowhere: "),
     # folders
     ("study=../x", "need a folder as output and a plain name as study, got .*study=../x"),

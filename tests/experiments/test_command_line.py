@@ -26,15 +26,15 @@ REFUSED = {
     "from [0-9]+, for baseline and spread, to 100000, got 1000000",
     f"-m seed=range(0,1000) lr=interval(0,1) {QUICK}": "BasicSweeper does not support sweep type",
     f"threads=10000000 {QUICK}": rf"need threads to be an integer from 1 to {at_most(THREADS)} \(this machine's\)",
-    f"-m hydra/launcher=joblib hydra.launcher.n_jobs=100000 rank=1,2 {QUICK}": "need hydra.launcher.n_jobs to be an "
-    f"integer from 1 to {at_most(PROCESSES)}",
-    f"-m hydra/launcher=joblib hydra.launcher.threads=100000 rank=1,2 {QUICK}": "need hydra.launcher.threads to be an ",
-    f"-m hydra/launcher=submitit_local hydra.launcher.parameters.cpus_per_task=100000 rank=1,2 {QUICK}": "need "
-    "hydra.launcher.parameters.cpus_per_task to be an integer from 1 to",
+    f"-m hydra/launcher=joblib hydra.launcher.n_jobs=100000 rank=1,2 {QUICK}": "need an integer "
+    f"hydra.launcher.n_jobs from 1 to {at_most(PROCESSES)}, got",
+    f"-m hydra/launcher=joblib hydra.launcher.threads=100000 rank=1,2 {QUICK}": "need an integer hydra",
+    f"-m hydra/launcher=submitit_local hydra.launcher.parameters.cpus_per_task=100000 rank=1,2 {QUICK}": "need an "
+    "integer hydra.launcher.parameters.cpus_per_task from 1 to",
     f"method=adapter model=vit init=scratch bottleneck=1000000000000 {QUICK}": "an adapter of bottleneck=1000000000000 "
     r"needs [\d.]+ GB, [\d.]+ GB of memory are free: take a smaller one",
     f"method=prefix model=vit init=scratch length=1000000000000 {QUICK}": "a prefix of length=1000000000000 needs",
-    f"-m hydra/launcher=submitit_local hydra.launcher.width=100000 rank=1,2 {QUICK}": "need hydra.launcher.width to",
+    f"-m hydra/launcher=submitit_local hydra.launcher.width=100000 rank=1,2 {QUICK}": "need an integer hydra.launcher",
 }
 
 

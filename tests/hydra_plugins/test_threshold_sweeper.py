@@ -135,7 +135,7 @@ BAD = {
     "hydra.sweeper.lrs=0.1": "need hydra.sweeper.lrs to be null or a list",
     "hydra.sweeper.estimator=guess": "estimator",
     "hydra.sweeper.split=all": "need hydra.sweeper.split to be one of test, validation, train, got all",
-    "hydra.sweeper.spread=2": "need hydra.sweeper.spread to be an integer >= 7, got 2",
+    "hydra.sweeper.spread=2": "need an integer hydra.sweeper.spread >= 7, got hydra.sweeper.spread=2",
     "hydra.sweeper.axis=rank": "rank is no knob of method=subspace",
     "hydra.sweeper.baseline=full": "need hydra.sweeper.baseline to be a list",
     "hydra.sweeper.nothing=1": "nothing",
