@@ -1,8 +1,9 @@
-# `make demo`: the main job on embedded data. `make test`: everything. Both set up a virtual environment first.
+# `make demo`: the main job on embedded data. `make test`: every test but long repetitions, which `make nightly` adds.
+# Each sets up a virtual environment first.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test quick lint bench
+.PHONY: setup demo test quick nightly lint bench
 
 setup: .venv/installed
 
@@ -24,10 +25,13 @@ demo: setup
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 test: setup
-	$(PYTEST)
+	$(PYTEST) -m 'not nightly'
 
 quick: setup
-	$(PYTEST) -m 'not slow'
+	$(PYTEST) -m 'not slow and not nightly'
+
+nightly: setup
+	$(PYTEST)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -150,6 +150,16 @@ def test_it_needs_a_gpu_or_says_how_to_go_without(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_command_writes_what_a_part_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "stages", lambda scale: [[Part(("kernels", "onehot"), 75)]])
+    command.main(["--device", "cpu", "--scale", "tiny", "--output", str(tmp_path)])
+    (part,) = json.loads((tmp_path / "results_gpu.json").read_text())["parts"]
+    assert (part["name"], part["status"]) == ("kernels onehot", "whole")
+    assert part["rows"]
+
+
+@pytest.mark.slow
+@pytest.mark.nightly  # by day: one part so, and the code of the others in this process
 def test_the_command_runs_every_part(tmp_path):
     command.main(["--device", "cpu", "--scale", "tiny", "--output", str(tmp_path)])
     found = json.loads((tmp_path / "results_gpu.json").read_text())["parts"]

@@ -49,7 +49,7 @@ def test_a_batch_larger_than_the_data_is_all_of_it(program, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+@pytest.mark.parametrize("launcher", ["joblib", pytest.param("basic", marks=pytest.mark.nightly)])
 def test_paths_count_from_where_the_command_was_given(launcher, tmp_path):
     command = f"{RUN} -m hydra.job.chdir=true hydra/launcher={launcher} rank=1,2 {QUICK} epochs=1"
     done = subprocess.run(

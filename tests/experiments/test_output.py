@@ -93,7 +93,9 @@ def statuses(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["basic", "joblib", "submitit_local"])
+@pytest.mark.parametrize(
+    "launcher", ["joblib", *(pytest.param(n, marks=pytest.mark.nightly) for n in ("basic", "submitit_local"))]
+)
 def test_a_full_output_costs_no_run(tmp_path, launcher):
     sweep = [f"hydra/launcher={launcher}", "rank=1,2", "seed=0,1", "replicas=2", "epochs=1", *QUICK.split()]
     with open("/dev/full", "w") as full:

@@ -158,7 +158,8 @@ def test_runs_that_all_fail_end_the_search(program, tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_ten_times_it_finds_the_same(tmp_path):
+@pytest.mark.parametrize("count", [2, pytest.param(10, marks=pytest.mark.nightly)])
+def test_killed_often_it_finds_the_same(count, tmp_path):
     """At random moments, without warning; no run with a record is trained again."""
     command = [
         sys.executable,
@@ -178,7 +179,7 @@ def test_killed_ten_times_it_finds_the_same(tmp_path):
 
     assert start(tmp_path / "calm").wait() == 0
     draw, kept = random.Random(0), {}  # noqa: S311
-    for _ in range(10):
+    for _ in range(count):
         process = start(tmp_path / "shaken")
         while process.poll() is None and len(list((tmp_path / "shaken").glob("*/*/record.json"))) <= len(kept):
             time.sleep(0.01)

@@ -15,8 +15,12 @@ from tests.support.sweeps import command, records, rows, run
     ("launcher", "reason"),
     [
         ("joblib", r"the worker died \(signal 9\)"),
-        ("submitit_local", r"the job died, see .*\.submitit/\d+/\d+_0_log\.err"),
-        ("ray hydra.launcher.retries=0", r"the worker died \(WorkerCrashedError, 0 retries\)"),
+        pytest.param("submitit_local", r"the job died, see .*\.submitit/\d+/\d+_0_log\.err", marks=pytest.mark.nightly),
+        pytest.param(
+            "ray hydra.launcher.retries=0",
+            r"the worker died \(WorkerCrashedError, 0 retries\)",
+            marks=pytest.mark.nightly,
+        ),
     ],
 )
 def test_a_dead_worker_loses_its_run_only(tmp_path, undisturbed, mortal, launcher, reason):
@@ -34,6 +38,7 @@ def test_a_dead_worker_loses_its_run_only(tmp_path, undisturbed, mortal, launche
 
 
 @pytest.mark.slow
+@pytest.mark.nightly  # by day: the dead worker of joblib above, and batches in test_replicas_in_sweeps
 def test_a_dead_batch_is_several_failures(tmp_path, mortal):
     sweep = ["hydra/launcher=joblib", "rank=1", "seed=0,1,2", "replicas=2"]
     done = run(tmp_path, *sweep, **mortal, TOGETHER="1")
@@ -52,6 +57,7 @@ def test_a_dead_batch_is_several_failures(tmp_path, mortal):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_ray_begins_a_dead_run_again(tmp_path, undisturbed, mortal):
     done = run(tmp_path, "hydra/launcher=ray", **mortal)
     assert (done.returncode, done.stderr) == (0, "")
@@ -60,6 +66,7 @@ def test_ray_begins_a_dead_run_again(tmp_path, undisturbed, mortal):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_two_nodes_one_dies(tmp_path, undisturbed):
     from ray.cluster_utils import Cluster
 

@@ -1,6 +1,6 @@
 """Kills at random moments: no run that finished is lost or done again, and the records are those of a calm sweep.
 
-With the ten of test_threshold_sweeper there are fifty-two.
+Three every day, and by night forty-two, with ten of test_threshold_sweeper.
 """
 
 import os
@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.sweeps import command, records, run
 
-KILLS, SECONDS = 14, 6.0  # how long after its start a sweep is killed, at most: from its first lines to its last run
+SECONDS = 6.0  # how long after its start a sweep is killed, at most: from its first lines to its last run
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +24,17 @@ def calm(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["basic", "joblib", "submitit_local"])
-def test_no_finished_run_is_lost(launcher, calm, tmp_path):
+@pytest.mark.parametrize(
+    ("launcher", "count"),
+    [
+        ("joblib", 3),
+        *(pytest.param(name, 14, marks=pytest.mark.nightly) for name in ("basic", "joblib", "submitit_local")),
+    ],
+)
+def test_no_finished_run_is_lost(launcher, count, calm, tmp_path):
     arguments = [f"hydra/launcher={launcher}", "checkpoint_seconds=0"]
     draw, kills, round_, kept = random.Random(launcher), 0, 0, {}  # noqa: S311
-    while kills < KILLS:
+    while kills < count:
         output = tmp_path / str(round_)
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         process = subprocess.Popen(command(output, *arguments), start_new_session=True, **quiet)

@@ -119,6 +119,7 @@ def test_an_adapter_in_the_place_of_another(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_an_adapter_in_a_new_folder(tmp_path):
     (_, new), *found = kills(tmp_path, "new")
     outputs = [output for _, (output, _) in found]

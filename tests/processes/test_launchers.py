@@ -39,10 +39,10 @@ def test_a_launcher_changes_no_run(tmp_path, undisturbed, launcher):
     ("launcher", "kill"),
     [
         ("joblib", signal.SIGINT),
-        ("joblib", signal.SIGTERM),
-        ("joblib", signal.SIGKILL),
-        ("submitit_local", signal.SIGTERM),
         ("submitit_local", signal.SIGKILL),
+        pytest.param("joblib", signal.SIGTERM, marks=pytest.mark.nightly),
+        pytest.param("joblib", signal.SIGKILL, marks=pytest.mark.nightly),
+        pytest.param("submitit_local", signal.SIGTERM, marks=pytest.mark.nightly),
     ],
 )
 def test_workers_end_with_their_parent(tmp_path, launcher, kill):

@@ -75,7 +75,12 @@ def test_a_rank_sweep(output):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "method", ["method=lora rank=2,4", "method=subspace dim=100,200", "method=full lr=0.001,0.002"]
+    "method",
+    [
+        "method=subspace dim=100,200",
+        pytest.param("method=lora rank=2,4", marks=pytest.mark.nightly),
+        pytest.param("method=full lr=0.001,0.002", marks=pytest.mark.nightly),
+    ],
 )
 def test_a_kill_costs_nothing_but_time(output, method):
     name = method.split()[0].partition("=")[2]

@@ -17,7 +17,6 @@ import torch, triton
 from triton.backends.compiler import GPUTarget
 from triton.runtime.jit import JITFunction
 
-name, dim, full_dim = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 target = GPUTarget("cuda", 90, 32)
 triton.runtime.driver.set_active(SimpleNamespace(
     get_current_device=lambda: 0, get_current_stream=lambda device: 0, get_current_target=lambda: target
@@ -37,49 +36,57 @@ def empty(*shape, dtype):
     return torch.empty(shape, dtype=dtype, device="meta")
 
 
-n = 1 << (dim - 1).bit_length()
-blocks, side, index = -(-full_dim // n), int(full_dim**0.5) + 1, torch.int64 if full_dim >= 2**31 else torch.int32
-buffers = {
-    "dense": {},
-    "sparse": {
-        f"{part}_{name}": empty(count, dtype=dtype)
-        for part, rows in (("rows", full_dim), ("columns", dim))
-        for name, count, dtype in (("start", rows + 1, index), ("index", dim * side, index),
-                                   ("value", dim * side, torch.float32))
-    },
-    "fastfood": {
-        "sign": empty(blocks, n, dtype=torch.int8), "gain": empty(blocks, n, dtype=torch.float32),
-        "source": empty(blocks, n, dtype=torch.int16),
-    },
-    "kronecker": {
-        "left": empty(side, 60, dtype=torch.int8), "right": empty(side, 60, dtype=torch.int8),
-        "sign": empty(full_dim, dtype=torch.int8),
-    },
-    "onehot": {"code": empty(full_dim, dtype=torch.int16), "order": empty(full_dim, dtype=index)},
-}[name]
-projection = SimpleNamespace(dim=dim, full_dim=full_dim, seed=3, **buffers)
-kernels = import_module(f"intrinsic.projections.kernels.{name}_cuda")
-for dtype in (torch.float32, torch.float64):
-    z, g = empty(dim, dtype=dtype), empty(full_dim, dtype=dtype)
-    kernels.matvec(projection, z, g, g.clone())
-    kernels.matvec(projection, z, z[:0], g.clone())
-    kernels.rmatvec(projection, g, z.clone())
-assert all(compiled.values())
-print(len(compiled))
+for case in sys.argv[1:]:
+    name, dim, full_dim = case.split(",")
+    dim, full_dim = int(dim), int(full_dim)
+    compiled.clear()
+    n = 1 << (dim - 1).bit_length()
+    blocks, side, index = -(-full_dim // n), int(full_dim**0.5) + 1, torch.int64 if full_dim >= 2**31 else torch.int32
+    buffers = {
+        "dense": {},
+        "sparse": {
+            f"{part}_{name}": empty(count, dtype=dtype)
+            for part, rows in (("rows", full_dim), ("columns", dim))
+            for name, count, dtype in (("start", rows + 1, index), ("index", dim * side, index),
+                                       ("value", dim * side, torch.float32))
+        },
+        "fastfood": {
+            "sign": empty(blocks, n, dtype=torch.int8), "gain": empty(blocks, n, dtype=torch.float32),
+            "source": empty(blocks, n, dtype=torch.int16),
+        },
+        "kronecker": {
+            "left": empty(side, 60, dtype=torch.int8), "right": empty(side, 60, dtype=torch.int8),
+            "sign": empty(full_dim, dtype=torch.int8),
+        },
+        "onehot": {"code": empty(full_dim, dtype=torch.int16), "order": empty(full_dim, dtype=index)},
+    }[name]
+    projection = SimpleNamespace(dim=dim, full_dim=full_dim, seed=3, **buffers)
+    kernels = import_module(f"intrinsic.projections.kernels.{name}_cuda")
+    for dtype in (torch.float32, torch.float64):
+        z, g = empty(dim, dtype=dtype), empty(full_dim, dtype=dtype)
+        kernels.matvec(projection, z, g, g.clone())
+        kernels.matvec(projection, z, z[:0], g.clone())
+        kernels.rmatvec(projection, g, z.clone())
+    assert all(compiled.values())
+    print(name, dim, full_dim, len(compiled))
 """
+
+
+SIZES = [(1, 1), (100, 4099), (3000, 3 << 30)]  # the last needs 64-bit offsets
+CASES = [(name, *size) for name in ("dense", "sparse", "fastfood", "kronecker", "onehot") for size in SIZES]
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("triton") is None, reason="needs triton")
-@pytest.mark.parametrize(("dim", "full_dim"), [(1, 1), (100, 4099), (3000, 3 << 30)])  # the last needs 64-bit offsets
-@pytest.mark.parametrize("name", ["dense", "sparse", "fastfood", "kronecker", "onehot"])
-def test_kernels_compile_for_hopper(name, dim, full_dim, tmp_path):
+def test_kernels_compile_for_hopper(tmp_path):
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
-    found = subprocess.run(
-        [sys.executable, "-c", LAUNCH, name, str(dim), str(full_dim)],
+    done = subprocess.run(
+        [sys.executable, "-c", LAUNCH, *(",".join(map(str, case)) for case in CASES)],
         env=environment | {"TRITON_CACHE_DIR": str(tmp_path)},
         capture_output=True,
         text=True,
     )
-    assert found.returncode == 0, found.stderr
-    assert int(found.stdout) >= 4  # forward and adjoint in both dtypes
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = [line.split() for line in done.stdout.splitlines()]
+    assert [(name, int(dim), int(full_dim)) for name, dim, full_dim, _ in found] == CASES
+    assert all(int(kernels) >= 4 for *_, kernels in found)  # forward and adjoint in both dtypes

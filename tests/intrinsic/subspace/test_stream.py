@@ -1,6 +1,5 @@
 """Gradients that are projected as they come: the same coordinates, and no moment that holds them all."""
 
-import re
 import subprocess
 import sys
 from functools import partial
@@ -13,7 +12,7 @@ from torch import nn
 import intrinsic
 from experiments.config.build import build
 from intrinsic.projections.granularity import draw
-from tests.support.configs import composed, names
+from tests.support.configs import ROOT, composed, names
 from tests.support.flat_net import Net, flat_gradient, inputs
 
 SIZES = [7, 600, 1, 129, 64, 200]
@@ -123,35 +122,13 @@ def test_each_gradient_is_projected_before_the_next_layers():
     assert events == order
 
 
-def peak(stream):
-    """The peak of memory of a backward pass through many equal layers, above what was there before; in weights."""
-    torch.set_num_threads(1)
-    model = nn.Sequential(*[nn.Linear(1000, 1000) for _ in range(20)])
-    net = intrinsic.Subspace(model, projection=intrinsic.OneHot, dim=100, stream=stream)
-    x = torch.ones(4, 1000)
-    warm = intrinsic.Subspace(nn.Linear(4, 4), projection=intrinsic.OneHot, dim=3, stream=stream)
-    warm(torch.ones(1, 4)).sum().backward()  # compiles
-    with torch.no_grad():
-        net.z.add_(1)
-    loss = net(x).square().mean()  # theta_0 and theta are there now
-    Path("/proc/self/clear_refs").write_text("5")  # the peak so far, of the drawing of P, is forgotten
-    before = kilobytes("VmRSS")
-    loss.backward()
-    return 1024 * (kilobytes("VmHWM") - before) / (4 * net.full_dim)
-
-
-def kilobytes(name):
-    (value,) = re.findall(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return int(value)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux, to forget a peak of memory")
 def test_the_peak_of_memory():
     """In units of the weights: all of the gradients and their copy, or few."""
-    code = "import sys; sys.path.insert(0, 'tests'); from test_stream import peak; print(peak({}))"
+    code = "from tests.support.backward_peak import peak; print(peak({}))"
     streamed, plain = (
-        float(subprocess.run([sys.executable, "-c", code.format(s)], capture_output=True, check=True).stdout)
+        float(subprocess.run([sys.executable, "-c", code.format(s)], capture_output=True, check=True, cwd=ROOT).stdout)
         for s in (True, False)
     )
     assert streamed < 0.3  # of twenty layers the gradients of a few
