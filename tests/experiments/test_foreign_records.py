@@ -21,7 +21,7 @@ STUDY = f"{QUICK} study=measured"
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """The folder of a finished run, with a source task."""
-    from commands import run
+    from tests.support.commands import run
 
     folder = tmp_path_factory.mktemp("finished")
     assert run("dataset.fraction=0.1 study=measured", folder) == 0

@@ -166,7 +166,7 @@ def test_bad_commands(refused, language_folders, corpus, tmp_path, command, matc
 
 
 def test_labels_are_no_plain_text(refused, language_folders, tmp_path, monkeypatch):
-    from tiny import write_sst2
+    from tests.support.tiny import write_sst2
 
     monkeypatch.setenv("INTRINSIC_DATA", str(write_sst2(tmp_path / "data")))
     refused(
