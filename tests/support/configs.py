@@ -1,5 +1,7 @@
 """The repository's own configs, composed as the program composes them, and the files of a folder."""
 
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -17,7 +19,12 @@ def names(group):
 
 
 def composed(*overrides):
-    """The resolved config of `python run.py <overrides>`."""
+    """The resolved config of `python run.py <overrides>`, a copy of one's own."""
+    return deepcopy(_composed(*overrides))
+
+
+@cache
+def _composed(*overrides):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
 
