@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 
+from experiments.config.hydra_internals import BasicSweeper
 from experiments.terminal.sweep import Sweep
 from hydra_plugins._check_sweep import check_sweep
 from intrinsic.checks import integer
@@ -77,7 +77,7 @@ class GridSweeper(BasicSweeper):
 
         assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        overrides = parser.parse_overrides(self._parse_config() + arguments)
+        overrides = parser.parse_overrides([f"{key}={value}" for key, value in self.params.items()] + arguments)
         check_sweep(overrides)
         return self.split_arguments(overrides, self.max_batch_size)
 

@@ -3,21 +3,17 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import hydra._internal.hydra as composer
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import CachingConfigRepository
-from hydra._internal.utils import get_args_parser
-from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from yaml import YAMLError  # type: ignore[import-untyped]
 
+from experiments.config.hydra_internals import ClosedLoader, composing_with, given_options
 from experiments.config.hydra_settings import check_hydra
 from experiments.config.resolvers import refuse_machine
 from intrinsic.errors import UserError
 
 
-class GuardedLoader(ConfigLoaderImpl):
+class GuardedLoader(ClosedLoader):
     """Composes as Hydra does, in every process, and refuses what would have Hydra call, read or write anything else."""
 
     def load_configuration(
@@ -48,15 +44,6 @@ class GuardedLoader(ConfigLoaderImpl):
             check_hydra(config)
         return config
 
-    def _process_config_searchpath(
-        self, config_name: str | None, parsed_overrides: list[Override], repo: CachingConfigRepository
-    ) -> None:
-        """Refuse what would add places to look for configs in: to look into a package runs it."""
-        given = any(override.key_or_group == "hydra.searchpath" for override in parsed_overrides)
-        primary = None if config_name is None else repo.load_config(config_name)
-        if given or (primary is not None and OmegaConf.select(primary.config, "hydra.searchpath")):
-            raise UserError("hydra.searchpath is refused: name one more folder of configs by --config-dir")
-
 
 @contextmanager
 def guarded() -> Iterator[None]:
@@ -65,10 +52,7 @@ def guarded() -> Iterator[None]:
     Raises:
         UserError: for --experimental-rerun, which reads a pickle: what calls anything.
     """
-    if get_args_parser().parse_args().experimental_rerun is not None:
+    if given_options().experimental_rerun is not None:
         raise UserError("--experimental-rerun is refused: it reads a pickle; the same command goes on with a run")
-    usual, composer.ConfigLoaderImpl = composer.ConfigLoaderImpl, GuardedLoader  # type: ignore[misc]
-    try:
+    with composing_with(GuardedLoader):
         yield
-    finally:
-        composer.ConfigLoaderImpl = usual  # type: ignore[misc]

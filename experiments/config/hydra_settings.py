@@ -8,6 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.config.hydra_internals import BASIC_LAUNCHER
 from experiments.config.place import check_place
 from intrinsic.errors import UserError
 
@@ -17,7 +18,6 @@ FIXED = ("run", "sweep", "output_subdir")  # where Hydra writes
 EMPTY = ("callbacks", "searchpath", "job.env_set", "job.env_copy")  # what it calls, reads and sets
 LOGGING = ("hydra_logging", "job_logging")  # a handler calls any class, and writes any file
 OWN = ("", "_target_")  # the key of a sweeper or a launcher itself
-BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 SILENT = {"version", "root", "disable_existing_loggers"}
 
 
@@ -80,7 +80,7 @@ def _check_plugin(key: str, node: Any) -> None:
 
 def _is_ours(target: str, key: str) -> bool:
     """Whether it is the class of a file of ours: GridSweeper of hydra_plugins/grid_sweeper.py."""
-    if (key, target) == ("launcher", BASIC):
+    if (key, target) == ("launcher", BASIC_LAUNCHER):
         return True
     found = re.fullmatch(rf"hydra_plugins\.([a-z]\w*_{key})\.(\w+)", target, re.ASCII)
     if found is None or not (PLUGINS / f"{found[1]}.py").is_file():

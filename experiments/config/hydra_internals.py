@@ -1,0 +1,61 @@
+"""Hydra's private names: all that this program uses of them, in hydra-core 1.3."""
+
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import hydra._internal.hydra as composer
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import CachingConfigRepository
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.types import Override
+from omegaconf import OmegaConf
+
+from intrinsic.errors import UserError
+
+if TYPE_CHECKING:
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+__all__ = ["BASIC_LAUNCHER", "BasicSweeper", "ClosedLoader", "composing_with", "given_options"]
+BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"  # as a config names it
+
+
+def __getattr__(name: str) -> Any:
+    """Import the sweeper when a plugin asks for it: Hydra runs its file again as it looks for plugins.
+
+    A class of before would not be the one that the file's own lines then mean by its name.
+    """
+    if name != "BasicSweeper":
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    return import_module("hydra._internal.core_plugins.basic_sweeper").BasicSweeper
+
+
+class ClosedLoader(ConfigLoaderImpl):
+    """Composes as Hydra does, from the places that the program and --config-dir name, and no others."""
+
+    def _process_config_searchpath(
+        self, config_name: str | None, parsed_overrides: list[Override], repo: CachingConfigRepository
+    ) -> None:
+        """Refuse what would add places to look for configs in: to look into a package runs it."""
+        given = any(override.key_or_group == "hydra.searchpath" for override in parsed_overrides)
+        primary = None if config_name is None else repo.load_config(config_name)
+        if given or (primary is not None and OmegaConf.select(primary.config, "hydra.searchpath")):
+            raise UserError("hydra.searchpath is refused: name one more folder of configs by --config-dir")
+
+
+@contextmanager
+def composing_with(loader: type[ClosedLoader]) -> Iterator[None]:
+    """Let `hydra.main` compose with that loader."""
+    usual, composer.ConfigLoaderImpl = composer.ConfigLoaderImpl, loader  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        composer.ConfigLoaderImpl = usual  # type: ignore[misc]
+
+
+def given_options() -> Namespace:
+    """The options of the command line that are Hydra's."""
+    options: Namespace = get_args_parser().parse_args()
+    return options
