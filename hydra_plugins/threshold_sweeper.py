@@ -56,7 +56,7 @@ class ThresholdSweeper(Sweeper):
         """Search until each interval is narrow enough or its runs are spent."""
         if self._config.replicas != 1:
             raise UserError(
-                f"a search trains its runs one by one, got replicas={self._config.replicas}: take replicas=1"
+                f"a search trains its runs one by one, got replicas={self._config.replicas}: use replicas=1"
             )
         searches = [Search(setting, self._baseline(setting), self.settings) for setting in self._settings(arguments)]
         folder = Path(self._config.output) / str(self._config.study)
@@ -82,7 +82,7 @@ class ThresholdSweeper(Sweeper):
         overrides = OverridesParser.create(config_loader=self._loader).parse_overrides(arguments)
         given = {override.get_key_element().lstrip("+~") for override in overrides}
         for name in given & {*OWN, self.settings.axis}:
-            remedy = "take hydra.sweeper.lrs=[...]" if name == "lr" else "take hydra/sweeper=basic for a grid"
+            remedy = "use hydra.sweeper.lrs=[...]" if name == "lr" else "use hydra/sweeper=basic for a grid"
             raise UserError(f"the search sets {name} by itself: leave it out, or {remedy}")
         check_sweep(overrides)
         (settings,) = BasicSweeper.split_arguments(overrides, None)

@@ -92,4 +92,4 @@ def check_memory(nbytes: int, what: Path | str) -> None:
     free = psutil.virtual_memory().available
     if nbytes > free:
         needed = min(nbytes, 10**24) / 1e9  # a float, whatever was asked for
-        raise UserError(f"{what} needs {needed:.1f} GB, {free / 1e9:.1f} GB of memory are free: take a smaller one")
+        raise UserError(f"{what} needs {needed:.1f} GB, {free / 1e9:.1f} GB of memory are free: use a smaller one")

@@ -46,7 +46,7 @@ def _rank(sizes: SmallestRank) -> str:
     tried = ", ".join(map(str, sorted(sizes.points["x"].astype(int))))
     said = f"{sizes.curve} of rank {sizes.rank}"
     if len(sizes.points) > 1 and sizes.points["mean"].nunique() == 1:
-        return f"{said}, for want of a reason: all ranks tried ({tried}) have the same validation score."
+        return f"{said}, with no reason to prefer it: all ranks tried ({tried}) have the same validation score."
     if not sizes.thresholds:
         return (
             f"{said}, the best by validation of the ranks tried ({tried}); which is the smallest that suffices is not "
@@ -98,7 +98,7 @@ def _matrices(offers: MatrixGains) -> str:
     if all(set(half) == set(best["type"]) for half in halves):
         said += ", and both halves of the batch say the same"
     else:
-        said += f", but the halves of the batch say {_words(halves[0])}, and {_words(halves[1])}: take it as a guess"
+        said += f", but the halves of the batch say {_words(halves[0])}, and {_words(halves[1])}: treat it as a guess"
     return f"{said}. Whether they suffice, training tells: space.targets={targets(best['type'], offers.matrices)}."
 
 

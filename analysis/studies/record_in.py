@@ -14,7 +14,7 @@ def record_in(folder: Path) -> Any:
     """What the record in a run's folder says, whatever it is: every text on one line, printable, and cut where long.
 
     Raises:
-        UserError: if it can't be read, or is no JSON: see `read_json`.
+        UserError: if it can't be read, or is not JSON: see `read_json`.
     """
     record = read_json(folder / "record.json", remedy=AGAIN)
     if isinstance(record, dict) and isinstance(record.get("error"), str):

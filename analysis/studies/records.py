@@ -49,7 +49,7 @@ def load(
         if value not in known:
             raise UserError(f"need {name} to be {' or '.join(known)}, got {value!r}")
     if (split, epoch) == ("train", "best"):
-        raise UserError("training data are measured when a run ends, got split='train' with epoch='best': take last")
+        raise UserError("training data are measured when a run ends, got split='train' with epoch='best': use last")
     if not studies:
         raise UserError("need at least one study, got none; pass a folder such as outputs/demo")
     rows, unusable = _rows(studies, split, epoch)
@@ -57,7 +57,9 @@ def load(
     for study in map(Path, studies):
         unfinished = _files(study)[1]
         if unfinished:
-            notes.append(f"unfinished runs left out: {unfinished} in {study}; the command that began them ends them")
+            notes.append(
+                f"unfinished runs left out: {unfinished} in {study}; the command that started them finishes them"
+            )
     frame = pd.DataFrame(rows).astype(dict.fromkeys(("rank", "dim", "trained", "epoch"), "Int64"))
     frame = frame.astype({"seed": object})  # of 64 bits without a sign, too
     frame = frame.sort_values("status", key=lambda status: status.map(STATUSES.index), kind="stable")

@@ -27,7 +27,7 @@ def row_of(file: Path, split: str, epoch: str) -> dict[str, Any]:
         epoch: see `load`.
 
     Raises:
-        UserError: if it is no record, or holds a number that no run has.
+        UserError: if it is not a record, or holds a number that no run has.
     """
     record = record_in(file.parent)
 
@@ -40,7 +40,7 @@ def row_of(file: Path, split: str, epoch: str) -> dict[str, Any]:
     def need(path: str, good: Callable[[Any], bool], otherwise: str) -> Any:
         value = found(path)
         if not good(value):
-            raise UserError(f"corrupt record {file}: {path} is {plain(text(value), 60)}, not {otherwise}; {AGAIN}")
+            raise UserError(f"damaged record {file}: {path} is {plain(text(value), 60)}, not {otherwise}; {AGAIN}")
         return value
 
     def name(path: str, otherwise: str = "a name") -> str:
@@ -52,7 +52,7 @@ def row_of(file: Path, split: str, epoch: str) -> dict[str, Any]:
         )
     status = name("status", "a status")
     if status not in STATUSES:
-        raise UserError(f"corrupt record {file}: status is {plain(status, 60)}, not one of {STATUSES}; {AGAIN}")
+        raise UserError(f"damaged record {file}: status is {plain(status, 60)}, not one of {STATUSES}; {AGAIN}")
     metric = record.get("metric", "") if status == "failed" else name("metric")
     config = _flatten(need("config", lambda value: isinstance(value, dict), "a mapping"))
     count = _whole(1, 2**53)

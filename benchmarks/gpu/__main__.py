@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=HERE, help="folder of the two files (default: benchmarks)")
     options = parser.parse_args(arguments)
     if options.device != "cpu" and not torch.cuda.is_available():
-        raise UserError("need a GPU that torch sees, got none: take --device cpu --scale tiny for a dry run")
+        raise UserError("need a GPU that torch sees, got none: use --device cpu --scale tiny for a dry run")
     if options.device == "cpu" and options.output == HERE:
         raise UserError("need --output=FOLDER for a dry run: what lies in benchmarks/ is of a GPU")
     run(stages(options.scale), options)

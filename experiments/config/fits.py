@@ -9,7 +9,7 @@ from typing import Any, Literal
 def fits(value: Any, hint: Any) -> bool:
     """Whether `value`, of plain values, lists and mappings, is of the annotation's kind; a list may be a tuple there.
 
-    A bool is no number, an integer is one. What no config can hold fits nothing; an unknown annotation fits all.
+    A bool is not a number, an integer is one. What no config can hold fits nothing; an unknown annotation fits all.
     """
     if hint is Any:
         return True

@@ -35,7 +35,7 @@ class GuardedLoader(ClosedLoader):
         except KeyError as error:  # Hydra looks up what it shall copy
             raise UserError(f"there is no environment variable {error}: leave hydra.job.env_copy empty") from None
         except (YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"a file of the config is no YAML: {' '.join(str(error).split())}") from None
+            raise UserError(f"a file of the config is not YAML: {' '.join(str(error).split())}") from None
         except ValueError as error:
             if "integer string conversion" not in str(error):  # Python's limit, on what Hydra and YAML read
                 raise
@@ -53,6 +53,6 @@ def guarded() -> Iterator[None]:
         UserError: for --experimental-rerun, which reads a pickle: what calls anything.
     """
     if given_options().experimental_rerun is not None:
-        raise UserError("--experimental-rerun is refused: it reads a pickle; the same command goes on with a run")
+        raise UserError("--experimental-rerun is refused: it reads a pickle; the same command continues a run")
     with composing_with(GuardedLoader):
         yield

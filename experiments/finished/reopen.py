@@ -53,7 +53,7 @@ def reopen(folder: Path, device: str = "cpu") -> Reopened:
     """
     record = finished(folder)
     if record is None:
-        raise UserError(f"{folder} is no finished run; the command that began it ends it")
+        raise UserError(f"{folder} is not a finished run; the command that started it finishes it")
     config = _here(record["config"], folder, device)
     if config["base"] != "float32":
         raise UserError(f"{folder} has base={config['base']}, whose weights are not there any more: need base=float32")

@@ -148,7 +148,7 @@ def _train(runs: Sequence[Run]) -> None:
             line = " ".join(f"{type(error).__name__}: {error}".split())
             if out_of_memory(error):
                 raise UserError(
-                    f"out of memory ({quoted(line)}): take a smaller model, batch_size or replicas"
+                    f"out of memory ({quoted(line)}): use a smaller model, batch_size or replicas"
                 ) from None
             for run in _waiting(waiting):
                 try:

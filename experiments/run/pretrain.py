@@ -39,7 +39,7 @@ def pretrained(config: dict[str, Any], task: Task) -> dict[str, Tensor]:
     if foreign:
         raise UserError(
             f"init=pretrained needs a dataset with the knob {min(foreign)}, which "
-            f"{config['dataset']['_target_']} has not: use init=scratch"
+            f"{config['dataset']['_target_']} does not have: use init=scratch"
         )
     recipe = {**source, "dataset": {**config["dataset"], **source["dataset"]}, "model": config["model"]}
     path = Path(config["output"]) / ".pretrained" / f"{run_id(recipe)}.safetensors"

@@ -54,7 +54,7 @@ def make_net(config: dict[str, Any], task: Task, device: torch.device) -> Subspa
     seed = rng.fan_out(config["seed"], "subspace")
     space, projection = build(config["space"], "space"), build(config["projection"], "projection")
     if "granularity" in config and "granularity" not in config["subspace"]:
-        raise UserError("granularity does nothing with projection=identity: take another projection")
+        raise UserError("granularity does nothing with projection=identity: use another projection")
     node = {"_target_": "intrinsic.subspace.Subspace", "_partial_": True}
     wrap = build({**node, **config["subspace"]}, "subspace")
     if config["init"]["source"] == "zero":
@@ -65,7 +65,7 @@ def make_net(config: dict[str, Any], task: Task, device: torch.device) -> Subspa
         if "tokenizer" not in config:
             raise UserError(
                 f"init=hub needs a model with weights of its own, got {config['model']['_target_']}: "
-                "take model=minilm, or init=scratch"
+                "use model=minilm, or init=scratch"
             )
     elif config["init"]["source"] is not None:
         model.load_state_dict(pretrained(config, task))

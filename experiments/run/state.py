@@ -69,7 +69,7 @@ class RunState:
 
     def _restore(self, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
         if not metadata.keys() >= KEYS:
-            raise UserError(f"{self.path} is no checkpoint of a run, or of an earlier version of this program")
+            raise UserError(f"{self.path} is not a checkpoint of a run, or of an earlier version of this program")
         if metadata["run_id"] != self._run_id:
             raise UserError(f"{self.path} belongs to another run, {quoted(metadata['run_id'])}")
         found = metadata["fingerprint"]
@@ -85,7 +85,7 @@ class RunState:
         except UserError:
             raise
         except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise UserError(f"{self.path} is no checkpoint of a run ({quoted(error)})") from None
+            raise UserError(f"{self.path} is not a checkpoint of a run ({quoted(error)})") from None
         self.history, self._seconds_before = history, metadata["seconds"]
 
     def add(self, epoch: Epoch) -> None:
@@ -107,7 +107,7 @@ class RunState:
             write_tensors(self.path, tensors, {**metadata, "checksum": checksum(tensors, metadata)}, remedy=OUTPUT)
         except UserError as error:  # a full disk: the run needs no checkpoint, and may find room for its record
             if not self._complained:
-                say(f"goes on without a checkpoint: {error}", sys.stderr)
+                say(f"continues without a checkpoint: {error}", sys.stderr)
             self._complained = True
         self._written = time.perf_counter()
 
@@ -126,7 +126,7 @@ def _check(history: list[Epoch], seconds: Any) -> None:
             raise ValueError(f"epoch {epoch.epoch} has no loss")
         numbers = [seconds, epoch.seconds, epoch.train_loss, *(value for each in measured for value in each.values())]
         if not all(type(value) in (int, float) for value in numbers) or not isinstance(epoch.best, bool):
-            raise ValueError(f"epoch {epoch.epoch} has something else than numbers")
+            raise ValueError(f"epoch {epoch.epoch} has something other than numbers")
 
 
 def checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> int:

@@ -19,11 +19,11 @@ def make_task(config: dict[str, Any]) -> Task:
     task: Task = build(config["dataset"], "dataset")
     if "tokenizer" not in config:
         if task.texts is not None:
-            raise UserError(f"{config['model']['_target_']} reads no text: take model=minilm or hf, or another dataset")
+            raise UserError(f"{config['model']['_target_']} reads no text: use model=minilm or hf, or another dataset")
         return task
     if task.texts is None:
         raise UserError(
-            f"{config['model']['_target_']} reads text, the dataset has inputs {task.input_shape}: take "
+            f"{config['model']['_target_']} reads text, the dataset has inputs {task.input_shape}: use "
             f"dataset={'text' if 'objective' in config['model'] else 'sst2'}"
         )
     objective = _objective(config, task)
@@ -40,9 +40,9 @@ def _objective(config: dict[str, Any], task: Task) -> str | None:
     """What the model predicts of texts: None for labels."""
     speaks, model = "objective" in config["model"], config["model"]["_target_"]
     if speaks and task.tokens is None:
-        raise UserError(f"{model} learns plain text, the dataset has labels: take dataset=text, or model=hf")
+        raise UserError(f"{model} learns plain text, the dataset has labels: use dataset=text, or model=hf")
     if task.tokens is None:
         return None
     if not speaks:
-        raise UserError(f"{model} classifies, dataset=text has no labels: take model=hf_lm, or dataset=sst2")
+        raise UserError(f"{model} classifies, dataset=text has no labels: use model=hf_lm, or dataset=sst2")
     return hf_objective(config["model"]["name"], config["model"]["objective"])

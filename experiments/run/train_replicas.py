@@ -75,7 +75,7 @@ def _check_alike(configs: Sequence[dict[str, Any]]) -> None:
         others["optim"] = {key: value for key, value in config["optim"].items() if key != "lr"}
         differing = [key for key in others if others[key] != shared[0][key]]
         if differing:
-            raise UserError(f"replicas may differ in seed and lr alone, these do in {differing[0]}: take replicas=1")
+            raise UserError(f"replicas may differ in seed and lr alone, these do in {differing[0]}: use replicas=1")
 
 
 def _learning_rate(config: dict[str, Any]) -> float:

@@ -57,7 +57,7 @@ def _ours() -> Iterator[None]:
             raise
         raise UserError(f"need a name for each of {', '.join(_groups())}, got {_nameless(sys.argv)}") from None
     except KeyboardInterrupt:
-        say("stopped: the same command goes on from the last checkpoint", sys.stderr)
+        say("stopped: the same command continues from the last checkpoint", sys.stderr)
         raise SystemExit(130) from None
 
 
@@ -104,7 +104,7 @@ def _describe_key(error: OmegaConfBaseException) -> str:
     homes = [f"{path.parent.name}={path.stem}" for path in sorted(CONF.glob("*/*.yaml")) if _declares(path, key)]
     if full == key and homes:
         method = f" of method={parent['method']}" if "method" in keys else ""
-        return f"{key} is no knob{method}: it belongs to {', '.join(homes)}{_as_choice(key)}"
+        return f"{key} is not a knob{method}: it belongs to {', '.join(homes)}{_as_choice(key)}"
     return f"there is no key {full!r} in this configuration{_nearest(key, keys)}"
 
 

@@ -90,7 +90,7 @@ def _read(folder: Path, names: Sequence[str]) -> Split:
 def _read_records(path: Path) -> np.ndarray:
     try:
         if not path.is_file():
-            raise UserError(f"{path}: cannot be read (no regular file): make it readable or remove it")
+            raise UserError(f"{path}: cannot be read (not a regular file): make it readable or remove it")
         check_memory(_BYTES * path.stat().st_size, path)
         content = np.fromfile(path, dtype=np.uint8)
     except OSError as error:

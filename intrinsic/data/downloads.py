@@ -17,7 +17,7 @@ CHUNK = 1 << 20
 
 
 def download(urls: Sequence[str], *, md5: str, size: int, place: str, packed: bool = False) -> bytes:
-    """Fetch one file from the first of its mirrors that gives it unharmed, with progress on stderr.
+    """Fetch one file from the first of its mirrors that gives it undamaged, with progress on stderr.
 
     Nothing but https is spoken, and to `HOSTS` alone, the hosts of our datasets, also where a mirror sends on.
 
@@ -106,7 +106,7 @@ def _unpacked(content: bytes, most: int) -> bytes:
     if len(unpacked) > most:
         raise OSError(f"need {most} unpacked bytes at most, got more")
     if not stream.eof or stream.unused_data:
-        raise EOFError("the gzip file is cut off, or goes on")
+        raise EOFError("the gzip file is cut off, or has data after its end")
     return unpacked
 
 

@@ -74,7 +74,7 @@ def glue(
 
     Raises:
         UserError: for another task, a metric that the task does not have, as `Transforms`, for files that can neither
-            be found nor downloaded, and for a file that is harmed.
+            be found nor downloaded, and for a file that is damaged.
 
     Source: Wang et al. 2019, GLUE, arXiv:1804.07461.
     """
@@ -83,7 +83,7 @@ def glue(
     form, own = TASKS[task].form, TASKS[task].metrics
     metric = own[0] if metric is None else metric
     if metric not in own:
-        raise UserError(f"{task} is judged by {' or '.join(own)}, got metric={metric!r}: take one of them, or null")
+        raise UserError(f"{task} is judged by {' or '.join(own)}, got metric={metric!r}: use one of them, or null")
     transforms = Transforms(rotate=0, shuffle_pixels=False, shuffle_labels=shuffle_labels, fraction=fraction, seed=seed)
     folder = data_folder(data_dir, "glue")
     found = read(form, task, folder)

@@ -55,7 +55,7 @@ def read(form: Form, name: str, folder: Path) -> dict[str, Examples]:
     """What is labelled of "train", "dev" and "test": train, and at least one of the others.
 
     Raises:
-        UserError: for files that can neither be found nor downloaded, or are harmed.
+        UserError: for files that can neither be found nor downloaded, or are damaged.
     """
     home = folder / form.folder
     for files in (form.files, form.sources):

@@ -42,7 +42,7 @@ def mnist(
 
     Raises:
         UserError: as `Transforms`, which documents the options; for a file that can neither be found nor downloaded;
-            for a file that is harmed: packing, magic number, size, number of labels, a label above 9; and for another
+            for a file that is damaged: packing, magic number, size, number of labels, a label above 9; and for another
             file under the name "mnist".
 
     Source: LeCun, Bottou, Bengio & Haffner 1998, Gradient-based learning applied to document recognition.

@@ -29,12 +29,12 @@ def read_idx(path: Path, *, dims: int) -> Tensor:
     The header comes first, and says how much is read: no more than that, whatever a packed file would unpack to.
 
     Raises:
-        UserError: for a file that cannot be read, is harmed (packing, magic number, size), or is too large for memory.
+        UserError: for a file that cannot be read, is damaged (packing, magic number, size), or is too large for memory.
     """
     packed = path.suffix == ".gz"
     try:
         if not path.is_file():
-            raise UserError(f"{path}: cannot be read (no regular file): make it readable or remove it")
+            raise UserError(f"{path}: cannot be read (not a regular file): make it readable or remove it")
         with gzip.open(path) if packed else path.open("rb") as file:
             shape = _header(file, dims, path)
             size, rest = math.prod(shape), path.stat().st_size - 4 * (1 + dims)

@@ -19,15 +19,15 @@ def read_lines(path: Path, *, remedy: str) -> list[str]:
         remedy: ends the message of an error.
 
     Raises:
-        UserError: for a file that cannot be read, does not fit into memory, or is no UTF-8.
+        UserError: for a file that cannot be read, does not fit into memory, or is not UTF-8.
     """
     try:
         if path.exists() and not path.is_file():
-            raise UserError(f"{path}: cannot be read (no regular file): {remedy}")
+            raise UserError(f"{path}: cannot be read (not a regular file): {remedy}")
         check_memory(BYTES * path.stat().st_size, path)
         content = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is no UTF-8 ({error.reason} at byte {error.start}): save it as UTF-8") from None
+        raise UserError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start}): save it as UTF-8") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}): {remedy}") from None
     return [line.removesuffix("\r") for line in content.split("\n")]

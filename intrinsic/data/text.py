@@ -24,7 +24,7 @@ def text(*, file: str | Path | Sequence[str | Path] | None, fraction: float, see
     `fraction`: of the training texts, as `Transforms`.
 
     Raises:
-        UserError: as `Transforms`, without files, for one that cannot be read, is no UTF-8 or has no text, and for
+        UserError: as `Transforms`, without files, for one that cannot be read, is not UTF-8 or has no text, and for
             fewer than three texts.
     """
     transforms = Transforms(rotate=0, shuffle_pixels=False, shuffle_labels=False, fraction=fraction, seed=seed)

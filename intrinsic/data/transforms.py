@@ -75,7 +75,7 @@ class Transforms:
             return train
         count = round(self.fraction * len(train))
         if not count:
-            raise UserError(f"fraction={self.fraction} keeps none of {len(train)} training examples: take a larger one")
+            raise UserError(f"fraction={self.fraction} keeps none of {len(train)} training examples: use a larger one")
         kept = torch.from_numpy(permutation(fan_out(self.seed, "fraction"), len(train))[:count]).sort().values
         return Split(train.inputs[kept], train.targets[kept])
 
@@ -87,7 +87,7 @@ def _is_number(value: object) -> bool:
 def _rotated(inputs: Tensor, degrees: float) -> Tensor:
     height, width = inputs.shape[-2:]
     if height != width:
-        raise UserError(f"rotate={degrees} needs square images, got {height} x {width}: take rotate=0")
+        raise UserError(f"rotate={degrees} needs square images, got {height} x {width}: use rotate=0")
     if degrees % 90 == 0:
         return torch.rot90(inputs, int(degrees // 90) % 4, (-2, -1)).contiguous()
     return torch.from_numpy(ndimage.rotate(inputs.numpy(), degrees, axes=(-1, -2), reshape=False, order=1))

@@ -90,7 +90,7 @@ def _target(path: Path) -> Path:
     _check_name(path)
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise OSError("it is no regular file")
+            raise OSError("it is not a regular file")
     except (FileNotFoundError, NotADirectoryError):
         pass
     return Path(os.path.realpath(path))
@@ -100,9 +100,9 @@ def _check_name(path: Path) -> None:
     try:
         os.fsencode(path)
     except ValueError:
-        raise OSError("no name of a file has half a pair of surrogates") from None
+        raise OSError("a file name cannot contain half a surrogate pair") from None
     if "\0" in str(path):
-        raise OSError("no name of a file has a NUL")
+        raise OSError("a file name cannot contain a NUL")
 
 
 def _make_folder(folder: Path) -> None:

@@ -23,6 +23,6 @@ def expanded(path: str | Path) -> Path:
         raise UserError(f"there is no home folder for {str(path)[:200]!r}: give the whole path") from None
     except (OSError, ValueError) as error:  # too long, a loop of links, a file as a folder; a NUL
         raise UserError(
-            f"cannot use the path {str(path)[:200]!r} ({getattr(error, 'strerror', None) or error}): take another one"
+            f"cannot use the path {str(path)[:200]!r} ({getattr(error, 'strerror', None) or error}): use another one"
         ) from None
     return found

@@ -23,7 +23,7 @@ def read_json(path: Path, *, remedy: str, largest: int = LARGEST) -> Any:
     """
     try:
         if not path.is_file():
-            raise ValueError("there is no such file" if not path.exists() else "it is no regular file")
+            raise ValueError("there is no such file" if not path.exists() else "it is not a regular file")
         size = path.stat().st_size
         if size > largest:
             raise ValueError(f"it has {size:,} bytes, more than {largest:,}")
@@ -55,7 +55,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def _finite(text: str) -> float:

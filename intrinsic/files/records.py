@@ -77,7 +77,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
         return None
     record = read_json(path, remedy=AGAIN)
     if not isinstance(record, dict) or "format" not in record:
-        raise UserError(f"{path} is no record: {AGAIN}")
+        raise UserError(f"{path} is not a record: {AGAIN}")
     if record["format"] != FORMAT:
         raise UserError(f"{path} has format {record['format']!r:.50}, need {FORMAT}: {AGAIN}")
     for name, kinds in _needs(record).items():
@@ -85,7 +85,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
         for key in name.split("."):
             found = found.get(key) if isinstance(found, dict) else None
         if isinstance(found, bool) or not isinstance(found, kinds):
-            raise UserError(f"{path} is no record ({name!r} is {found!r:.50}): {AGAIN}")
+            raise UserError(f"{path} is not a record ({name!r} is {found!r:.50}): {AGAIN}")
     return {**record, "config": renamed(record["config"])}
 
 

@@ -42,7 +42,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         path = expanded(path)
         if path.exists() and not path.is_file():
-            raise UserError(f"{path} is no regular file: need one that intrinsic.save wrote")
+            raise UserError(f"{path} is not a regular file: need one that intrinsic.save wrote")
         check_memory(path.stat().st_size, path)
         with safe_open(path, "pt") as file:
             metadata = dict(json.loads((file.metadata() or {})["intrinsic"]))
@@ -50,7 +50,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except FileNotFoundError:
         raise UserError(f"there is no file {path}") from None
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is damaged or no safetensors file: {error}") from None
+        raise UserError(f"{path} is damaged or not a safetensors file: {error}") from None
     except UserError:
         raise
     except (KeyError, ValueError, TypeError, RecursionError):

@@ -89,7 +89,7 @@ def check_frozen(model: nn.Module, parameters: Iterable[nn.Parameter]) -> None:
         UserError: if one is.
     """
     if {id(p) for p in parameters} & {id(layer.scale) for layer in model.modules() if isinstance(layer, Int8)}:
-        raise UserError("an int8 weight cannot move: take space=lora, or base=float32")
+        raise UserError("an int8 weight cannot move: use space=lora, or base=float32")
 
 
 class _Product(torch.autograd.Function):
@@ -155,7 +155,7 @@ def quantize(model: nn.Module) -> nn.Module:
         and not (head and under(name, head))
     }
     if not layers:
-        raise UserError(f"int8 needs an nn.Linear beside the head, {type(model).__name__} has none: take base=float32")
+        raise UserError(f"int8 needs an nn.Linear beside the head, {type(model).__name__} has none: use base=float32")
     for name, layer in layers.items():
         if not bool(layer.weight.isfinite().all()):
             raise UserError(f"int8 needs finite weights, {name}.weight has others: check the model's file")

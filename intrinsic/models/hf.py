@@ -60,7 +60,7 @@ def hf(
     integer("num_outputs", num_outputs, 1, of="hf")
     check_choices(input_shape, source=source, classifier=classifier, precision=precision, model="hf")
     if source != "hub" and classifier == "folder":
-        raise UserError(f"model.classifier=folder needs init=hub, got init.source={source}: take classifier=new")
+        raise UserError(f"model.classifier=folder needs init=hub, got init.source={source}: use classifier=new")
     folder = hf_folder(name, weights=source == "hub")
     what = "a model for sequence classification with weights in safetensors"
     with hf_view(folder, weights=source == "hub") as view, loading(folder, what, view=view):
@@ -81,7 +81,7 @@ def _load(
     config = transformers.AutoConfig.from_pretrained(view, trust_remote_code=False, local_files_only=True)
     if keep_head and config.num_labels != num_outputs:
         raise UserError(
-            f"{folder} has a head of {config.num_labels} outputs, the task {num_outputs}: take model.classifier=new"
+            f"{folder} has a head of {config.num_labels} outputs, the task {num_outputs}: use model.classifier=new"
         )
     check_length(config, input_shape, folder)
     config.num_labels = num_outputs
@@ -94,7 +94,7 @@ def _load(
     model, absent = load_weights(auto, view, config, folder, ignore_mismatched_sizes=not keep_head)
     head = find_head(model)
     if keep_head and any(under(key, head) for key in absent):
-        raise UserError(f"{folder} has no head of its own: take model.classifier=new")
+        raise UserError(f"{folder} has no head of its own: use model.classifier=new")
     check_backbone(model, absent, head, folder)
     if not keep_head:
         _draw_head(model)

@@ -68,7 +68,7 @@ def hf_lm(
         check_backbone(loaded, absent, None, folder)
         if classifier == "folder" and (lost := sorted(key for key in absent if ".pooler." not in key)):
             raise UserError(
-                f"{folder} has no {lost[0]}, which a language model needs: take model.classifier=new to draw what is "
+                f"{folder} has no {lost[0]}, which a language model needs: use model.classifier=new to draw what is "
                 "absent"
             )
         if causal:

@@ -40,7 +40,7 @@ class LeNetFrame(nn.Module):
         if len(input_shape) != 3 or min(input_shape[1:]) < _SMALLEST:
             raise UserError(
                 f"{name}: need images (channels, height, width) of at least {_SMALLEST} x {_SMALLEST} pixels, got "
-                f"{tuple(input_shape)}: take model=mlp or larger images"
+                f"{tuple(input_shape)}: use model=mlp or larger images"
             )
         channels, *sides = input_shape
         halved = [(side - KERNEL + 1) // 2 for side in sides]

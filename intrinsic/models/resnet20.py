@@ -35,7 +35,7 @@ class ResNet20(nn.Module):
         if len(input_shape) != 3 or min(input_shape[1:]) < _SMALLEST:
             raise UserError(
                 f"ResNet20: need images (channels, height, width) of at least {_SMALLEST} x {_SMALLEST} pixels, got "
-                f"{tuple(input_shape)}: take model=mlp or larger images"
+                f"{tuple(input_shape)}: use model=mlp or larger images"
             )
         self.conv = nn.Conv2d(input_shape[0], _WIDTHS[0], 3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(_WIDTHS[0])

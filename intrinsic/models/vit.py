@@ -47,7 +47,7 @@ class ViT(nn.Module):
         if len(input_shape) != 3 or input_shape[1] % patch or input_shape[2] % patch:
             raise UserError(
                 f"ViT: need images (channels, height, width) with sides divisible by patch={patch}, got "
-                f"{tuple(input_shape)}: take another patch or model=mlp"
+                f"{tuple(input_shape)}: use another patch or model=mlp"
             )
         if width % heads:
             raise UserError(f"ViT: need width divisible by heads, got width={width}, heads={heads}")

@@ -48,9 +48,9 @@ def read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         check_memory((folder / WEIGHTS).stat().st_size, folder / WEIGHTS)
         tensors = load_file(folder / WEIGHTS)
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{folder / WEIGHTS} is damaged or no safetensors file: {error}") from None
+        raise UserError(f"{folder / WEIGHTS} is damaged or not a safetensors file: {error}") from None
     if not (folder / CONFIG).is_file() or read_json(folder / CONFIG, remedy=made) != config:
-        raise UserError(f"{folder} was written anew while it was read: load it again")
+        raise UserError(f"{folder} was rewritten while it was read: load it again")
     return config, tensors
 
 
@@ -71,4 +71,6 @@ def _check_config(config: dict[str, Any], folder: str | Path) -> None:
     silent = READ | SILENT | {"init_lora_weights", "corda_config", "eva_config", "loftq_config", "lora_ga_config"}
     for key, value in config.items():
         if key not in silent and value and value != DEFAULTS.get(key):
-            raise UserError(f"{folder} needs {key}={value!r}, which LoRA here has not: load it with PEFT, and merge it")
+            raise UserError(
+                f"{folder} needs {key}={value!r}, which LoRA here does not support: load it with PEFT, and merge it"
+            )

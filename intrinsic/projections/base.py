@@ -62,7 +62,7 @@ class Projection(Stored, StableName, ABC):
         if nbytes > free:
             raise UserError(
                 f"{type(self).__name__} needs {nbytes / 1e9:.1f} GB for dim={self.dim}, full_dim={self.full_dim}; "
-                f"{free / 1e9:.1f} GB are free: take projection=onehot ({6 * self.full_dim / 1e9:.1g} GB) or a "
+                f"{free / 1e9:.1f} GB are free: use projection=onehot ({6 * self.full_dim / 1e9:.1g} GB) or a "
                 "smaller dim"
             )
 
@@ -168,7 +168,7 @@ class Projection(Stored, StableName, ABC):
         digest = hashlib.sha256(f"{self.stable_name} {self.dim} {self.full_dim}".encode())
         for name, tensor in sorted(self.stored().items()):
             if tensor.is_meta:
-                raise UserError("P has no numbers on the meta device: make the net anew on the device where it is used")
+                raise UserError("P has no values on the meta device: make the net again on the device where it is used")
             array = tensor.detach().cpu().contiguous().numpy()
             digest.update(f" {name} {array.dtype.newbyteorder('<')} {array.shape} ".encode())
             digest.update(array.data)

@@ -47,7 +47,7 @@ class Stored(nn.Module):
         def move(tensor: Tensor) -> Tensor:
             probe = fn(tensor.new_zeros(1))
             if tensor.is_meta and not probe.is_meta:
-                raise UserError("P has no numbers on the meta device: make the net anew on the device where it is used")
+                raise UserError("P has no values on the meta device: make the net again on the device where it is used")
             if probe.device.type == "cpu" and probe.is_shared():  # Module.share_memory
                 return tensor.cpu().share_memory_()
             return tensor.to(probe.device)

@@ -57,7 +57,7 @@ class Adapter(Space):
     def wire(self, model: nn.Module, *, seed: int) -> dict[str, nn.Parameter]:
         """Wrap the layers and return the adapters' numbers: <module>.adapter_down, and so on."""
         if any(isinstance(module, AdapterLayer) for module in model.modules()):
-            raise UserError("the model already has adapters, which cannot be merged away: take a fresh one")
+            raise UserError("the model already has adapters, which cannot be merged away: use a fresh one")
         wrappers: dict[str, tuple[nn.Module, AdapterLayer]] = {}
         for name, module in adapter_places(model, self.placement, self.targets).items():
             numbers = (t for t in chain(module.parameters(), module.buffers()) if t.is_floating_point())

@@ -46,7 +46,7 @@ class Prefix(Space):
         """Attach the prefixes and return their numbers: <attention>.prefix.gate, .key and .value."""
         sites = find_attention(model)
         if any(has_prefix(module) for module in sites.values()):
-            raise UserError("the model already has prefixes, which cannot be merged away: take a fresh one")
+            raise UserError("the model already has prefixes, which cannot be merged away: use a fresh one")
         like = next(p for p in model.parameters() if p.is_floating_point()).detach()
         prefixes: dict[str, GatedPrefix] = {}
         for name, module in sites.items():

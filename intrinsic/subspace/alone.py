@@ -25,6 +25,6 @@ def check_alone(modules: set[nn.Module], *, changes: bool) -> None:
     for net, other_changes in list(alive.items()):
         if (changes or other_changes) and not modules.isdisjoint(net.get_submodule("model").modules()):
             raise UserError(
-                "the model is in another Subspace, and one of both trains or replaces parts of it: call the other's "
+                "the model is in another Subspace, and one of the two trains or replaces parts of it: call the other's "
                 "unwrap() first, or make this one around copy.deepcopy(model)"
             )

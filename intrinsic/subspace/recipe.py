@@ -58,7 +58,7 @@ def from_recipe(model: nn.Module, recipe: Any) -> Subspace:
     def named(name: Any, key: str, base: type) -> Any:
         found = public(name) if name in HOME else None
         if not (isinstance(found, type) and issubclass(found, base)):
-            raise UserError(f"{name} is no {key} of this library: make the Subspace yourself and load into it")
+            raise UserError(f"{name} is not a {key} of this library: make the Subspace yourself and load into it")
         return found
 
     def read(value: Any) -> Any:

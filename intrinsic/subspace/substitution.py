@@ -74,7 +74,7 @@ class Substitution:
         for owner, key, name, slot in self._places:
             parameter = owner.held(key)
             if parameter is None:
-                raise UserError(f"{self._type}.{slot} is no parameter any more: {_REMEDY}")
+                raise UserError(f"{self._type}.{slot} is not a parameter any more: {_REMEDY}")
             first = held.setdefault(name, parameter)
             if first is not parameter:  # load_state_dict(..., assign=True) unties
                 if not _equal(first, parameter):

@@ -27,7 +27,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
         tree = parser.parse(pattern)
         found = re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:
-        raise UserError(f"{pattern[:200]!r} is no regular expression: {str(error)[:100]}") from None
+        raise UserError(f"{pattern[:200]!r} is not a regular expression: {str(error)[:100]}") from None
     if len(pattern) > _LONGEST or _repetitions(tree, inside=False) > _BESIDE:
         raise UserError(
             f"{pattern[:200]!r} may take too long: need no repetition of what has one or a choice inside of it, as "

@@ -57,7 +57,7 @@ class Wrapper(Added):
         if forward_was_set(self):
             raise UserError(
                 f"a {type(self.base).__name__} was given a forward of its own after it was wrapped, which would be "
-                "lost: take it off (accelerate: remove_hook_from_module), and put it on again afterwards"
+                "lost: remove it (accelerate: remove_hook_from_module), and add it again afterwards"
             )
 
     def release(self) -> None:

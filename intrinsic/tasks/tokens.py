@@ -36,13 +36,13 @@ def tokenized(task: Task, tokenizer: Tokenizer, data_dir: str | Path | None) -> 
     """The task with inputs (n, 2, longest) int32: token ids, and which of two texts each is from; -1 beyond the end.
 
     Tokens are kept in the folder `tokens` of `data_dir`, of ~/.cache/intrinsic if None, under a hash of texts and
-    tokenizer; a file that is harmed is made again, and where none can be written a note on stderr says so.
+    tokenizer; a file that is damaged is made again, and where none can be written a note on stderr says so.
 
     Raises:
         UserError: if the task has no texts.
     """
     if task.texts is None:
-        raise UserError(f"a tokenizer needs texts, got inputs {task.input_shape}: take dataset=sst2")
+        raise UserError(f"a tokenizer needs texts, got inputs {task.input_shape}: use dataset=sst2")
     tokens = _kept("~/.cache/intrinsic" if data_dir is None else data_dir, task.texts, tokenizer)
     train, validation, test = (_padded(tokens, split) for split in (task.train, task.validation, task.test))
     return replace(task, train=train, validation=validation, test=test, texts=None)

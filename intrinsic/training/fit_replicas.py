@@ -67,9 +67,9 @@ def fit_replicas(
     replicas = Replicas([nets[net] for net in rows])
     optimizer, cuts = _optimizer(replicas, make_optimizer, [lrs[net] for net in rows])
     if task.train.lengths is not None:
-        raise UserError("replicas need inputs of one length, and batches of text have their own: take replicas=1")
+        raise UserError("replicas need inputs of one length, and batches of text have their own: use replicas=1")
     if task.noise is not None:
-        raise UserError("replicas read examples as they are, and this task has noise of its own: take replicas=1")
+        raise UserError("replicas read examples as they are, and this task has noise of its own: use replicas=1")
     scheduler = make_scheduler(optimizer, schedule, -(-len(task.train) // batch_size))
     each, warming = (None, scheduler) if isinstance(scheduler, LinearWarmup) else (scheduler, None)
 
@@ -120,7 +120,7 @@ def _optimizer(
     optimizer = make(groups)
     if type(optimizer) not in ELEMENTWISE:
         names = ", ".join(kind.__name__ for kind in ELEMENTWISE)
-        raise UserError(f"replicas need one of {names} as optimiser, got {type(optimizer).__name__}: take replicas=1")
+        raise UserError(f"replicas need one of {names} as optimiser, got {type(optimizer).__name__}: use replicas=1")
     return optimizer, cuts
 
 

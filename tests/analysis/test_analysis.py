@@ -152,7 +152,7 @@ def test_corrupt_record(study):
         (
             '"test": {"accuracy": 0.9}',
             '"test": {"accuracy": NaN}',
-            r"cannot be read \(NaN is no number\): delete its folder",
+            r"cannot be read \(NaN is not a number\): delete its folder",
         ),
         ('"last"', '"lost"', r"last\.epoch is null, not a number"),
         ('"seed": 0, "lr"', '"lr"', r"config\.seed is null, not a number"),

@@ -139,7 +139,7 @@ def test_matrices_stand_in_the_order_of_their_gain(study):
 def test_halves_that_disagree_are_said(study):
     fill(study)
     gradients(study, {"q": 4.0, "v": 2.0}, halves=({"q": 9.0, "v": 1.0}, {"q": 1.0, "v": 9.0}))
-    assert "but the halves of the batch say q, and v: take it as a guess" in said(choose(study))
+    assert "but the halves of the batch say q, and v: treat it as a guess" in said(choose(study))
 
 
 def test_head_and_embeddings_are_left_out(study):

@@ -65,7 +65,7 @@ DAMAGE = {
     r"is damaged \(head is \$x\): delete it": put("values", "head", "$x"),
     r"is damaged \(numbers is true\)": put("values", "numbers", True),
     r"is damaged \('options'\)": lambda content, arrays: content.pop("options"),
-    r"is damaged \(NaN is no number\)": put("values", "loss", float("nan")),
+    r"is damaged \(NaN is not a number\)": put("values", "loss", float("nan")),
     r"is damaged \(File does not contain tensor layer\.weight/values\)": (
         lambda content, arrays: arrays.pop("layer.weight/values")
     ),

@@ -125,7 +125,7 @@ def test_a_record_that_cannot_be_used_is_left_out_and_named(study, place, value,
     drawn = rank_curve(study)
     pd.testing.assert_frame_equal(drawn.points, whole)
     (note,) = [note for note in drawn.notes if note.startswith("left out: ")]
-    assert re.fullmatch(f"left out: corrupt record {bad}: {said}.*; delete its folder and run it again", note)
+    assert re.fullmatch(f"left out: damaged record {bad}: {said}.*; delete its folder and run it again", note)
     for file in good:
         file.unlink()
     refused(said, study)  # none is left

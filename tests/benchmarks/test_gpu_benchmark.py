@@ -143,7 +143,7 @@ def test_a_case_that_fails_keeps_its_reason():
 
 def test_it_needs_a_gpu_or_says_how_to_go_without(tmp_path):
     if not torch.cuda.is_available():
-        with pytest.raises(UserError, match="need a GPU that torch sees, got none: take --device cpu --scale tiny"):
+        with pytest.raises(UserError, match="need a GPU that torch sees, got none: use --device cpu --scale tiny"):
             command.main([])
     with pytest.raises(UserError, match="need --output=FOLDER for a dry run"):
         command.main(["--device", "cpu"])

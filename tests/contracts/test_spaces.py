@@ -146,7 +146,7 @@ def test_targets(targets, expected):
 
 @pytest.mark.parametrize("targets", ["q", ["layers"], ["q", "value"], "nothing", [], "("])
 def test_targets_that_match_nothing(targets):
-    with pytest.raises(intrinsic.UserError, match=r"matches no|is no regular expression|targets is empty|non-empty"):
+    with pytest.raises(intrinsic.UserError, match=r"matches no|is not a regular expression|targets is empty|non-empty"):
         find_targets(Transformer(), targets, tuple(LAYERS))
 
 

@@ -77,7 +77,7 @@ def test_damaged_pretrained_model(refused, output, tmp_path):
     shutil.copytree(output / ".pretrained", tmp_path / "out" / ".pretrained")
     (path,) = (tmp_path / "out" / ".pretrained").iterdir()
     path.write_bytes(path.read_bytes()[:-50])
-    refused("seed=1", f"{path} is damaged or no safetensors file: .*; delete it to pretrain again", tmp_path / "out")
+    refused("seed=1", f"{path} is damaged or not a safetensors file: .*; delete it to pretrain again", tmp_path / "out")
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def finished(program, tmp_path):
 @pytest.mark.parametrize("content", ["", '{"format": 1, "stat', "[]", '{"format": 99}'])
 def test_damaged_record(refused, tmp_path, finished, content):
     (finished / "record.json").write_text(content)
-    match = f"{finished}/record.json (cannot be read .*|is no record|has format 99, need 1): delete it to run again"
+    match = f"{finished}/record.json (cannot be read .*|is not a record|has format 99, need 1): delete it to run again"
     refused(QUICK, match, tmp_path / "out")
 
 
@@ -100,12 +100,14 @@ def test_damaged_state(refused, program, tmp_path, finished):
     state = finished / "state.safetensors"
     again = "; delete it to start this run again"
     state.write_bytes(b"damaged")
-    refused(QUICK, f"{state} is damaged or no safetensors file: .*{again}", tmp_path / "out")
+    refused(QUICK, f"{state} is damaged or not a safetensors file: .*{again}", tmp_path / "out")
     save_file({"weight": torch.zeros(3)}, state)
     refused(QUICK, f"{state} was not written by intrinsic{again}", tmp_path / "out")
     shutil.copy(finished / "trained.safetensors", state)
     refused(
-        QUICK, f"{state} is no checkpoint of a run, or of an earlier version of this program{again}", tmp_path / "out"
+        QUICK,
+        f"{state} is not a checkpoint of a run, or of an earlier version of this program{again}",
+        tmp_path / "out",
     )
     tensors, metadata = read_tensors(state)
     foreign = {"fingerprint": "0", "history": [], "seconds": 0, "optimizer": {}, "run_id": finished.name}

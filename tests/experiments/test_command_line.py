@@ -32,7 +32,7 @@ REFUSED = {
     f"-m hydra/launcher=submitit_local hydra.launcher.parameters.cpus_per_task=100000 rank=1,2 {QUICK}": "need an "
     "integer hydra.launcher.parameters.cpus_per_task from 1 to",
     f"method=adapter model=vit init=scratch bottleneck=1000000000000 {QUICK}": "an adapter of bottleneck=1000000000000 "
-    r"needs [\d.]+ GB, [\d.]+ GB of memory are free: take a smaller one",
+    r"needs [\d.]+ GB, [\d.]+ GB of memory are free: use a smaller one",
     f"method=prefix model=vit init=scratch length=1000000000000 {QUICK}": "a prefix of length=1000000000000 needs",
     f"-m hydra/launcher=submitit_local hydra.launcher.width=100000 rank=1,2 {QUICK}": "need an integer hydra.launcher",
 }

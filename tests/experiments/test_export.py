@@ -92,7 +92,7 @@ def test_what_cannot_be_exported(trained, program, tmp_path):
         export(run, tmp_path / "folder")
     with pytest.raises(UserError, match=r"run is there already: need the name of a new folder"):
         export(run, run)
-    with pytest.raises(UserError, match=r"nowhere is no finished run"):
+    with pytest.raises(UserError, match=r"nowhere is not a finished run"):
         export(tmp_path / "nowhere", tmp_path / "folder")
     assert program("study=plain init=scratch", tmp_path)[0] == 0
     (plain,) = (tmp_path / "plain").glob("*/record.json")

@@ -108,7 +108,7 @@ def test_a_record_that_lacks_something(study, capsys, path):
     assert command("anatomy", folder.parent) == 2
     err = capsys.readouterr().err
     assert "Traceback" not in err
-    assert_one_line(err.splitlines()[-1] + "\n", "its config has no|cannot be made of|need .* as keys|is no record")
+    assert_one_line(err.splitlines()[-1] + "\n", "its config has no|cannot be made of|need .* as keys|is not a record")
 
 
 KINDS = ["seed", "dataset", "model", "projection", "init", "init.source", "method", "base", "subspace", "head"]

@@ -74,8 +74,8 @@ EXPERIMENTS = [
     (f"{LOCAL}{{folder: TMP/touched}}}}", "hydra.launcher.folder is taken from the command line or conf"),
     (f"{LOCAL}{{parameters: {{a: {TOUCH}}}}}}}", "_target_ is refused inside hydra.launcher: need plain values"),
     ("defaults: [{override /hydra/launcher: ray}]\nhydra: {launcher: {address: 'ray://evil:1'}}", "address is taken"),
-    ("rank: !!python/object/apply:os.mkdir [TMP/touched]", "is no YAML: could not determine a constructor"),
-    ("rank: [", "a file of the config is no YAML: "),
+    ("rank: !!python/object/apply:os.mkdir [TMP/touched]", "is not YAML: could not determine a constructor"),
+    ("rank: [", "a file of the config is not YAML: "),
     ("hydra: {verbose: 5}", "need hydra.verbose=true or false, got hydra.verbose=5"),
     # what reads the machine
     ("study: '${oc.env:HOME}'", r"\$\{oc.env:HOME\} is refused: a config reads nothing of the machine, give the value"),

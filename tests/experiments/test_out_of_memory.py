@@ -29,7 +29,7 @@ def test_one_line_and_no_record(program, monkeypatch, tmp_path):
     status, out, err = program(f"{QUICK} rank=1", tmp_path / "out")
     assert (status, out) == (2, "")
     assert err.startswith("error: out of memory (RuntimeError: ")
-    assert err.endswith("take a smaller model, batch_size or replicas\n")
+    assert err.endswith("use a smaller model, batch_size or replicas\n")
     assert not list(tmp_path.rglob("record.json"))
 
 

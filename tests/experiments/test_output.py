@@ -38,10 +38,10 @@ def test_any_text_is_one_short_line(text, longest):
 
 def test_of_a_long_text_rule_and_remedy_stay(capsys):
     with pytest.raises(SystemExit, match="2"), command():
-        raise UserError(f"need a name, got {'x' * 10_000_000}: take another")
+        raise UserError(f"need a name, got {'x' * 10_000_000}: use another")
     err = capsys.readouterr().err
     assert err.startswith("error: need a name, got xxx")
-    assert err.endswith("xxx: take another\n")
+    assert err.endswith("xxx: use another\n")
     assert len(err) < 2100
 
 

@@ -115,5 +115,5 @@ def test_without_room_for_a_checkpoint_a_run_goes_on(state, capsys):
         run.add(Epoch(number, 0.5, {"loss": 0.5}, None, True, 1.0))
     assert len(run.history) == 2
     err = capsys.readouterr().err
-    assert err.startswith(f"goes on without a checkpoint: cannot write to {state}")
+    assert err.startswith(f"continues without a checkpoint: cannot write to {state}")
     assert err.count("\n") == 1

@@ -109,13 +109,13 @@ def test_the_pretrained_encoder_learns_from_few_texts(program, data, tmp_path):
 @pytest.mark.parametrize(
     ("command", "match"),
     [
-        ("model=minilm init=hub", r"hf.hf reads text, the dataset has inputs \(1, 8, 8\): take dataset=sst2"),
-        ("dataset=sst2 init=scratch", r"mlp.MLP reads no text: take model=minilm or hf, or another dataset"),
-        ("init=hub", "init=hub needs a model with weights of its own, got .*MLP: take model=minilm, or init=scratch"),
+        ("model=minilm init=hub", r"hf.hf reads text, the dataset has inputs \(1, 8, 8\): use dataset=sst2"),
+        ("dataset=sst2 init=scratch", r"mlp.MLP reads no text: use model=minilm or hf, or another dataset"),
+        ("init=hub", "init=hub needs a model with weights of its own, got .*MLP: use model=minilm, or init=scratch"),
         ("model=hf init=hub dataset=sst2", "need model.name as a folder or a hub id, got model.name=None: .*=minilm"),
         ("dataset=sst2 init=scratch dataset.metric=f1", "sst2 is judged by accuracy, got metric='f1'"),
         ("schedule=warmup schedule.warmup=1", "schedule: need 0 <= warmup < 1, got warmup=1"),
-        ("tokenizer.max_length=5", "tokenizer is no knob of method=lora: it belongs to model=hf"),
+        ("tokenizer.max_length=5", "tokenizer is not a knob of method=lora: it belongs to model=hf"),
     ],
 )
 def test_bad_commands(refused, data, monkeypatch, command, match):

@@ -136,13 +136,13 @@ BAD = {
     "hydra.sweeper.estimator=guess": "estimator",
     "hydra.sweeper.split=all": "need hydra.sweeper.split to be one of test, validation, train, got all",
     "hydra.sweeper.spread=2": "need an integer hydra.sweeper.spread >= 7, got hydra.sweeper.spread=2",
-    "hydra.sweeper.axis=rank": "rank is no knob of method=subspace",
+    "hydra.sweeper.axis=rank": "rank is not a knob of method=subspace",
     "hydra.sweeper.baseline=full": "need hydra.sweeper.baseline to be a list",
     "hydra.sweeper.nothing=1": "nothing",
-    "dim=10,20": "the search sets dim by itself: leave it out, or take hydra/sweeper=basic",
+    "dim=10,20": "the search sets dim by itself: leave it out, or use hydra/sweeper=basic",
     "seed=1": "the search sets seed by itself",
-    "lr=0.1": r"take hydra.sweeper.lrs=\[...\]",
-    "replicas=2": "take replicas=1",
+    "lr=0.1": r"use hydra.sweeper.lrs=\[...\]",
+    "replicas=2": "use replicas=1",
 }
 
 

@@ -12,7 +12,7 @@ from intrinsic.models.vit import ViT
 
 IMAGES = (1, 8, 8), 10
 VIT = {"patch": 4, "width": 8, "depth": 1, "heads": 2, "dropout": 0.0}
-NEEDS = r" needs .* GB, .* GB of memory are free: take a smaller one"
+NEEDS = r" needs .* GB, .* GB of memory are free: use a smaller one"
 
 
 @pytest.mark.parametrize("size", [10**7, 10**12, 2**63, 10**400])

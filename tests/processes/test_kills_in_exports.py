@@ -150,5 +150,5 @@ def test_an_adapter_that_changes_while_it_is_read(tmp_path, monkeypatch):
         return {}
 
     monkeypatch.setattr(reader, "load_file", load_file)
-    with pytest.raises(UserError, match="was written anew while it was read: load it again"):
+    with pytest.raises(UserError, match="was rewritten while it was read: load it again"):
         reader.read_adapter(tmp_path)

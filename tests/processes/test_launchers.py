@@ -63,7 +63,7 @@ def test_workers_end_with_their_parent(tmp_path, launcher, kill):
     process.send_signal(kill)
     _, err = process.communicate(timeout=60)
     assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[kill], err
-    assert kill != signal.SIGINT or "stopped: the same command goes on from the last checkpoint\n" in err
+    assert kill != signal.SIGINT or "stopped: the same command continues from the last checkpoint\n" in err
     assert not psutil.wait_procs(workers, timeout=20)[1]
     sweep[1] = "epochs=3"
     assert "(skipped: already there)" in run(tmp_path, *sweep).stdout

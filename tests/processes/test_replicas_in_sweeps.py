@@ -109,7 +109,7 @@ def test_a_batch_starts_again_and_leaves_no_checkpoint(sweep, tmp_path):
 def test_what_differs_in_more_than_seed_and_lr_is_refused(sweep):
     status, printed, found = sweep("seed=0,1", "dataset.seed=${seed}", "replicas=2", *QUICK)
     assert (status, found) == (1, {})
-    assert printed.err.count("error: replicas may differ in seed and lr alone, these do in dataset: take rep") == 2
+    assert printed.err.count("error: replicas may differ in seed and lr alone, these do in dataset: use rep") == 2
 
 
 def test_one_that_diverges_is_a_result_among_others(sweep):

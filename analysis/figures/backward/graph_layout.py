@@ -35,7 +35,7 @@ def _dot(sizes: Mapping[str, tuple[float, float]], edges: Sequence[tuple[str, st
             input="\n".join([*lines, "}"]), capture_output=True, text=True, check=True, timeout=60,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as error:
-        raise UserError(f"graphviz's dot cannot place the graph: {error}; mend or remove it") from None
+        raise UserError(f"graphviz's dot cannot place the graph: {error}; repair or remove it") from None
     placed = [line.split() for line in done.stdout.splitlines() if line.startswith("node ")]
     found = {words[1]: (float(words[2]), float(words[3])) for words in placed}
     return {name: found[number[name]] for name in sizes}

@@ -28,7 +28,7 @@ def hf_folder(name: str | None, *, weights: bool) -> str:
             when it is read.
     """
     if not isinstance(name, str) or not name:
-        raise UserError(f"need model.name as a folder or a hub id, got model.name={name!r}: take one, or model=minilm")
+        raise UserError(f"need model.name as a folder or a hub id, got model.name={name!r}: use one, or model=minilm")
     if name.startswith(PACKAGE):
         path = _in_package(name)
     elif not (path := expanded(name)).is_dir():
@@ -41,7 +41,7 @@ def hf_folder(name: str | None, *, weights: bool) -> str:
         pickled = [file for file in PICKLED if (path / file).is_file()]
         if pickled:
             raise UserError(f"{path} has pickled weights, {pickled[0]}, which may run code: save as model.safetensors")
-        raise UserError(f"{path} has no model.safetensors: add it, or take init=random")
+        raise UserError(f"{path} has no model.safetensors: add it, or use init=random")
     return str(path)
 
 

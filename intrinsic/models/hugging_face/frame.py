@@ -22,7 +22,7 @@ def check_choices(input_shape: Sequence[int], *, source: Any, classifier: str, p
         UserError: for a choice that there is not, and inputs that are no tokens.
     """
     if len(input_shape) != 2 or input_shape[0] != 2:
-        remedy = "take dataset=sst2" if model == "hf" else "take dataset=text"
+        remedy = "use dataset=sst2" if model == "hf" else "use dataset=text"
         raise UserError(f"{model}: need texts cut by its tokenizer, (2, length), got {tuple(input_shape)}: {remedy}")
     if precision not in PRECISIONS:
         raise UserError(f"need model.precision={', '.join(PRECISIONS)}, got precision={precision!r}")
@@ -120,7 +120,7 @@ def try_reading(model: Any, length: int, folder: str) -> tuple[int, ...]:
         outputs: Tensor = model.eval()(torch.tensor([[ids, [min(token, 0) for token in ids]]]))
     model.train(training)
     if not outputs.isfinite().all():
-        raise UserError(f"{folder} answers a text with NaN or infinity: its weights or its config.json are harmed")
+        raise UserError(f"{folder} returns NaN or infinity for a text: its weights or its config.json are damaged")
     return tuple(outputs.shape)
 
 

@@ -37,7 +37,7 @@ def choose_objective(config: Any, objective: Objective | None) -> Objective:
     autos = {"causal": transformers.AutoModelForCausalLM, "masked": transformers.AutoModelForMaskedLM}
     known = {name: auto._model_mapping for name, auto in autos.items() if type(config) in auto._model_mapping}
     if not known or (objective is not None and objective not in known):
-        remedy = f"take model.objective={next(iter(known))}" if known else "take another model"
+        remedy = f"use model.objective={next(iter(known))}" if known else "use another model"
         raise UserError(f"transformers has no {objective or ''} language model of {config.model_type}: {remedy}")
     if objective is not None:
         return objective

@@ -37,7 +37,7 @@ def hf_view(folder: str, *, weights: bool) -> Iterator[str]:
     config.json and tokenizer_config.json are written anew, without the keys that name code.
 
     Raises:
-        UserError: for a config.json that is no JSON object of a model, asks for another file, for quantised weights, a
+        UserError: for a config.json that is not JSON of a model, asks for another file, for quantised weights, a
             kernel of the hub or absurdly many layers; for an index of anything but safetensors of the folder itself;
             and for an adapter beside the weights.
     """
@@ -77,9 +77,9 @@ def read_object(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): make it readable") from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is no JSON ({' '.join(str(error).split())[:200]}): need the model's own") from None
+        raise UserError(f"{path} is not JSON ({' '.join(str(error).split())[:200]}): need the model's own") from None
     if not isinstance(content, dict):
-        raise UserError(f"{path} is no JSON object, but a {type(content).__name__}: need the model's own")
+        raise UserError(f"{path} is not a JSON object, but a {type(content).__name__}: need the model's own")
     return content
 
 

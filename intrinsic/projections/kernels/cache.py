@@ -65,7 +65,7 @@ class Cache(FunctionCache):
         if not Cache.warned:
             Cache.warned = True
             warnings.warn(
-                f"compiled kernels cannot be kept ({error}): each process compiles them anew, in seconds; set "
+                f"compiled kernels cannot be kept ({error}): each process compiles them again, in seconds; set "
                 "NUMBA_CACHE_DIR to a folder that can be written",
                 RuntimeWarning,
                 stacklevel=3,

@@ -92,14 +92,14 @@ def test_files_beyond_memory(tmp_path):
     with path.open("wb") as file:
         file.write(header(1 << 20, 1 << 10, 1 << 10))
         file.truncate(16 + (1 << 40))  # of holes: it takes no room on disk
-    refused(r"needs 6597.1 GB, .* GB of memory are free: take a smaller one", read_idx, path, dims=3)
+    refused(r"needs 6597.1 GB, .* GB of memory are free: use a smaller one", read_idx, path, dims=3)
     folder = tmp_path / "cifar-10-batches-bin"
     folder.mkdir()
     for name in (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"):
         with (folder / name).open("wb") as file:
             file.truncate(3073 << 28)
     options = {"rotate": 0, "shuffle_pixels": False, "shuffle_labels": False, "fraction": 1.0, "seed": 0}
-    refused(r"data_batch_1.bin needs 4949.4 GB, .* take a smaller one", cifar10, data_dir=tmp_path, **options)
+    refused(r"data_batch_1.bin needs 4949.4 GB, .* use a smaller one", cifar10, data_dir=tmp_path, **options)
     refused("zero: cannot be read .no regular file.", read_idx, type(path)("/dev/zero"), dims=3)
 
 
@@ -187,4 +187,12 @@ def test_it_takes_no_more_than_was_asked_for(network):
     tracemalloc.stop()
     for content in (gzip.compress(b"abc", mtime=0)[:-1], gzip.compress(b"abc", mtime=0) + b"more", b""):
         answers[MIRROR] = (200, {}, content)
-        refused("the gzip file is cut off, or goes on", download, [MIRROR], md5="0", size=99, place="it", packed=True)
+        refused(
+            "the gzip file is cut off, or has data after its end",
+            download,
+            [MIRROR],
+            md5="0",
+            size=99,
+            place="it",
+            packed=True,
+        )

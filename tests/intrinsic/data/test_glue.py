@@ -137,7 +137,7 @@ def test_all_metrics_of_a_task_are_reported(tmp_path):
     ("changes", "match"),
     [
         ({"task": "wnli"}, "need task=sst2, mrpc, .* got task='wnli'"),
-        ({"metric": "f1"}, "sst2 is judged by accuracy, got metric='f1': take one of them, or null"),
+        ({"metric": "f1"}, "sst2 is judged by accuracy, got metric='f1': use one of them, or null"),
         ({"task": "stsb", "metric": "accuracy"}, "stsb is judged by pearson or spearman, got metric='accuracy'"),
         ({"fraction": 0}, "need 0 < fraction <= 1, got fraction=0"),
     ],
@@ -156,7 +156,7 @@ def test_bad_options(tmp_path, changes, match):
         ("sentence\tlabel\nfine\t1\ndull\n", r"train.tsv, line 3: need 2 columns, got 1: fetch it again"),
         ("sentence\tlabel\nfine\t7\n", r"train.tsv, line 2: need the label 0 or 1, got '7': fetch it again"),
         ("sentence\nfine\n", r"SST-2: need labels in train and in dev or test, got them in dev"),
-        (b"\xff\xfe\x00", r"train.tsv: is no UTF-8 \(invalid start byte at byte 0\)"),
+        (b"\xff\xfe\x00", r"train.tsv: is not UTF-8 \(invalid start byte at byte 0\)"),
     ],
 )
 def test_harmed_files(tmp_path, content, match):

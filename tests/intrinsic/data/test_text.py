@@ -54,7 +54,7 @@ def test_splits(corpus):
         (None, r"absent.txt: cannot be read \(No such file or directory\): need dataset.file=<a text file>"),
         (b"", r"some.txt has no text: need one on each line"),
         (b" \n\t\n", r"some.txt has no text: need one on each line"),
-        (b"fine\n\xff\xfe\n", r"some.txt: is no UTF-8 \(invalid start byte at byte 5\): save it as UTF-8"),
+        (b"fine\n\xff\xfe\n", r"some.txt: is not UTF-8 \(invalid start byte at byte 5\): save it as UTF-8"),
         (b"one\ntwo\none\n", r"need 3 different lines or more, for three splits, got 2 in file=.*: add some"),
     ],
 )
@@ -73,7 +73,7 @@ def test_no_file(file):
 
 
 def test_a_folder_is_no_file(tmp_path):
-    with pytest.raises(UserError, match=r"cannot be read \(no regular file\): need dataset.file=<a text file>"):
+    with pytest.raises(UserError, match=r"cannot be read \(not a regular file\): need dataset.file=<a text file>"):
         text(file=tmp_path, fraction=1.0, seed=0)
 
 
@@ -144,12 +144,12 @@ def test_the_config_says_what_is_learned(language_folders, corpus, tmp_path):
 @pytest.mark.parametrize(
     ("command", "match"),
     [
-        ("model=hf_lm init=hub", r"hf_lm reads text, the dataset has inputs \(1, 8, 8\): take dataset=text"),
+        ("model=hf_lm init=hub", r"hf_lm reads text, the dataset has inputs \(1, 8, 8\): use dataset=text"),
         ("model=hf_lm init=hub dataset=text", r"need dataset.file as a text file or a list of them, got file=None"),
         ("model=hf_lm init=hub dataset=text dataset.file=CORPUS", "need model.name as a folder or a hub id"),
         ("model=mlp init=scratch dataset=text dataset.file=CORPUS", "MLP reads no text: .* or another dataset"),
         ("model=hf init=hub model.name=BERT dataset=text dataset.file=CORPUS",
-         "hf.hf classifies, dataset=text has no labels: take model=hf_lm, or dataset=sst2"),
+         "hf.hf classifies, dataset=text has no labels: use model=hf_lm, or dataset=sst2"),
         ("model=hf_lm init=hub model.name=T5 dataset=text dataset.file=CORPUS",
          "model=hf_lm reads decoders and encoders, got the encoder-decoder t5"),
         ("model=hf_lm init=hub model.name=BERT dataset=text dataset.file=CORPUS model.objective=next",
@@ -171,5 +171,5 @@ def test_labels_are_no_plain_text(refused, language_folders, tmp_path, monkeypat
     monkeypatch.setenv("INTRINSIC_DATA", str(write_sst2(tmp_path / "data")))
     refused(
         f"model=hf_lm init=hub model.name={language_folders['bert']} dataset=sst2",
-        "hf_lm learns plain text, the dataset has labels: take dataset=text, or model=hf",
+        "hf_lm learns plain text, the dataset has labels: use dataset=text, or model=hf",
     )

@@ -58,10 +58,10 @@ def make_loop(path):
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (Path.mkdir, "it is no regular file"),
-        (make_pipe, "it is no regular file"),
-        (make_link_to_a_device, "it is no regular file"),
-        (make_link_to_a_folder, "it is no regular file"),
+        (Path.mkdir, "it is not a regular file"),
+        (make_pipe, "it is not a regular file"),
+        (make_link_to_a_device, "it is not a regular file"),
+        (make_link_to_a_folder, "it is not a regular file"),
         (make_loop, "Too many levels of symbolic links"),
     ],
 )
@@ -216,5 +216,7 @@ def test_a_folder_that_is_there_is_not_taken(tmp_path):
 
 def test_datasets_end_in_their_own_remedy(tmp_path):
     (tmp_path / "data").symlink_to("/dev/null")
-    with pytest.raises(UserError, match=r"data: it is no regular file; choose another folder with data_dir=.* or INTR"):
+    with pytest.raises(
+        UserError, match=r"data: it is not a regular file; choose another folder with data_dir=.* or INTR"
+    ):
         write_data(tmp_path / "data", b"new")

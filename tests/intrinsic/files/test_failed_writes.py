@@ -148,7 +148,7 @@ def test_a_device_that_is_always_full(tmp_path):
     with pytest.raises(UserError, match=r"^cannot write to .*/file: No space left on device; give another path$"):
         write_atomically(tmp_path / "file", lambda path: Path("/dev/full").write_text("new"))
     assert os.listdir(tmp_path) == []
-    with pytest.raises(UserError, match=r"^cannot write to /dev/full: it is no regular file; give another path$"):
+    with pytest.raises(UserError, match=r"^cannot write to /dev/full: it is not a regular file; give another path$"):
         write_atomically(Path("/dev/full"), text("new"))
     assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
 
@@ -181,8 +181,10 @@ def test_what_the_library_writes_keeps_links_and_refuses_devices(tmp_path):
         kind = stat.S_IFMT(os.stat(device).st_mode)
         (tmp_path / "adapter" / "adapter_model.safetensors").unlink()
         (tmp_path / "adapter" / "adapter_model.safetensors").symlink_to(device)
-        with pytest.raises(UserError, match=rf"^cannot write to {device}: it is no regular file; give another path$"):
+        with pytest.raises(
+            UserError, match=rf"^cannot write to {device}: it is not a regular file; give another path$"
+        ):
             intrinsic.save(net, device)
-        with pytest.raises(UserError, match=r"safetensors: it is no regular file; give another folder$"):
+        with pytest.raises(UserError, match=r"safetensors: it is not a regular file; give another folder$"):
             intrinsic.export_peft(net, tmp_path / "adapter")
         assert stat.S_IFMT(os.stat(device).st_mode) == kind == stat.S_IFCHR

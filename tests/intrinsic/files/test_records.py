@@ -62,7 +62,7 @@ def test_a_record_has_what_others_read(tmp_path, missing):
     for other in ({}, {missing: None}, {missing: True}, {missing: [1]}):
         kept = {name: value for name, value in FINISHED.items() if name != missing}
         write_record(tmp_path, kept | other)
-        with pytest.raises(UserError, match=r"record.json is no record \(.*\): delete it to run again"):
+        with pytest.raises(UserError, match=r"record.json is not a record \(.*\): delete it to run again"):
             read_record(tmp_path)
 
 
@@ -84,11 +84,11 @@ def _write_half_and_fail(path):
 GOOD = json.dumps({"format": 1, **FINISHED})
 BAD = {
     "Expecting value": "",
-    "is no record:": "[]",
+    "is not a record:": "[]",
     "has format 2, need 1": '{"format": 2}',
     "'status' is None": '{"format": 1}',
     "nested too deep": "[" * 100_000,
-    "NaN is no number": GOOD.replace("0.5,", "NaN,"),
+    "NaN is not a number": GOOD.replace("0.5,", "NaN,"),
     "1e999 is beyond all floats": GOOD.replace("0.5,", "1e999,"),
     "is beyond 64 bits": GOOD.replace('"seed": 0', '"seed": ' + "9" * 5000),
     "18446744073709551616 is beyond 64 bits": GOOD.replace('"seed": 0', f'"seed": {2**64}'),

@@ -247,7 +247,7 @@ def test_targets_that_do_not_fit(make_model, options, match):
         ({"rank_pattern": {"q": 0}}, r"need an integer rank_pattern\['q'\] >= 1, got rank_pattern\['q'\]=0"),
         ({"rank_pattern": 3}, "need rank_pattern as regular expressions with a value each, or null"),
         ({"alpha_pattern": {"q": -1}}, r"need alpha > 0, got alpha_pattern\['q'\]=-1"),
-        ({"alpha_pattern": {"(": 1}}, r"alpha_pattern: '\(' is no regular expression"),
+        ({"alpha_pattern": {"(": 1}}, r"alpha_pattern: '\(' is not a regular expression"),
     ],
 )
 def test_options_that_are_refused(options, match):

@@ -74,7 +74,7 @@ def test_an_encoder_without_a_head_gets_one(folders, tmp_path):
     expected = load_file(folders["bert"] / "model.safetensors")
     for name, parameter in model.bert.named_parameters():
         assert torch.equal(parameter, expected[f"bert.{name}"])
-    with pytest.raises(UserError, match=r"has no head of its own: take model.classifier=new"):
+    with pytest.raises(UserError, match=r"has no head of its own: use model.classifier=new"):
         build(tmp_path, classifier="folder")
 
 
@@ -113,16 +113,16 @@ def test_bad_folders(folders, tmp_path):
     pickled = make_folder(tmp_path / "pickled", weights=False)
     (pickled / "pytorch_model.bin").write_bytes(b"anything")
     bare = make_folder(tmp_path / "bare", weights=False, tokenizer=False)
-    harmed = make_folder(tmp_path / "harmed")
-    (harmed / "model.safetensors").write_bytes(b"anything")
+    damaged = make_folder(tmp_path / "damaged")
+    (damaged / "model.safetensors").write_bytes(b"anything")
     foreign = make_folder(tmp_path / "foreign", "bert")
     (foreign / "model.safetensors").write_bytes((folders["roberta"] / "model.safetensors").read_bytes())
     unpadded = make_folder(tmp_path / "unpadded", "gpt2", eos_token_id=None)
     for folder, options, match in [
         (empty, {}, r"empty has no config.json: need a folder as save_pretrained of transformers writes it"),
-        (bare, {}, r"bare has no model.safetensors: add it, or take init=random"),
+        (bare, {}, r"bare has no model.safetensors: add it, or use init=random"),
         (pickled, {}, r"pickled has pickled weights, pytorch_model.bin, which may run code: save as model.safetensors"),
-        (harmed, {}, r"cannot load .*harmed \(.*\): need a model .* with weights in safetensors"),
+        (damaged, {}, r"cannot load .*damaged \(.*\): need a model .* with weights in safetensors"),
         (foreign, {}, r"foreign lacks \d+ tensors of its model, such as bert\."),
         (unpadded, {}, r"unpadded: need a pad_token_id or an eos_token_id in config.json, got none"),
         (tmp_path / "nowhere", {}, r"there is no folder .*nowhere': need one with config.json and model.safetensors"),
@@ -130,7 +130,7 @@ def test_bad_folders(folders, tmp_path):
         (
             folders["bert"],
             {"classifier": "folder", "num_outputs": 3},
-            "has a head of 2 outputs, the task 3: take .*=new",
+            "has a head of 2 outputs, the task 3: use .*=new",
         ),
         (folders["bert"], {"classifier": "old"}, "need model.classifier=new or folder, got classifier='old'"),
         (folders["bert"], {"classifier": "folder", "source": None}, "classifier=folder needs init=hub"),

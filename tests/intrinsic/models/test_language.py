@@ -243,10 +243,10 @@ def test_bad_models(language_folders, tmp_path):
     pair = make_folder(tmp_path / "pair", "t5")
     for folder, options, match in [
         (pair, {}, r"model=hf_lm reads decoders and encoders, got the encoder-decoder t5"),
-        (language_folders["gpt2"], {"objective": "masked"}, r"no masked language model of gpt2: take .*=causal"),
+        (language_folders["gpt2"], {"objective": "masked"}, r"no masked language model of gpt2: use .*=causal"),
         (language_folders["gpt2"], {"objective": "both"}, r"need model.objective=causal, masked or null, got .*'both'"),
         (language_folders["gpt2"], {"classifier": "old"}, r"need model.classifier=new or folder, got .*'old'"),
-        (encoder, {}, r"encoder has no cls.predictions.*: take model.classifier=new to draw what is absent"),
+        (encoder, {}, r"encoder has no cls.predictions.*: use model.classifier=new to draw what is absent"),
         (language_folders["gpt2"], {"precision": "half"}, r"need model.precision=auto, .* got precision='half'"),
         (language_folders["gpt2"], {"source": {"epochs": 3}}, r"model=hf_lm starts at init=hub .*, random or zero"),
         (tmp_path / "nowhere", {}, r"there is no folder .*nowhere"),
@@ -279,5 +279,5 @@ def test_replicas_are_refused_noise(language_folders, tmp_path):
     alike = [replace(split, lengths=None) for split in (task.train, task.validation, task.test)]
     task = replace(task, train=alike[0], validation=alike[1], test=alike[2])
     nets = [intrinsic.Subspace(build(language_folders["bert"])) for _ in range(2)]
-    with pytest.raises(UserError, match=r"this task has noise of its own: take replicas=1"):
+    with pytest.raises(UserError, match=r"this task has noise of its own: use replicas=1"):
         fit_replicas(nets, task, torch.optim.Adam, lrs=[0.1, 0.1], seeds=[0, 1], epochs=1, batch_size=2)

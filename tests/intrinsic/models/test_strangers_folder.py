@@ -70,7 +70,7 @@ def test_a_harmed_index(tmp_path, content):
     folder = make_folder(tmp_path / "model")
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors.index.json").write_text(content)
-    refused(r"index.json (is no JSON|has no weight_map)", build, folder)
+    refused(r"index.json (is not JSON|has no weight_map)", build, folder)
 
 
 def test_an_adapter_beside_the_weights(tmp_path, trap):
@@ -133,7 +133,7 @@ def test_code_of_the_folder_is_not_run(tmp_path, folders, trap):
         ({"num_hidden_layers": 3}, r"lacks 16 tensors of its model"),
         ({"hidden_act": "\x1b[31m\nevil" + "x" * 10_000}, r"cannot load .*\(KeyError"),
         ({"type_vocab_size": "two"}, "cannot load"),
-        ({"layer_norm_eps": float("nan")}, "answers a text with NaN or infinity: its weights or its config.json are"),
+        ({"layer_norm_eps": float("nan")}, "returns NaN or infinity for a text: its weights or its config.json are"),
         ({"get_text_config": 1}, "cannot load"),
     ],
 )
@@ -158,7 +158,7 @@ def test_a_model_of_many_layers(tmp_path, monkeypatch):
 def test_a_config_that_is_none(tmp_path, content):
     folder = make_folder(tmp_path / "model")
     (folder / "config.json").write_text(content)
-    match = r"config.json (is no JSON|names no model_type)"
+    match = r"config.json (is not JSON|names no model_type)"
     refused(match, build, folder)
     refused(match, HFTokenizer, name=str(folder), max_length=16)
     refused(match, hf_objective, str(folder), None)
@@ -208,9 +208,7 @@ def test_names_that_are_no_folder():
         "a b",
         "\x1b[2J",
     ):
-        refused(
-            r"there is no (folder|home folder)|cannot use the path .*: take another|has no config.json", build, name
-        )
+        refused(r"there is no (folder|home folder)|cannot use the path .*: use another|has no config.json", build, name)
 
 
 def test_weights_of_other_types_and_shapes(tmp_path):
@@ -224,7 +222,7 @@ def test_weights_of_other_types_and_shapes(tmp_path):
         save_file(good | {name: tensor}, folder / "model.safetensors")
         refused(match, build, folder)
     save_file({key: tensor / 0 for key, tensor in good.items()}, folder / "model.safetensors")
-    refused(r"answers a text with NaN or infinity: its weights or its config.json are harmed", build, folder)
+    refused(r"returns NaN or infinity for a text: its weights or its config.json are damaged", build, folder)
     for header in (b"\xff" * 8, (10**9).to_bytes(8, "little") + b"{}", b"\x02" + bytes(7) + b"{}", b""):
         (folder / "model.safetensors").write_bytes(header)
         refused(r"cannot load|lacks", build, folder)

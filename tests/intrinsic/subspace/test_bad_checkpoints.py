@@ -1,4 +1,4 @@
-"""Every file that is no checkpoint of this model ends in one line, and leaves the model as it was."""
+"""Every file that is not a checkpoint of this model ends in one line, and leaves the model as it was."""
 
 import pytest
 import torch
@@ -82,13 +82,17 @@ def untouched(path):
     ("change", "model", "match"),
     [
         (absent, network(), "there is no file .*run.safetensors"),
-        (damaged, network(), "run.safetensors is damaged or no safetensors file: "),
-        (no_safetensors, network(), "run.safetensors is damaged or no safetensors file: "),
+        (damaged, network(), "run.safetensors is damaged or not a safetensors file: "),
+        (no_safetensors, network(), "run.safetensors is damaged or not a safetensors file: "),
         (of_another_program, network(), "run.safetensors was not written by intrinsic"),
         (with_strange_metadata, network(), "run.safetensors was not written by intrinsic"),
         (without_recipe, network(), "run.safetensors was not written by intrinsic.save"),
-        (with_another_space, network(), "system is no space of this library: make the Subspace yourself and load"),
-        (with_another_projection, network(), "Subspace is no projection of this library: make the Subspace yourself"),
+        (with_another_space, network(), "system is not a space of this library: make the Subspace yourself and load"),
+        (
+            with_another_projection,
+            network(),
+            "Subspace is not a projection of this library: make the Subspace yourself",
+        ),
         (with_another_option, network(), "has a recipe that this version cannot read: .*'colour'"),
         (with_another_rank, network(), "need an integer rank >= 1, got rank=0"),
         (with_other_tensors, network(), r"belongs to another model: it holds {'z': \(4,\)}"),

@@ -1,4 +1,4 @@
-"""A net in other people's code: the base is never harmed, each call finds its own weights, the rest is refused."""
+"""A net in other people's code: the base is never damaged, each call finds its own weights, the rest is refused."""
 
 import copy
 import dataclasses
@@ -177,8 +177,8 @@ def parametrized(model):
 
 TAKEN_APART = {
     "is not the module it was": lambda model: model.__setitem__(2, nn.Linear(16, 3)),
-    "is no parameter any more": lambda model: prune.l1_unstructured(model[2], "weight", 0.5),
-    "is no parameter any more|is not the module": parametrized,
+    "is not a parameter any more": lambda model: prune.l1_unstructured(model[2], "weight", 0.5),
+    "is not a parameter any more|is not the module": parametrized,
     r"had the shape \(3,\) when the Subspace was made, now \(4,\)": lambda model: setattr(
         model[2], "bias", nn.Parameter(torch.zeros(4))
     ),

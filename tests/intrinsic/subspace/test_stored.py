@@ -199,7 +199,7 @@ def test_files_of_older_versions_load(tmp_path, constants):
 def test_the_meta_device_has_no_p():
     net = subspace().to("meta")
     for use in (net.fingerprint, partial(net.to_empty, device="cpu")):
-        with pytest.raises(UserError, match="P has no numbers on the meta device: make the net anew"):
+        with pytest.raises(UserError, match="P has no values on the meta device: make the net again"):
             use()
 
 

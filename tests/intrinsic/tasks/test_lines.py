@@ -40,16 +40,16 @@ def test_lines_are_those_that_were_written(tmp_path, lines, windows):
 
 
 def test_what_is_no_file_is_not_waited_for(tmp_path):
-    with pytest.raises(UserError, match=r"/dev/zero: cannot be read \(no regular file\): need dataset.file"):
+    with pytest.raises(UserError, match=r"/dev/zero: cannot be read \(not a regular file\): need dataset.file"):
         text(file="/dev/zero", fraction=1, seed=0)
     with pytest.raises(UserError, match=r"there is no home folder for '~no_such_user/corpus': give the whole path"):
         text(file="~no_such_user/corpus", fraction=1, seed=0)
-    with pytest.raises(UserError, match=r"cannot use the path 'a\\x00b' \(embedded null byte\): take another one"):
+    with pytest.raises(UserError, match=r"cannot use the path 'a\\x00b' \(embedded null byte\): use another one"):
         text(file="a\0b", fraction=1, seed=0)
     path = tmp_path / "huge"
     with path.open("wb") as file:
         file.truncate(1 << 42)  # of holes: it takes no room on disk
-    with pytest.raises(UserError, match=r"huge needs 26388.3 GB, .* GB of memory are free: take a smaller one"):
+    with pytest.raises(UserError, match=r"huge needs 26388.3 GB, .* GB of memory are free: use a smaller one"):
         text(file=path, fraction=1, seed=0)
 
 

@@ -35,7 +35,7 @@ def test_texts_are_cut_once(folders, tmp_path, monkeypatch):
     text_task(folders["bert"], tmp_path, max_length=4)
     text_task(folders["bert"], tmp_path, TEXTS[:3])
     assert len(calls) == 3
-    for path in (tmp_path / "tokens").iterdir():  # harmed: made again
+    for path in (tmp_path / "tokens").iterdir():  # damaged: made again
         path.write_bytes(path.read_bytes()[:-5])
     assert torch.equal(text_task(folders["bert"], tmp_path).train.inputs, first.train.inputs)
     assert torch.equal(text_task(folders["bert"], tmp_path).train.inputs, first.train.inputs)
@@ -134,5 +134,5 @@ def test_metrics_see_the_whole_split_in_step(folders, tmp_path):
 def test_replicas_of_texts_are_refused(folders, tmp_path):
     task = text_task(folders["bert"], tmp_path)
     nets = [intrinsic.Subspace(build(folders["bert"], seed=seed)) for seed in (0, 1)]
-    with pytest.raises(UserError, match=r"need inputs of one length, .*: take replicas=1"):
+    with pytest.raises(UserError, match=r"need inputs of one length, .*: use replicas=1"):
         fit_replicas(nets, task, torch.optim.Adam, lrs=[0.1, 0.1], seeds=[0, 1], epochs=1, batch_size=2)

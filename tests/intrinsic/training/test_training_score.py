@@ -73,7 +73,7 @@ def test_shuffled_labels_are_drawn_and_chosen_by_their_training_score(program, t
     assert point.mean == pytest.approx(sum(best) / 2)
     assert point.mean > 0.9  # memorised
     assert dim_curve(study, split="test").points["mean"][0] < 0.3
-    with pytest.raises(UserError, match=r"got split='train' with epoch='best': take last$"):
+    with pytest.raises(UserError, match=r"got split='train' with epoch='best': use last$"):
         dim_curve(study, split="train", epoch="best")
 
 
