@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 
 from experiments.step.step_trace import ACCUMULATE, StepTrace, address, reached, saved_by
+from intrinsic.surgery.torch_internals import input_metadata, sequence_number
 
 LOSS, PROJECTION = "loss", "Pᵀ"
 VIEWS = {"view", "unsafeview", "reshapealias", "transpose", "permute", "t", "unsqueeze", "squeeze", "alias", "expand",
@@ -35,7 +36,7 @@ def backward_graph(
         collecting: autograd's nodes that collect them.
     """
     assert loss.grad_fn is not None
-    parameters = _parameters(model, projected)
+    parameters = _parameters_by_module(model, projected)
     shapes = {_outer(call.module): (call.kind, call.shape) for call in trace.calls}  # a wrapper ends after its layer
     groups = _groups(loss.grad_fn, trace, collecting)
     owners = {node: name for name, members in groups.items() for node in members}
@@ -55,7 +56,7 @@ def backward_graph(
         between = not own and any(other.startswith(f"{module}.") for other in [*shapes, *groups] if module)
         if between or not module:
             kind = " ".join(dict.fromkeys(op for op in map(_operation, members) if op not in VIEWS))
-            (shape,) = [list(node._input_metadata[0].shape) for node in members if _operation(node) not in VIEWS][-1:]
+            (shape,) = [list(input_metadata(node)[0].shape) for node in members if _operation(node) not in VIEWS][-1:]
         found.append({
             "name": name, "kind": kind, "shape": shape, "saved": _saved(members, seen), "parameters": own,
             "repeat": _repeat(model, module), "input": name in goes_on,
@@ -67,7 +68,7 @@ def backward_graph(
 
 def _groups(root: Node, trace: StepTrace, collecting: Collection[Node]) -> dict[str, list[Node]]:
     """Nodes in the order in which they were made, cut where the module changes; views go with what they are of."""
-    nodes = sorted((n for n in reached(root) if n.name() != ACCUMULATE), key=lambda node: node._sequence_nr())
+    nodes = sorted((n for n in reached(root) if n.name() != ACCUMULATE), key=lambda node: sequence_number(node))
     runs: list[tuple[str, list[Node]]] = []
     if collecting:
         runs.append((PROJECTION, list(collecting)))
@@ -114,7 +115,7 @@ def _outer(name: str) -> str:
     return re.sub(r"(\.base)+$", "", name)
 
 
-def _parameters(model: nn.Module, projected: Collection[str]) -> dict[str, list[list[Any]]]:
+def _parameters_by_module(model: nn.Module, projected: Collection[str]) -> dict[str, list[list[Any]]]:
     """By module: name, shape and state of the parameters that are its own, a tied one in all its places."""
     found: dict[str, list[list[Any]]] = {}
     for name, p in model.named_parameters(remove_duplicate=False):

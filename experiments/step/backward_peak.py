@@ -9,6 +9,7 @@ from itertools import count
 from torch.autograd.graph import Node
 
 from experiments.step.step_trace import ACCUMULATE, address, reached, saved_by
+from intrinsic.surgery.torch_internals import input_metadata, sequence_number
 
 # nodes whose result is (a view of) the gradient that they are given
 PASSING = {"View", "UnsafeView", "ReshapeAlias", "Transpose", "Permute", "T", "Unsqueeze", "Squeeze", "Alias", "Add",
@@ -38,7 +39,7 @@ def backward_peak(root: Node, resident: Collection[int], collecting: Mapping[Nod
     """
     nodes = reached(root)
     waits = Counter(following for node in nodes for following, _ in node.next_functions if following is not None)
-    sizes = {node: [math.prod(meta.shape) * meta.dtype.itemsize for meta in node._input_metadata] for node in nodes}
+    sizes = {node: [math.prod(meta.shape) * meta.dtype.itemsize for meta in input_metadata(node)] for node in nodes}
     saved, storages = _saved(nodes, resident)
     live = Counter({"saved": sum(storages.values())})
     users = Counter(place for places in saved.values() for place in places)
@@ -56,7 +57,7 @@ def backward_peak(root: Node, resident: Collection[int], collecting: Mapping[Nod
 
     def push(node: Node) -> None:
         leaf = node.name() == ACCUMULATE
-        heappush(ready, (-math.inf if leaf else -node._sequence_nr(), next(number), node))
+        heappush(ready, (-math.inf if leaf else -sequence_number(node), next(number), node))
 
     first = _Buffer(sizes[root][0], "working")
     hold(first, 1)

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node, saved_tensors_hooks
 from torch.overrides import TorchFunctionMode
 
+from intrinsic.surgery.torch_internals import saved
+
 ACCUMULATE = "torch::autograd::AccumulateGrad"
 
 
@@ -126,7 +128,7 @@ def tensors(value: Any) -> Iterator[Tensor]:
 
 def saved_by(node: Node) -> list[Tensor]:
     """The tensors that a node has saved."""
-    found = list(tensors([getattr(node, name) for name in dir(node) if name.startswith("_saved_")]))
+    found = list(tensors(saved(node)))
     return found + list(tensors(getattr(node, "saved_tensors", ())))
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from intrinsic.errors import UserError
 from intrinsic.layers.attention import Attention
 from intrinsic.layers.gated_prefix import GatedPrefix
+from intrinsic.surgery.transformers_internals import attention_of, set_attention
 
 _NAME = "intrinsic_prefix"  # of our function among transformers' attention functions
 _CROSS = re.compile(r"cross|encdec|encoder_attn", re.IGNORECASE)  # attention of a decoder to an encoder, by its name
@@ -68,7 +69,7 @@ def attach(module: nn.Module, prefix: GatedPrefix) -> None:
         sys.modules[type(module).__module__].ALL_ATTENTION_FUNCTIONS.register(_NAME, _attend)
         shared: Any = module.config
         own = copy.copy(shared)
-        own.__dict__["_attn_implementation_internal"] = _NAME  # the property would write into configs inside, too
+        set_attention(own, _NAME)
         module.shared_config, module.config = shared, own
     module.prefix = prefix
 
@@ -95,7 +96,7 @@ def _attend(
     source = sys.modules[type(module).__module__]
     own, module.config = module.config, module.shared_config  # flash attention asks it for its variant
     try:
-        implementation = module.shared_config._attn_implementation  # type: ignore[union-attr]
+        implementation = attention_of(module.shared_config)
         function: Callable[..., Any] = source.ALL_ATTENTION_FUNCTIONS.get_interface(
             implementation, source.eager_attention_forward
         )

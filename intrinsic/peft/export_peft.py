@@ -21,6 +21,7 @@ from intrinsic.peft.layout import CONFIG, OUT_PROJ, WEIGHTS, check_unshared, exa
 from intrinsic.spaces.lora import LoRA
 from intrinsic.subspace import Subspace
 from intrinsic.surgery.head import find_head, under
+from intrinsic.surgery.transformers_internals import name_or_path
 from intrinsic.surgery.tree import parameter_slots
 
 
@@ -132,7 +133,7 @@ def _config(space: LoRA, updates: dict[str, _Update], model: nn.Module, head: st
     return {
         "peft_type": "LORA",
         "task_type": None,
-        "base_model_name_or_path": getattr(getattr(model, "config", None), "_name_or_path", None) or None,
+        "base_model_name_or_path": name_or_path(getattr(model, "config", None)),
         "r": space.rank,
         "lora_alpha": space.alpha,
         "target_modules": exact_targets(list(targets), [name for name, _ in model.named_modules()]),

@@ -6,12 +6,13 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from intrinsic.errors import UserError
+from intrinsic.surgery.torch_internals import Movable
 
 
-class Stored(nn.Module):
+class Stored(Movable):
     """A module that keeps tensors as plain attributes: no buffers, which averaging, broadcasts and loops would change.
 
     They go to other devices with the module, and keep their dtype and their numbers, also in `to_empty`. Deep copies
@@ -37,7 +38,7 @@ class Stored(nn.Module):
                 found |= {f"{prefix}.{name}".removeprefix("."): getattr(part, name) for name in part._names}
         return found
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+    def relocate(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move to the device to which `fn` moves, and do nothing else that it does.
 
         Raises:
@@ -52,7 +53,7 @@ class Stored(nn.Module):
                 return tensor.cpu().share_memory_()
             return tensor.to(probe.device)
 
-        super()._apply(move, recurse)
+        super().relocate(move, recurse)
         for name in self._names:
             setattr(self, name, move(getattr(self, name)))
         return self

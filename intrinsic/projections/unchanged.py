@@ -5,21 +5,23 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
+from intrinsic.surgery.torch_internals import version
+
 
 class Unchanged:
     """Whether tensors are the same ones as before, with the same numbers, as far as torch counts what is written."""
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
-        self._seen = [(weakref.ref(tensor), _version(tensor)) for tensor in tensors]
+        self._seen = [(weakref.ref(tensor), _counted(tensor)) for tensor in tensors]
 
     def __call__(self, tensors: Iterable[Tensor]) -> bool:
         """Compare other tensors with those of before."""
         now = list(tensors)
         return len(now) == len(self._seen) and all(
-            before() is tensor and version is not None and version == _version(tensor)
+            before() is tensor and version is not None and version == _counted(tensor)
             for tensor, (before, version) in zip(now, self._seen, strict=True)
         )
 
 
-def _version(tensor: Tensor) -> int | None:
-    return None if tensor.is_inference() else tensor._version
+def _counted(tensor: Tensor) -> int | None:
+    return None if tensor.is_inference() else version(tensor)

@@ -16,10 +16,11 @@ from intrinsic.serving.rows import Rows
 from intrinsic.subspace import Subspace, checkpoint
 from intrinsic.subspace.turns import Turns, in_turn
 from intrinsic.surgery.head import find_head
+from intrinsic.surgery.torch_internals import Movable, own_modules
 from intrinsic.surgery.tree import separate, swap, twin
 
 
-class Bank(nn.Module):
+class Bank(Movable):
     """One base model and the tasks that were trained on it: `bank.use(name)`, then `bank(inputs)`, in evaluation mode.
 
     A task is a tree of modules of its own over the base's tensors. Nothing is ever written into the base, so that a
@@ -53,7 +54,7 @@ class Bank(nn.Module):
     @property
     def tasks(self) -> list[str]:
         """The tasks' names, in the order in which they were added."""
-        return [name.removeprefix("task_") for name in self._modules if name.startswith("task_")]
+        return [name.removeprefix("task_") for name in own_modules(self) if name.startswith("task_")]
 
     @in_turn
     def add(self, name: str, source: Subspace | str | Path, *, head: nn.Module | None = None) -> None:
@@ -90,7 +91,7 @@ class Bank(nn.Module):
         others = [other.projection for other in map(self.net, self.tasks) if other.projection]
         known = {projection.fingerprint(): projection for projection in others}
         projection = known.get(net.projection.fingerprint(), net.projection)
-        net._modules["projection"] = projection if self.keep else None
+        own_modules(net)["projection"] = projection if self.keep else None
         self.add_module(f"task_{name}", net)
 
     @in_turn
@@ -185,12 +186,12 @@ class Bank(nn.Module):
     def _projected(self, net: Subspace) -> Iterator[None]:
         """While a net has its P."""
         if net.projection is None:
-            net._modules["projection"] = net.draw().to(net.z.device)
+            own_modules(net)["projection"] = net.draw().to(net.z.device)
         try:
             yield
         finally:
             if not self.keep:
-                net._modules["projection"] = None
+                own_modules(net)["projection"] = None
 
     @in_turn
     def _call(self, name: str | None) -> Callable[..., Any]:
@@ -212,7 +213,8 @@ class Bank(nn.Module):
             self._mixture = names, Mixture(self.model, {name: self._materialise(name) for name in names})
         return self._mixture[1]
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        super()._apply(fn, recurse)
+    def relocate(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Go to another device or dtype, with the task that is in use."""
+        super().relocate(fn, recurse)
         self._mixture = None
         return self.use(self.active)

@@ -13,6 +13,7 @@ from intrinsic.layers.low_rank.linear import LowRankLinear
 from intrinsic.serving.rows import Rows
 from intrinsic.surgery.added import beside
 from intrinsic.surgery.head import find_head, under
+from intrinsic.surgery.torch_internals import forward_hooks, own_buffers, own_modules, own_parameters
 from intrinsic.surgery.tree import swap, twin
 from intrinsic.surgery.wrapper import Wrapper
 
@@ -154,15 +155,14 @@ def _layers(tree: nn.Module) -> dict[str, LowRank]:
 
 def _alike(module: nn.Module, other: nn.Module, hooked: nn.Module) -> bool:
     """Whether two modules are the same but for their children; `hooked` is what has the hooks of the first."""
-    hooks = ("_forward_hooks", "_forward_pre_hooks")
     return (
         type(module) is type(other)
-        and module._modules.keys() == other._modules.keys()
+        and own_modules(module).keys() == own_modules(other).keys()
         and ("forward" in vars(module)) == ("forward" in vars(other))
-        and all(len(getattr(hooked, kind)) == len(getattr(other, kind)) for kind in hooks)
-        and module._parameters.keys() == other._parameters.keys()
-        and all(p is other._parameters[name] for name, p in module._parameters.items())
-        and all(b is None or torch.equal(b, other._buffers[name]) for name, b in module._buffers.items())  # type: ignore[arg-type]
+        and list(map(len, forward_hooks(hooked))) == list(map(len, forward_hooks(other)))
+        and own_parameters(module).keys() == own_parameters(other).keys()
+        and all(p is own_parameters(other)[name] for name, p in own_parameters(module).items())
+        and all(b is None or torch.equal(b, own_buffers(other)[name]) for name, b in own_buffers(module).items())  # type: ignore[arg-type]
     )
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from intrinsic.errors import UserError
+from intrinsic.surgery.torch_internals import tree_flatten, tree_map, tree_unflatten
 
 
 class Rows:

@@ -12,6 +12,7 @@ from intrinsic.checks import check_module
 from intrinsic.errors import UserError
 from intrinsic.projections.base import Projection
 from intrinsic.spaces.base import Space
+from intrinsic.surgery.torch_internals import PARAMETERS
 
 
 def check(model: Any, space: Any, projection: Any) -> None:
@@ -55,7 +56,7 @@ def warn_of_references(model: nn.Module, coordinates: Iterable[nn.Parameter]) ->
         for attribute, value in vars(module).items():
             items = value.values() if isinstance(value, dict) else value
             found = items if isinstance(value, list | tuple | dict) else [value]
-            if attribute != "_parameters" and any(id(item) in moved for item in found):
+            if attribute != PARAMETERS and any(id(item) in moved for item in found):
                 warnings.warn(
                     f"{type(module).__name__} {name!r} holds a parameter in its attribute {attribute!r}, too: what is "
                     "computed with it there does not move; register it as a parameter, or leave it out of the space",

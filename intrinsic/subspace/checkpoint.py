@@ -12,6 +12,7 @@ from intrinsic.subspace import Subspace
 from intrinsic.subspace.check_fit import check_fit
 from intrinsic.subspace.recipe import from_recipe, recipe
 from intrinsic.subspace.reparametrisation import without_reparametrisation
+from intrinsic.surgery.torch_internals import EXTRA_STATE
 
 
 def save(net: Subspace, path: str | Path) -> None:
@@ -82,7 +83,7 @@ def trained_state(net: Subspace) -> dict[str, Tensor]:
     """What training changes: the trained parameters and the model's persistent buffers, by name."""
     names = {name for name, _ in net.named_parameters()}
     others = {name for name, _ in nn.Module.named_parameters(net, remove_duplicate=False)} - names
-    others |= {name for name in net.state_dict() if name.endswith("_extra_state")}  # the file has its own fingerprint
+    others |= {name for name in net.state_dict() if name.endswith(EXTRA_STATE)}  # the file has its own fingerprint
     return {name: tensor for name, tensor in net.state_dict().items() if name not in others}
 
 

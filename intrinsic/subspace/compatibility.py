@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from intrinsic.surgery.added import Added
+from intrinsic.surgery.torch_internals import ignore_in_ddp, own_modules
 
 _FORWARDED = ("config", "main_input_name", "activation_checkpointing_enable", "gradient_checkpointing_enable")
 
@@ -30,7 +31,7 @@ class Compatible(Added):
         try:
             return super().__getattr__(name)
         except AttributeError:
-            if name not in _FORWARDED or "model" not in self._modules:
+            if name not in _FORWARDED or "model" not in own_modules(self):
                 raise
             return getattr(self.model, name)
 
@@ -54,7 +55,7 @@ class Compatible(Added):
     def _keep_at_home(self) -> None:
         """Tell DistributedDataParallel which buffers never change: it would send them in every step."""
         persistent = set(self.state_dict())
-        self._ddp_params_and_buffers_to_ignore = [name for name, _ in self.named_buffers() if name not in persistent]
+        ignore_in_ddp(self, [name for name, _ in self.named_buffers() if name not in persistent])
 
 
 def own_storage(net: nn.Module, state: dict[str, Any], prefix: str, _: Any) -> None:

@@ -10,6 +10,7 @@ from torch.nn.functional import pad
 
 from intrinsic.projections.base import Projection
 from intrinsic.subspace.layer_scales import Scales
+from intrinsic.surgery.torch_internals import copy_all, renumber, version
 
 _FIRST = 1 << 62  # a sequence number above all that autograd gives out
 
@@ -77,13 +78,13 @@ class Flat:
             for index, view in enumerate(self._views):
                 weights.append(_PlaceOne.apply(z, lambdas, self, index, low))
                 # the engine runs what was recorded last first: these would all wait for the end of the backward pass
-                weights[-1].grad_fn._set_sequence_nr(_FIRST)
+                renumber(weights[-1].grad_fn, _FIRST)
                 low += view.numel()
             return tuple(weights)
 
     def _displace(self, z: Tensor, lambdas: Tensor | None) -> None:
         if self.scales is None or lambdas is None:
-            torch._foreach_copy_(self._views, self._origin)
+            copy_all(self._views, self._origin)
             self.projection.displace(z, self._theta, self._theta)
             return
         if self._offset is None:
@@ -110,7 +111,7 @@ def _note(ctx: Any, z: Tensor, lambdas: Tensor | None, flat: Flat) -> None:
 
 
 def _versions(ctx: Any) -> list[int]:
-    return [tensor._version for tensor in (ctx.offset, ctx.lambdas) if tensor is not None]
+    return [version(tensor) for tensor in (ctx.offset, ctx.lambdas) if tensor is not None]
 
 
 def _let_go(ctx: Any) -> Flat:

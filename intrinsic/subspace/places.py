@@ -6,10 +6,16 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 from weakref import WeakSet
 
-import torch
 from torch import Tensor, nn
 
 from intrinsic.errors import UserError
+from intrinsic.surgery.torch_internals import (
+    current_node,
+    graph_task,
+    own_parameters,
+    set_own_parameters,
+    when_backward_ends,
+)
 
 
 class User(Protocol):
@@ -61,13 +67,13 @@ class Places(dict[str, nn.Parameter | None]):
     def _now(self, parameter: Any) -> Any:
         if _thread.calls:
             return _thread.calls[-1].get(id(parameter), parameter)
-        if torch._C._current_graph_task_id() == -1:
+        if graph_task() == -1:
             return parameter
         return self._again().get(id(parameter), parameter)
 
     def _again(self) -> Mapping[int, Tensor]:
         """What the call had in the places that a backward pass runs a part of again (activation checkpointing)."""
-        node, again = torch._C._current_autograd_node(), _thread.again
+        node, again = current_node(), _thread.again
         found = [] if node is None else [tensors for user in self.users if (tensors := user.placed(node)) is not None]
         if len(found) > 1:
             raise UserError(
@@ -76,7 +82,7 @@ class Places(dict[str, nn.Parameter | None]):
             )
         if found:
             if not again:
-                torch.autograd.Variable._execution_engine.queue_callback(again.clear)
+                when_backward_ends(again.clear)
             again[:] = found
         # else a step that the backward pass itself has made, in a part within a part: of the call that it runs again
         return again[0] if again else {}
@@ -87,15 +93,17 @@ class Places(dict[str, nn.Parameter | None]):
 
 def places(module: nn.Module) -> Places:
     """The module's places, which from now on others may be put in."""
-    if not isinstance(module._parameters, Places):
-        module._parameters = Places(module._parameters)
-    return module._parameters
+    found = own_parameters(module)
+    if not isinstance(found, Places):
+        found = Places(found)
+        set_own_parameters(module, found)
+    return found
 
 
 @contextmanager
 def put(tensors: Mapping[int, Tensor]) -> Iterator[None]:
     """Let this thread find these tensors, by the parameter's id, in the places: these, and no outer call's."""
-    if torch._C._current_graph_task_id() == -1:
+    if graph_task() == -1:
         _thread.again.clear()  # what an exception in a backward pass has left
     _thread.calls.append(tensors)
     try:

@@ -5,6 +5,8 @@ from typing import Any
 
 from torch import nn
 
+from intrinsic.surgery.torch_internals import forward_hooks, remove_forward_hooks
+
 _lock = threading.RLock()
 
 
@@ -14,7 +16,7 @@ def take_turns(model: nn.Module) -> None:
     Torch's layers put what they find in their parameters' places into a list of their own, and read that.
     """
     for layer in _recurrent(model):
-        if _enter not in layer._forward_pre_hooks.values():
+        if _enter not in forward_hooks(layer)[0].values():
             layer.register_forward_pre_hook(_enter, prepend=True)  # first, so that `_leave` never comes without it
             layer.register_forward_hook(_leave, always_call=True)
 
@@ -22,10 +24,7 @@ def take_turns(model: nn.Module) -> None:
 def take_no_turns(model: nn.Module) -> None:
     """Undo `take_turns`."""
     for layer in _recurrent(model):
-        for hooks in (layer._forward_pre_hooks, layer._forward_hooks):
-            for key in [key for key, hook in hooks.items() if hook is _enter or hook is _leave]:
-                del hooks[key]
-                layer._forward_hooks_always_called.pop(key, None)
+        remove_forward_hooks(layer, (_enter, _leave))
 
 
 def _recurrent(model: nn.Module) -> list[nn.RNNBase]:

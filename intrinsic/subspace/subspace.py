@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import reduce
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,7 @@ from intrinsic.subspace.places import put
 from intrinsic.subspace.recurrent import take_turns
 from intrinsic.subspace.substitution import Substitution
 from intrinsic.surgery.head import place_head
+from intrinsic.surgery.torch_internals import version
 from intrinsic.surgery.tree import parameter_slots
 
 HeadMode = Literal["project", "train", "freeze"]
@@ -129,9 +130,8 @@ class Subspace(Compatible):
     def draw(self) -> Projection:
         """P anew, from the seed: on the CPU."""
         seed, layers = rng.fan_out(self.seed, "projection"), max(self.layer_of, default=-1) + 1
-        return draw(
-            self.make_projection, self.dim - layers, self.coordinate_sizes, granularity=self.granularity, seed=seed
-        )
+        make, sizes, dim = self.make_projection, self.coordinate_sizes, self.dim - layers
+        return draw(make, dim, sizes, granularity=self.granularity, seed=seed)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the model returns, at the weights theta_0 + P z."""
@@ -142,7 +142,7 @@ class Subspace(Compatible):
         if self.identity:
             with put({}):  # no other net's weights
                 return self.model(*args, **kwargs)
-        state = tuple((id(part), part._version) for part in self._coordinates()) if torch.is_grad_enabled() else ()
+        state = tuple((id(part), version(part)) for part in self._coordinates()) if torch.is_grad_enabled() else ()
         return self._places().call(self.model, weights, args, kwargs, state=state)
 
     @contextmanager
@@ -214,7 +214,7 @@ class Subspace(Compatible):
         """A hash of P, by `bits` or as older files, and of all else that is fixed: equal if z means the same model."""
         return fingerprint(self.model, self.projection.fingerprint(bits=bits), self.trained_names, constants=constants)
 
-    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "Subspace":
+    def relocate(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        """Go to another device or dtype, and forget what was made here."""
         self.forget()
-        super()._apply(fn, recurse)
-        return self
+        return super().relocate(fn, recurse)

@@ -12,6 +12,7 @@ from torch.func import functional_call
 
 from intrinsic.errors import UserError
 from intrinsic.subspace.places import Places, places, put
+from intrinsic.surgery.torch_internals import next_sequence_number, own_modules, sequence_number
 
 _MEMORY = 4096  # calls whose backward passes may still be to come
 _REMEDY = "change the model first, then make a Subspace around it"
@@ -43,9 +44,9 @@ class Substitution:
                 self._places.append((places(model.get_submodule(owner)), key, name, slot))
                 self._places[-1][0].users.add(self)
         self._children = [
-            (parent._modules, key, child, f"{path}.{key}".lstrip("."))
+            (own_modules(parent), key, child, f"{path}.{key}".lstrip("."))
             for path, parent in model.named_modules()
-            for key, child in parent._modules.items()
+            for key, child in own_modules(parent).items()
         ]
         self._shapes = {name: parameter.shape for name, parameter in self._held().items()}
         self._calls: deque[_Call] = deque(maxlen=_MEMORY)
@@ -114,11 +115,11 @@ class Substitution:
             if not torch.is_grad_enabled():
                 return model(*args, **kwargs)
             self._latest = state, placed
-            first = torch._C._autograd._get_sequence_nr()
+            first = next_sequence_number()
             try:
                 return model(*args, **kwargs)
             finally:
-                self._calls.append(_Call(threading.get_ident(), first, torch._C._autograd._get_sequence_nr(), state))
+                self._calls.append(_Call(threading.get_ident(), first, next_sequence_number(), state))
 
     def placed(self, node: Any) -> Mapping[int, Tensor] | None:
         """What the call had in the places in which autograd made a node; None if it was made elsewhere.
@@ -126,7 +127,7 @@ class Substitution:
         Raises:
             UserError: if a call of another state has come since.
         """
-        call = self._made(node._sequence_nr())
+        call = self._made(sequence_number(node))
         if call is None:
             return None
         state, tensors = self._latest
@@ -137,14 +138,14 @@ class Substitution:
             )
         return tensors
 
-    def _made(self, number: int) -> _Call | None:
+    def _made(self, made: int) -> _Call | None:
         thread, other = threading.get_ident(), None
         for call in reversed(self._calls):
-            if call.first <= number < call.end:
+            if call.first <= made < call.end:
                 if call.thread == thread:
                     return call
                 other = other or call  # on a GPU the backward pass has a thread of its own
-            elif call.thread == thread and call.end <= number:
+            elif call.thread == thread and call.end <= made:
                 break
         return other
 

@@ -5,14 +5,15 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from intrinsic.surgery.stable_name import StableName
+from intrinsic.surgery.torch_internals import Movable, relocate
 
 _HALF = (torch.float16, torch.bfloat16)
 
 
-class Added(StableName, nn.Module):
+class Added(StableName, Movable):
     """A module whose own numbers are float32 at least, whatever the model's precision: half loses small steps.
 
     They are cast in the product (see `beside`), so that a half-precision model still computes in half precision.
@@ -25,14 +26,16 @@ class Added(StableName, nn.Module):
         """What makes it another function of the same numbers, as plain values by name: part of the fingerprint."""
         return {}
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+    def relocate(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Keep its own numbers in float32 at least; children have a say of their own."""
+
         def wide(tensor: Tensor) -> Tensor:
             found = fn(tensor)
             return tensor.to(found.device, torch.float32) if found.dtype in _HALF else found
 
         for module in self.children() if recurse else ():
-            module._apply(fn)
-        return super()._apply(wide, recurse=False)
+            relocate(module, fn)
+        return super().relocate(wide, recurse=False)
 
 
 def wide_like(like: Tensor) -> Tensor:

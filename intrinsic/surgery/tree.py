@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from intrinsic.surgery.torch_internals import own_parameters
 from intrinsic.surgery.wrapper import Wrapper
 
 
@@ -111,4 +112,4 @@ def separate(tree: nn.Module, names: Iterable[str], model: nn.Module) -> None:
 def _place(tree: nn.Module, slots: Iterable[str], parameter: nn.Parameter) -> None:
     for slot in slots:
         owner, _, leaf = slot.rpartition(".")
-        tree.get_submodule(owner)._parameters[leaf] = parameter
+        own_parameters(tree.get_submodule(owner))[leaf] = parameter

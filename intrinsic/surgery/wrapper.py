@@ -1,21 +1,20 @@
 """A module in the place of another one, which it calls."""
 
-import weakref
-from collections import OrderedDict
-from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
 
 from intrinsic.errors import UserError
 from intrinsic.surgery.added import Added
-
-_CALL = tuple(f"_forward_hooks{end}" for end in ("", "_with_kwargs", "_always_called"))
-_CALL += ("_forward_pre_hooks", "_forward_pre_hooks_with_kwargs", "_backward_hooks", "_backward_pre_hooks")
-_STATE = ("_state_dict_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks")
-_HELD = ("_parameters", "_buffers", "_modules")
-# where accelerate keeps what it did to a module: another module's is no answer
-_PRIVATE = ("_hf_hook", "_old_forward")
+from intrinsic.surgery.torch_internals import (
+    CALL_HOOKS,
+    HELD,
+    MODULES,
+    STATE_HOOKS,
+    move_hooks,
+    share_non_persistent,
+)
+from intrinsic.surgery.transformers_internals import ACCELERATE
 
 
 class Wrapper(Added):
@@ -45,8 +44,8 @@ class Wrapper(Added):
     def take_over(self) -> None:
         """Take the base's place: its hooks go to the wrapper."""
         if self.takes_hooks:
-            _move_hooks(self.base, self, _CALL)
-        self._first = frozenset(name for held in (vars(self), *(vars(self)[kind] for kind in _HELD)) for name in held)
+            move_hooks(self.base, self, CALL_HOOKS)
+        self._first = frozenset(name for held in (vars(self), *(vars(self)[kind] for kind in HELD)) for name in held)
 
     def check_release(self) -> None:
         """Check that nothing hangs on the wrapper that its base cannot take.
@@ -63,22 +62,22 @@ class Wrapper(Added):
     def release(self) -> None:
         """Give the place back: hooks, and whatever else was put on the wrapper, go to the base."""
         self.check_release()
-        _move_hooks(self, self.base, _CALL + _STATE)
+        move_hooks(self, self.base, CALL_HOOKS + STATE_HOOKS)
         own, base = vars(self), vars(self.base)
-        for held, theirs in ((own, base), *((own[kind], base[kind]) for kind in _HELD)):
+        for held, theirs in ((own, base), *((own[kind], base[kind]) for kind in HELD)):
             for name in [name for name in held if name not in self._first and name != "forward"]:
                 theirs[name] = held.pop(name)
-        base["_non_persistent_buffers_set"] |= own["_non_persistent_buffers_set"]
+        share_non_persistent(self, self.base)
 
     def _is_own(self, name: str) -> bool:
         own = vars(self)
-        base = own.get("_modules", {}).get("base")
+        base = own.get(MODULES, {}).get("base")
         return (
             base is None
             or name in own
-            or name in _PRIVATE
+            or name in ACCELERATE  # another module's is no answer
             or hasattr(type(self), name)
-            or any(name in own[kind] for kind in _HELD)
+            or any(name in own[kind] for kind in HELD)
             or not hasattr(base, name)
         )
 
@@ -86,7 +85,7 @@ class Wrapper(Added):
         try:
             return super().__getattr__(name)
         except AttributeError:
-            if name.startswith("__") or name in _PRIVATE:
+            if name.startswith("__") or name in ACCELERATE:
                 raise  # Python's own protocols, such as __deepcopy__, are about this object
             return getattr(super().__getattr__("base"), name)  # bias, in_features, stride, ...
 
@@ -110,21 +109,3 @@ def forward_was_set(module: nn.Module) -> bool:
     found = vars(module).get("forward")
     bound = getattr(found, "__self__", None) is module and getattr(found, "__func__", None) is type(module).forward
     return found is not None and not bound
-
-
-def _move_hooks(old: nn.Module, new: nn.Module, kinds: Iterable[str]) -> None:
-    """Give one module's hooks to another one, in the dictionaries that hold them, which their handles know."""
-    theirs, ours = vars(old), vars(new)
-    if theirs["_backward_hooks"]:
-        ours["_is_full_backward_hook"], theirs["_is_full_backward_hook"] = theirs["_is_full_backward_hook"], None
-    for kind in kinds:
-        moved, own = theirs[kind], ours[kind]
-        if not moved:
-            continue
-        for key, hook in reversed(own.items()):  # those of the inner module come first
-            moved[key] = hook
-            moved.move_to_end(key, last=False)
-        for hook in moved.values():
-            if getattr(hook, "with_module", False):
-                hook.module = weakref.ref(new)
-        theirs[kind], ours[kind] = OrderedDict(), moved

@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from intrinsic import rng
 from intrinsic.errors import UserError
 from intrinsic.subspace import Subspace
+from intrinsic.surgery.torch_internals import has_stepped
 from intrinsic.tasks.batches import batches, bucketed
 from intrinsic.tasks.task import Task
 from intrinsic.training.early_stopping import EarlyStopping
@@ -143,7 +144,7 @@ def make_scheduler(
         scheduler.spread(steps)
         epochs *= steps
     for _ in range(epochs):
-        optimizer._opt_called = True  # type: ignore[attr-defined]  # the replayed steps were taken: no warning
+        has_stepped(optimizer)
         scheduler.step()
     return scheduler
 

@@ -40,7 +40,7 @@ class Replicas:
             if _shapes(net) != _shapes(first):
                 raise UserError(f"replicas need nets made alike, got {_shapes(first)} and {_shapes(net)}")
         self.trained = {name: tensor.requires_grad_() for name, tensor in _stack(nets, _trained).items()}
-        self._buffers = _stack(nets, lambda net: dict(net.model.named_buffers()))
+        self._moving = _stack(nets, lambda net: dict(net.model.named_buffers()))
         self._slots = _slots(first.model)
         frozen = _stack(nets, lambda net: _without(dict(net.model.named_parameters()), net.trained_names))
         self._origin = {} if first.identity else {name: frozen.pop(name) for name in first.coordinate_names}
@@ -81,7 +81,7 @@ class Replicas:
         others = self._frozen | _without(beside, weights)
         try:
             with self._attention():
-                results, self._buffers = vmap(one, randomness="different")(weights, others, self._buffers, *batches)
+                results, self._moving = vmap(one, randomness="different")(weights, others, self._moving, *batches)
         except RuntimeError as error:
             if "vmap" not in str(error):
                 raise
@@ -96,7 +96,7 @@ class Replicas:
             for name, parameter in net.named_parameters():
                 parameter.copy_(self.trained[name][replica])
             for name, buffer in net.model.named_buffers():
-                buffer.copy_(self._buffers[name][replica])
+                buffer.copy_(self._moving[name][replica])
 
     def _attention(self) -> AbstractContextManager[Any]:
         """Plain attention on CPU, whose fused kernel vmap could only call once for each replica."""

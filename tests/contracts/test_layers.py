@@ -1,14 +1,15 @@
 """The layout: who may import whom, how long a file may be, and what the library calls public."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
-import torch
 
 import intrinsic
 from intrinsic.public import HOME
 from tests.support.configs import ROOT, names
+from tests.support.private_names import FILE, NAMES, of_file
 
 # from top to bottom: what stands in a row may import the rows above it; COMMANDS are the files beside the packages
 COMMANDS = "commands"
@@ -36,6 +37,7 @@ WITHOUT = {  # what a part must not import
 CONFIGURED = {"projections": "projection", "spaces": "space", "models": "model", "data": "dataset"}
 FILES = sorted(path.relative_to(ROOT) for top in ORDER for path in (ROOT / top).rglob("*.py"))
 LONGEST = 220
+PUBLIC = {"_exit"}  # Python's own, documented with its underscore
 
 
 def imports(path):
@@ -130,14 +132,31 @@ def test_the_public_names():
         _ = intrinsic.Nothing
 
 
+def underscored(path):
+    """The names with an underscore that a file reads: attributes, imports, and methods and texts of those names."""
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.Attribute):
+            yield node.attr, ast.unparse(node.value) in ("self", "cls", "super()")
+        elif isinstance(node, ast.FunctionDef):
+            yield node.name, True
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value, True
+
+
 def test_no_module_reads_what_another_class_keeps_to_itself():
-    """Underscores of torch, transformers and Hydra are theirs; ours are read in the file that sets them."""
-    owned, read = {}, {}
+    """What begins with an underscore is read in the file that sets it; of other libraries in one file each."""
+    theirs = {name for names in NAMES.values() for name in names}
     for path in FILES:
-        for node in ast.walk(ast.parse((ROOT / path).read_text())):
-            if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
-                own = ast.unparse(node.value) in ("self", "cls", "super()")
-                (owned if own else read).setdefault(node.attr, set()).add(path)
-    ours = owned.keys() & read.keys() - set(dir(torch.nn.Module()))
-    assert owned
-    assert not {name: read[name] - owned[name] for name in ours if read[name] - owned[name]}
+        found = [(name, own) for name, own in underscored(path) if re.fullmatch(r"_[a-zA-Z]\w*", name)]
+        allowed = of_file(path.as_posix())
+        assert not {name for name, _ in found} & theirs - allowed, f"{path}: another library's, which has one file"
+        set_here = {name for name, own in found if own}
+        assert not {name for name, own in found if not own} - set_here - PUBLIC - allowed, f"{path}: of another file"
+
+
+def test_no_module_imports_a_private_module_of_another_library():
+    for path in FILES:
+        private = [
+            name for name in imports(path) if re.match(r"(torch|transformers|accelerate|numba)\b.*\._[a-z]", name)
+        ]
+        assert not private or path.as_posix() in FILE.values(), f"{path}: {private}"

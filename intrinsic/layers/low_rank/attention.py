@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from intrinsic.errors import UserError
 from intrinsic.layers.low_rank.parts import Parts
+from intrinsic.surgery.torch_internals import PARAMETERS, own_parameters
 
 
 class AttentionParts(Parts):
@@ -41,7 +42,7 @@ class AttentionParts(Parts):
         """What the layer returns with the updated weight."""
         base = self.base
         shadow = object.__new__(type(base))  # of this call alone: concurrent ones have theirs
-        shadow.__dict__ = {**vars(base), "_parameters": {**base._parameters, "in_proj_weight": self.weight}}
+        shadow.__dict__ = {**vars(base), PARAMETERS: {**own_parameters(base), "in_proj_weight": self.weight}}
         return shadow(*args, **kwargs)
 
     def delta(self) -> Tensor:

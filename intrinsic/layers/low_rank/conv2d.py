@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from intrinsic.errors import UserError
 from intrinsic.layers.low_rank.base import LowRank, check_rank, kaiming
 from intrinsic.surgery.added import beside
+from intrinsic.surgery.torch_internals import convolve
 
 
 class LowRankConv2d(LowRank):
@@ -25,7 +26,7 @@ class LowRankConv2d(LowRank):
     def forward(self, x: Tensor) -> Tensor:
         """(n, in, h, w) -> (n, out, h', w')."""
         A, out = beside(self.lora_A, x), self.base(x)
-        inner = self.base._conv_forward(self._drop(x), A, None)  # stride, padding and its mode: the layer's
+        inner = convolve(self.base, self._drop(x), A)  # stride, padding and its mode: the layer's
         return out + F.conv2d(self.scaling * inner, beside(self.lora_B, inner)).to(out.dtype)
 
     def delta(self) -> Tensor:

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from intrinsic.layers.low_rank.base import LowRank, check_rank, kaiming
 from intrinsic.surgery.added import Added, wide_like
+from intrinsic.surgery.torch_internals import has_one_input_matrix, own_modules
 
 # layers whose output is query, key and value, a third each and in this order, in every public model that has a layer of
 # this name and of three times as many outputs as inputs. Not so: query_key_value, qkv_proj (interleaved by heads, or of
@@ -66,7 +67,7 @@ class Parts(LowRank):
         owner: nn.Module = self
         *path, last = name.split(".")
         for step in path:
-            if step not in owner._modules:
+            if step not in own_modules(owner):
                 owner.add_module(step, nn.Module().train(self.training))
             owner = owner.get_submodule(step)
         owner.add_module(last, part)
@@ -94,7 +95,7 @@ class Parts(LowRank):
 def part_names(name: str, module: nn.Module) -> list[str]:
     """The parts that a module of this name has: its own children could be called so, and never are."""
     if isinstance(module, nn.MultiheadAttention):
-        return list(_rows(module, 1)) if module._qkv_same_embed_dim else []
+        return list(_rows(module, 1)) if has_one_input_matrix(module) else []
     for kind, names in FUSED.items():
         if name.rpartition(".")[2] in names and any(base.__name__ == kind for base in type(module).__mro__):
             weight: Any = module.weight

@@ -11,6 +11,7 @@ from intrinsic.layers.int8 import Int8
 from intrinsic.layers.low_rank.attention import AttentionParts
 from intrinsic.layers.low_rank.base import LowRank
 from intrinsic.layers.low_rank.kinds import kinds, part_kinds
+from intrinsic.surgery.torch_internals import CONV_FORWARD, own_parameters
 from intrinsic.surgery.wrapper import forward_was_set
 
 
@@ -42,7 +43,7 @@ def _find(base: nn.Module, wrappers: Mapping[type[nn.Module], Any], dropout: flo
     reasons = {
         "a forward of its own": not isinstance(base, Int8) and _differs(base, kind),
         f"a {weight} that is computed from other numbers (weight_norm, spectral_norm, prune, parametrize)": (
-            base._parameters.get(weight) is None and not isinstance(base, Int8)
+            own_parameters(base).get(weight) is None and not isinstance(base, Int8)
         ),
         "a max_norm": getattr(base, "max_norm", None) is not None,
         "dropout, as attention reads its weight and has no input to drop": attention and dropout > 0,
@@ -55,5 +56,5 @@ def _find(base: nn.Module, wrappers: Mapping[type[nn.Module], Any], dropout: flo
 
 def _differs(base: nn.Module, kind: type[nn.Module]) -> bool:
     """Whether a layer computes in another way than its kind: by its class, or a forward that was set on it."""
-    methods = [name for name in ("forward", "__call__", "_conv_forward") if hasattr(kind, name)]
+    methods = [name for name in ("forward", "__call__", CONV_FORWARD) if hasattr(kind, name)]
     return forward_was_set(base) or any(getattr(type(base), name) is not getattr(kind, name) for name in methods)

@@ -7,6 +7,7 @@ from intrinsic.models.hugging_face.folder import hf_folder
 from intrinsic.models.hugging_face.loading import loading
 from intrinsic.models.hugging_face.transformers_package import hf_import
 from intrinsic.models.hugging_face.view import hf_view
+from intrinsic.surgery.transformers_internals import model_mapping
 
 Objective = Literal["causal", "masked"]
 
@@ -35,7 +36,7 @@ def choose_objective(config: Any, objective: Objective | None) -> Objective:
         raise UserError(f"model=hf_lm reads decoders and encoders, got the encoder-decoder {config.model_type}")
     transformers = hf_import()
     autos = {"causal": transformers.AutoModelForCausalLM, "masked": transformers.AutoModelForMaskedLM}
-    known = {name: auto._model_mapping for name, auto in autos.items() if type(config) in auto._model_mapping}
+    known = {name: found for name, auto in autos.items() if type(config) in (found := model_mapping(auto))}
     if not known or (objective is not None and objective not in known):
         remedy = f"use model.objective={next(iter(known))}" if known else "use another model"
         raise UserError(f"transformers has no {objective or ''} language model of {config.model_type}: {remedy}")

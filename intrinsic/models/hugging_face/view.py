@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from intrinsic.errors import UserError
+from intrinsic.surgery.transformers_internals import IMPLEMENTATIONS
 
 READ = (".json", ".txt", ".model", ".spm", ".codes", ".jinja")  # texts, and sentencepiece's models
 ADAPTER = "adapter_config.json"  # transformers would load that adapter, too
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 SHARD = re.compile(r"\w[\w.-]*\.safetensors", re.ASCII)
-ATTENTION = ("attn_implementation", "_attn_implementation", "experts_implementation", "_experts_implementation")
 PLAIN = (None, "eager", "sdpa")  # others name packages, or code on the hub
 ELSEWHERE = (  # keys of config.json by which transformers would read other files, or replace parts of the model
     "configuration_files",
@@ -97,7 +97,7 @@ def _checked(config: dict[str, Any], path: Path) -> dict[str, Any]:
         shown = f"{key[:80]}={str(value)[:80]!r}"
         if key in ELSEWHERE and value is not None:
             raise UserError(f"{path} has {shown}: need a model of plain weights, without it")
-        if key in ATTENTION and value not in PLAIN:
+        if key in IMPLEMENTATIONS and value not in PLAIN:
             raise UserError(f"{path} has {shown}: need eager or sdpa, others may load code")
         if REPEATED.search(key) and type(value) is int and value > MOST:
             raise UserError(f"{path} has {shown}: need {MOST} at most")

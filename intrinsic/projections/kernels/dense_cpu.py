@@ -35,7 +35,7 @@ def rmatvec(projection: "Dense", g: Tensor, out: Tensor) -> None:
 def others(projection: "Dense") -> list["Dense"]:
     """The same P, its signs drawn and not stored: for the proof."""
     drawn = copy.copy(projection)
-    drawn._buffers, drawn.nbytes = {}, 0
+    drawn.nbytes = 0
     return [drawn]
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from intrinsic.errors import UserError
 from intrinsic.projections.kernels.guarded import Guarded
 from intrinsic.projections.kernels.prove import prove
+from intrinsic.surgery.torch_internals import in_a_transform
 
 _NEEDS = {"cpu": "numba", "cuda": "triton"}
 _LONGEST = 200  # characters of a reason
@@ -67,12 +68,7 @@ def left_out(owner: type[nn.Module], x: Tensor) -> str | None:
 
 def tracing(x: Tensor) -> bool:
     """Whether x stands for another tensor: memory must not be touched behind torch's back."""
-    return (
-        type(x) not in (Tensor, nn.Parameter)
-        or torch.compiler.is_compiling()
-        or torch._C._functorch.peek_interpreter_stack() is not None
-        or torch._C._len_torch_dispatch_stack() > 0
-    )
+    return type(x) not in (Tensor, nn.Parameter) or torch.compiler.is_compiling() or in_a_transform()
 
 
 def _choose(key: _Key) -> None:
