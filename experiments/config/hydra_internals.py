@@ -3,14 +3,17 @@
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy, deepcopy
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import hydra._internal.hydra as composer
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import CachingConfigRepository
+from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository
 from hydra._internal.utils import get_args_parser
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.types import Override
+from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
 
 from intrinsic.errors import UserError
@@ -32,8 +35,32 @@ def __getattr__(name: str) -> Any:
     return import_module("hydra._internal.core_plugins.basic_sweeper").BasicSweeper
 
 
+class _ReadOnce(ConfigRepository):
+    """Files of configs, each read and parsed once: a sweep composes them for every run."""
+
+    def __init__(self, config_search_path: ConfigSearchPath) -> None:
+        super().__init__(config_search_path)
+        self.results: dict[str, ConfigResult | None] = {}
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        """What a file says, as a copy: Hydra merges into what it gets."""
+        if config_path not in self.results:
+            self.results[config_path] = super().load_config(config_path)
+        return deepcopy(self.results[config_path])
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_ReadOnce":
+        """A copy that other sources may be given, over the same files."""
+        new = copy(self)
+        new.sources = list(self.sources)
+        return new
+
+
 class ClosedLoader(ConfigLoaderImpl):
     """Composes as Hydra does, from the places that the program and --config-dir name, and no others."""
+
+    def __init__(self, config_search_path: ConfigSearchPath) -> None:
+        super().__init__(config_search_path)
+        self.repository = _ReadOnce(config_search_path)
 
     def _process_config_searchpath(
         self, config_name: str | None, parsed_overrides: list[Override], repo: CachingConfigRepository

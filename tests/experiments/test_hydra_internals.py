@@ -20,6 +20,8 @@ NAMES = {
     "config_loader_impl.ConfigLoaderImpl": "config_search_path",
     "config_loader_impl.ConfigLoaderImpl._process_config_searchpath": "self config_name parsed_overrides repo",
     "config_repository.CachingConfigRepository.load_config": "self config_path",
+    "config_repository.ConfigRepository": "config_search_path",
+    "config_repository.ConfigRepository.load_config": "self config_path",
     "core_plugins.basic_launcher.BasicLauncher": "",
     "core_plugins.basic_sweeper.BasicSweeper": "max_batch_size params",
     "core_plugins.basic_sweeper.BasicSweeper.split_arguments": "overrides max_batch_size",

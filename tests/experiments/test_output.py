@@ -133,9 +133,7 @@ def test_a_reader_who_leaves_ends_nothing(tmp_path):
     study = f"{tmp_path}/default"
     for shown in (
         f"-m analysis.rank_curve {study}",
-        f"-m analysis.report {study}",
         f"-m experiments.updates {study}",
-        f"{RUN[1]} --help",
         f"{RUN[1]} --cfg job",
         "-m analysis.compare --help",
     ):

@@ -1,5 +1,7 @@
 """A search for d90: what it runs, what it says, and that stopping it changes nothing."""
 
+import contextlib
+import io
 import json
 import os
 import random
@@ -11,7 +13,7 @@ import time
 import pytest
 
 from analysis.threshold import threshold
-from tests.support.commands import RUN, assert_one_line
+from tests.support.commands import RUN, assert_one_line, run
 from tests.support.configs import files
 
 pytestmark = pytest.mark.usefixtures("surroundings")
@@ -32,11 +34,19 @@ def records(folder):
     return {path.parent.name: json.loads(path.read_text()) for path in folder.glob("*/record.json")}
 
 
-def test_a_search_ends_with_an_interval(program, tmp_path):
-    status, out, _ = program(f"{SUBSPACE} study=s", tmp_path)
-    assert status == 0
-    curve = found(tmp_path / "s")
-    runs = records(tmp_path / "s")
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """The folder of a search that several tests read, and what it printed."""
+    folder, out = tmp_path_factory.mktemp("searched"), io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert run(f"{SUBSPACE} study=s", folder) == 0
+    return folder / "s", out.getvalue()
+
+
+def test_a_search_ends_with_an_interval(searched):
+    study, out = searched
+    curve = found(study)
+    runs = records(study)
     full = [run["last"]["test"]["accuracy"] for run in runs.values() if run["method"] == "full"]
     assert sorted(curve["baselines"]) == sorted(full)
     assert len(full) == 3
@@ -63,34 +73,32 @@ def test_the_baseline_may_be_of_another_start(program, tmp_path):
     assert len(found(tmp_path / "s")["baselines"]) == 3
 
 
-def test_a_search_is_what_the_analysis_makes_of_its_records(program, tmp_path):
-    program(f"{SUBSPACE} study=s", tmp_path)
-    threshold(tmp_path / "s", out=tmp_path / "again")
-    assert json.loads((tmp_path / "again" / "threshold.json").read_text())["curves"] == [found(tmp_path / "s")]
-    assert (tmp_path / "s" / "figures" / "threshold.csv").read_text() == (
-        tmp_path / "again" / "threshold.csv"
-    ).read_text()
+def test_a_search_is_what_the_analysis_makes_of_its_records(searched, tmp_path):
+    study, _ = searched
+    threshold(study, out=tmp_path)
+    assert json.loads((tmp_path / "threshold.json").read_text())["curves"] == [found(study)]
+    assert (study / "figures" / "threshold.csv").read_text() == (tmp_path / "threshold.csv").read_text()
 
 
 def test_asked_for_more_only_what_is_new_is_trained(program, tmp_path):
-    program(f"{SUBSPACE} study=s hydra.sweeper.max_runs=12", tmp_path)
+    program(f"{SUBSPACE} study=s hydra.sweeper.max_runs=10", tmp_path)
     before = files(tmp_path / "s")
-    _, out, _ = program(f"{SUBSPACE} study=s hydra.sweeper.max_runs=12", tmp_path)
+    _, out, _ = program(f"{SUBSPACE} study=s hydra.sweeper.max_runs=10", tmp_path)
     assert files(tmp_path / "s") == before
-    assert out.count("skipped: already there") == 12
-    _, out, _ = program(f"{SUBSPACE} study=s hydra.sweeper.max_runs=14", tmp_path)
-    assert out.count("skipped: already there") == 12
+    assert out.count("skipped: already there") == 10
+    _, out, _ = program(f"{SUBSPACE} study=s hydra.sweeper.max_runs=12", tmp_path)
+    assert out.count("skipped: already there") == 10
     after = files(tmp_path / "s")
     assert all(after[path] == content for path, content in before.items() if path.name == "record.json")
 
 
 def test_learning_rates_are_tried_and_chosen_on_validation_data(program, tmp_path):
     rates = "hydra.sweeper.lrs=[0.003,0.01,0.03,0.1] hydra.sweeper.baseline_lrs=[0.003,0.01]"
-    program(f"{SUBSPACE} study=s hydra.sweeper.max_runs=60 {rates}", tmp_path)
+    program(f"{SUBSPACE} study=s hydra.sweeper.max_runs=40 {rates}", tmp_path)
     runs = records(tmp_path / "s").values()
     spread, later = [], {}
-    for run in runs:
-        config, score = run["config"], run["last"]["validation"]["accuracy"]
+    for each in runs:
+        config, score = each["config"], each["last"]["validation"]["accuracy"]
         if config.get("dim") in SPREAD and config["seed"] == 0:
             spread.append((config["dim"], config["lr"], score))
         elif "dim" in config:
@@ -108,11 +116,11 @@ def test_learning_rates_are_tried_and_chosen_on_validation_data(program, tmp_pat
 def test_ranks_are_searched_too_and_combinations_one_by_one(program, tmp_path):
     ranks = "method=lora model.width=16,32 hydra.sweeper.axis=rank hydra.sweeper.low=1 hydra.sweeper.high=8"
     status, out, _ = program(
-        f"{SEARCH.replace('model.width=16', '')} {ranks} study=s hydra.sweeper.max_runs=12", tmp_path
+        f"{SEARCH.replace('model.width=16', '')} {ranks} study=s hydra.sweeper.max_runs=10", tmp_path
     )
     assert status == 0
-    assert "model.width=16 12 runs" in out
-    assert "model.width=32 12 runs" in out
+    assert "model.width=16 10 runs" in out
+    assert "model.width=32 10 runs" in out
     for number, width in ((1, 16), (2, 32)):
         content = json.loads((tmp_path / "s" / f"threshold-{number}.json").read_text())
         assert content["axis"] == "rank"
