@@ -9,7 +9,7 @@ from experiments.terminal.errors import one_line_errors
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
-def main(cfg: DictConfig) -> dict[str, object] | list[dict[str, object]]:
+def main(cfg: DictConfig) -> object:
     """Run one configuration, or a batch of a sweep, unless its record is there already."""
     from experiments.run.job import run_job
 

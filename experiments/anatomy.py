@@ -58,7 +58,7 @@ def anatomy(run: Reopened, *, batch: int = 32) -> Measurement:
         torch.manual_seed(0)  # of dropout
         values = step_costs(run.net, loss, (inputs, targets), build(run.config["optim"], "optim"), l2)
         values["identities"] = lora_identities(run.net, loss, (inputs, targets))
-    return {**values, "batch": list(inputs.shape), "method": run.record["method"], "numbers": run.record["numbers"]}, {}
+    return {**values, "batch": list(inputs.shape), "method": run.record.method, "numbers": run.record.numbers}, {}
 
 
 def step_costs(

@@ -26,8 +26,8 @@ def export(run: Path, folder: Path) -> Path:
             prefixes), and for a folder that is there.
     """
     record = finished(run)
-    if record is not None and "tokenizer" not in record["config"]:
-        raise UserError(f"{run} trained {record['config']['model']['_target_']}: need model=hf or a sibling of it")
+    if record is not None and "tokenizer" not in record.config:
+        raise UserError(f"{run} trained {record.config['model']['_target_']}: need model=hf or a sibling of it")
     if folder.exists():
         raise UserError(f"{folder} is there already: need the name of a new folder")
     opened = reopen(run)
@@ -35,7 +35,7 @@ def export(run: Path, folder: Path) -> Path:
     added = sorted({type(part).__name__ for part in model.modules() if type(part).__module__.startswith("intrinsic.")})
     if added:
         raise UserError(
-            f"method={opened.record['method']} adds {', '.join(added)}, which transformers cannot hold: "
+            f"method={opened.record.method} adds {', '.join(added)}, which transformers cannot hold: "
             "need a method that merges, such as lora"
         )
     model.config.use_cache = True  # off here, as training never reads it

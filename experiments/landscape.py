@@ -57,7 +57,7 @@ def landscape(
     moved = trained if flat else ["z"]
     length = norm({name: solution[name] - start[name] for name in moved})
     if not length > 0:
-        raise UserError(f"the solution is theta_0 itself: nothing was learned under method={run.record['method']}")
+        raise UserError(f"the solution is theta_0 itself: nothing was learned under method={run.record.method}")
     u, v = directions({name: solution[name] for name in moved}, length, seed=seed, filters=flat)
     axis = torch.linspace(-span, span, points, dtype=torch.float64)
     steps = points - 1
@@ -92,7 +92,7 @@ def landscape(
         "trained": sum(start[name].numel() for name in trained),
         "distance": length,
         "guess": guess(run.task, some),
-        "numbers": run.record["numbers"],
+        "numbers": run.record.numbers,
     }
     return values, arrays
 

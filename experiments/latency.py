@@ -63,7 +63,11 @@ def latency(
                 for name, row in zip(sides, times, strict=True):
                     turns.setdefault(f"{batch}x{length}/{name}", []).append(1e3 * row)
     arrays = {name: torch.cat(rows) for name, rows in turns.items()}
-    told = {"method": run.record["method"], "numbers": run.record["numbers"], "threads": torch.get_num_threads()}
+    told: dict[str, Any] = {
+        "method": run.record.method,
+        "numbers": run.record.numbers,
+        "threads": torch.get_num_threads(),
+    }
     told["load"] = os.getloadavg()[0] / (os.cpu_count() or 1)  # processes that want a core, for each core
     device = torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else "cpu"
     total = sum(p.numel() for p in base.parameters())

@@ -33,14 +33,14 @@ def updates(run: Reopened, *, keep: int = 64) -> Measurement:
     origin, trained = ({name: p.detach() for name, p in model.named_parameters()} for model in models)
     moved = [name for name, w in origin.items() if w.ndim > 1 and name in trained and not w.equal(trained[name])]
     if not moved:
-        raise UserError(f"no weight matrix has moved under method={run.record['method']}: its update is zero")
+        raise UserError(f"no weight matrix has moved under method={run.record.method}: its update is zero")
     arrays: dict[str, Tensor] = {}
     for number, name in enumerate(moved):
         before = origin[name].double().flatten(1)
         found = decompose(before, trained[name].double().flatten(1) - before, keep, seed=number)
         arrays |= {f"{name}/{key}": value.float() for key, value in found.items()}
     shapes = {name: list(origin[name].flatten(1).shape) for name in moved}
-    return {"weights": shapes, "head": _head(models[0], shapes), "numbers": run.record["numbers"]}, arrays
+    return {"weights": shapes, "head": _head(models[0], shapes), "numbers": run.record.numbers}, arrays
 
 
 def decompose(origin: Tensor, update: Tensor, keep: int, *, seed: int) -> dict[str, Tensor]:

@@ -88,8 +88,8 @@ class SweepJob:
 
         done = replace(self, function=partial(lost, error))._run(overrides, number)
         records = done.return_value if isinstance(done.return_value, list) else [done.return_value]
-        failed = [record for record in records if record.get("error") == error]
-        texts = [f"error: {error}: {knobs(record['config'])}" for record in failed]
+        failed = [record for record in records if record.error == error]
+        texts = [f"error: {error}: {knobs(record.config)}" for record in failed]
         answered = len(records) - len(failed)
         return Ended(done, [Line(text, error=True, ended=n) for n, text in enumerate(texts, start=answered + 1)])
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hydra_plugins._check_sweep import RUNS
 from intrinsic.checks import integer
 from intrinsic.errors import UserError
+from intrinsic.files.records import Record
 
 if TYPE_CHECKING:
     from analysis.studies.estimates import Estimate
@@ -133,12 +134,12 @@ class Search:
         self.asked += len(jobs)
         return jobs
 
-    def tell(self, record: dict[str, Any]) -> None:
+    def tell(self, record: Record) -> None:
         """Note what came of a run that was asked for."""
-        if record.get("status") in ("finished", "diverged"):
-            self.runs.append(record["run_id"])
+        if record.answered:
+            self.runs.append(record.run_id)
         else:
-            self.errors.append(str(record.get("error")))
+            self.errors.append(str(record.error))
 
     def update(self, folder: Path) -> None:
         """Estimate again, from the records in the study's folder.

@@ -12,6 +12,7 @@ from experiments.terminal.sweep import Sweep
 from hydra_plugins._check_sweep import check_sweep
 from intrinsic.checks import integer
 from intrinsic.errors import UserError
+from intrinsic.files.records import Record
 
 TOGETHER = ("seed", "lr")  # what may differ between runs that are trained at once
 
@@ -54,15 +55,16 @@ class GridSweeper(BasicSweeper):
             jobs += self._chunks[-1]
         with Sweep([len(job.runs) for job in jobs]).launching():
             returns = super().sweep(arguments)
-        records: list[dict[str, Any]] = [{} for _ in runs]
+        found: dict[int, Record] = {}
         for job, done in zip(jobs, (done for chunk in returns for done in chunk), strict=True):
             results = done.return_value if len(job.runs) > 1 else [done.return_value]
             for run, record in zip(job.runs, results, strict=True):
-                records[run] = record
+                found[run] = record
+        records = [found[number] for number in range(len(runs))]
         from experiments.terminal.table import print_table
 
         print_table([dict(override.lstrip("+").split("=", 1) for override in run) for run in runs], records)
-        if any(record["status"] in ("failed", "error") for record in records):
+        if any(not record.answered for record in records):
             sys.exit(1)
         return returns
 

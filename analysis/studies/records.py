@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from analysis.studies.config_keys import check_one_task, text
-from analysis.studies.row_of import STATUSES, row_of
+from analysis.studies.row_of import row_of
 from intrinsic.errors import UserError
+from intrinsic.files.records import NAME, STATUSES
 
 SPLITS = ("test", "validation", "train")
 NAMED = 5  # unusable records that are named one by one
@@ -103,12 +104,12 @@ def _files(study: Path) -> tuple[list[Path], int]:
         near = get_close_matches(study.name, names, n=1, cutoff=0)
         remedy = f"the nearest is {study.parent / near[0]}" if near else "python run.py study=NAME makes outputs/NAME"
         raise UserError(f"no study folder {study}; {remedy}")
-    if (study / "record.json").is_file():
+    if (study / NAME).is_file():
         raise UserError(f"{study} is one run and not a study; pass {study.parent}")
-    files = sorted(file for file in study.glob("*/record.json") if not file.parent.name.startswith("."))
+    files = sorted(file for file in study.glob(f"*/{NAME}") if not file.parent.name.startswith("."))
     folders = [path for path in study.iterdir() if path.is_dir() and re.fullmatch("[0-9a-f]{12}", path.name)]
-    unfinished = sum(not (path / "record.json").is_file() for path in folders)
-    if not files and any(study.glob("*/*/record.json")):
+    unfinished = sum(not (path / NAME).is_file() for path in folders)
+    if not files and any(study.glob(f"*/*/{NAME}")):
         raise UserError(f"{study} holds studies and is none; pass {study}/NAME")
     if not files:
         raise UserError(

@@ -1,4 +1,4 @@
-"""From a record to a row: the only file here that knows what a record looks like."""
+"""From a record to a row, if its numbers are such as runs have."""
 
 import math
 from collections.abc import Callable
@@ -11,9 +11,8 @@ from analysis.studies.config_keys import text
 from analysis.studies.plain import plain
 from analysis.studies.record_in import AGAIN, record_in
 from intrinsic.errors import UserError
+from intrinsic.files.records import FORMAT, STATUSES, TRAINED, score_path
 
-FORMAT = 1
-STATUSES = ("finished", "diverged", "failed")
 COUNT = "a count from 1 to 2^53"
 SIZE = 1e15  # of a score or a learning rate, at most: what is larger cannot be drawn beside others
 
@@ -31,54 +30,53 @@ def row_of(file: Path, split: str, epoch: str) -> dict[str, Any]:
     """
     record = record_in(file.parent)
 
-    def found(path: str) -> Any:
-        value = record
-        for name in path.split("."):
-            value = value.get(name) if isinstance(value, dict) else None
-        return value
-
-    def need(path: str, good: Callable[[Any], bool], otherwise: str) -> Any:
-        value = found(path)
+    def need(path: str, value: Any, good: Callable[[Any], bool], otherwise: str) -> Any:
         if not good(value):
             raise UserError(f"damaged record {file}: {path} is {plain(text(value), 60)}, not {otherwise}; {AGAIN}")
         return value
 
-    def name(path: str, otherwise: str = "a name") -> str:
-        return str(need(path, lambda value: isinstance(value, str), otherwise))
+    def name(path: str, value: Any, otherwise: str = "a name") -> str:
+        return str(need(path, value, lambda value: isinstance(value, str), otherwise))
 
-    if need("format", _whole(0, 2**53), "a number") != FORMAT:
-        raise UserError(
-            f"{file} has format {record['format']}, this program reads {FORMAT}; use the version it is from"
-        )
-    status = name("status", "a status")
+    def knob(path: str) -> Any:
+        value: Any = record.config
+        for key in path.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+    if need("format", record.format, _whole(0, 2**53), "a number") != FORMAT:
+        raise UserError(f"{file} has format {record.format}, this program reads {FORMAT}; use the version it is from")
+    status = name("status", record.status, "a status")
     if status not in STATUSES:
         raise UserError(f"damaged record {file}: status is {plain(status, 60)}, not one of {STATUSES}; {AGAIN}")
-    metric = record.get("metric", "") if status == "failed" else name("metric")
-    config = _flatten(need("config", lambda value: isinstance(value, dict), "a mapping"))
+    metric = record.metric if status == "failed" else name("metric", record.metric)
+    config = _flatten(need("config", record.config, lambda value: isinstance(value, dict), "a mapping"))
     count = _whole(1, 2**53)
     score = {"trained": pd.NA, "epoch": pd.NA, "score": math.nan, "validation_score": math.nan}
-    if status == "finished" or found("numbers.trained") is not None:  # a run may fail before they are counted
-        score["trained"] = need("numbers.trained", count, COUNT)
+    if status == "finished" or record.count() is not None:  # a run may fail before they are counted
+        score["trained"] = need(TRAINED, record.count(), count, COUNT)
     if status == "finished":
-        score["epoch"] = need(f"{epoch}.epoch", _whole(0, 2**53), "a number")
-        if split == "train" and found(f"{epoch}.train") is None:
+        score["epoch"] = need(f"{epoch}.epoch", record.epochs(epoch), _whole(0, 2**53), "a number")
+        if split == "train" and not record.measured("train", epoch):
             raise UserError(f"{file} has no training score: it was written before they were; {AGAIN}")
         for key, part in (("score", split), ("validation_score", "validation")):
-            score[key] = float(need(f"{epoch}.{part}.{metric}", _between(-SIZE, SIZE), "a finite number"))
+            value = record.score(part, metric, epoch)
+            good = _between(-SIZE, SIZE)
+            score[key] = float(need(score_path(part, metric, epoch), value, good, "a finite number"))
     rates = [key for key in ("optim.lr", "lr") if key in config]
-    method = name("method")
+    method = name("method", record.method)
     return {
-        "study": text(need("study", lambda value: isinstance(value, str | int), "a name")),
-        "run_id": name("run_id"),
+        "study": text(need("study", record.study, lambda value: isinstance(value, str | int), "a name")),
+        "run_id": name("run_id", record.run_id),
         "folder": file.parent,
         "status": status,
-        "error": str(record.get("error") or ""),
+        "error": str(record.error or ""),
         "method": repr(method) if method[:1] in ("", "_") else method,  # a legend leaves out what begins so
-        "projection": name("config.projection._target_", "a class").rpartition(".")[2],
+        "projection": name("config.projection._target_", knob("projection._target_"), "a class").rpartition(".")[2],
         "metric": metric if isinstance(metric, str) else "",
-        "seed": need("config.seed", _whole(-(2**63), 2**64 - 1), "a number of 64 bits"),
-        "lr": float(need(f"config.{rates[0]}", _between(0, SIZE), "a rate")) if rates else math.nan,
-        **{key: need(f"config.{key}", count, COUNT) if key in config else pd.NA for key in ("rank", "dim")},
+        "seed": need("config.seed", knob("seed"), _whole(-(2**63), 2**64 - 1), "a number of 64 bits"),
+        "lr": float(need(f"config.{rates[0]}", knob(rates[0]), _between(0, SIZE), "a rate")) if rates else math.nan,
+        **{key: need(f"config.{key}", knob(key), count, COUNT) if key in config else pd.NA for key in ("rank", "dim")},
         **score,
         "config": config,
     }

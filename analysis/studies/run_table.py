@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.studies.config_keys import text, varying
 from analysis.studies.record_in import record_in
-from intrinsic.files.records import INCIDENTAL
+from intrinsic.files.records import INCIDENTAL, Record
 
 FIRST = ("method", "rank", "dim", "seed", "lr")
 LAST = ("trainable parameters", "validation", "test", "seconds")
@@ -53,7 +53,7 @@ def runs_of(frame: pd.DataFrame) -> Runs:
     first += [name for name in FIRST if frame[name].notna().any()]
     rows = []
     for run, flat, record in zip(frame.to_dict("records"), flats, records, strict=True):
-        seconds = record.get("seconds")
+        seconds: Any = record.seconds  # of a file, whatever it says
         cells = [_cell(run[name]) for name in first]
         cells += [(flat.get(knob, ""), flat.get(knob, "")) for knob in knobs]
         cells += [_cell(run["trained"], ","), _cell(run["validation_score"], ".4f"), _cell(run["score"], ".4f")]
@@ -89,9 +89,9 @@ def _cell(value: Any, form: str = "") -> tuple[str, str]:
     return (format(value, form) if form else text(value) if isinstance(value, float) else str(value)), str(value)
 
 
-def _machines(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
+def _machines(records: Sequence[Record]) -> list[tuple[str, list[str]]]:
     """Where the runs were made, by what, and when."""
-    told = [record["environment"] for record in records if isinstance(record.get("environment"), dict)]
+    told = [record.environment for record in records if isinstance(record.environment, dict)]
     lines = []
     for key in dict.fromkeys(key for environment in told for key in environment):
         counts = Counter(text(environment.get(key)) for environment in told)
@@ -99,7 +99,7 @@ def _machines(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]
         lines.append(
             (str(key), [f"{v}{'' if one else f' ({n} of {len(told)} runs)'}" for v, n in counts.most_common()])
         )
-    days = sorted({str(record["started_at"])[:10] for record in records if record.get("started_at")})
+    days = sorted({str(record.started_at)[:10] for record in records if record.started_at})
     if days:
         lines.append(("run on", [days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"]))
     return lines

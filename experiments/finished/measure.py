@@ -14,7 +14,7 @@ from experiments.finished.reopen import reopen
 from experiments.terminal.errors import one_line_errors
 from experiments.terminal.lines import knobs
 from intrinsic.errors import UserError
-from intrinsic.files.records import NAME, plain_numbers
+from intrinsic.files.records import NAME, Record, plain_numbers
 from intrinsic.files.tensors import read_tensors, write_tensors
 from intrinsic.terminal.command_parser import options_of, study_parser
 from intrinsic.terminal.say import say
@@ -60,7 +60,7 @@ def _measure(
     seeds: bool | Sequence[str],
     method: str | None,
 ) -> None:
-    runs = [run for run in _runs(studies, seeds) if method in (None, run[1]["method"])]
+    runs = [run for run in _runs(studies, seeds) if method in (None, run[1].method)]
     if not runs:
         raise UserError(
             f"{function.__name__} measures runs of method {method}, and none has finished in "
@@ -80,7 +80,7 @@ def _measure(
                 raise
             failed, result = failed + 1, f"not measured: {error}"
         left = (time.monotonic() - began) / number * (len(missing) - number)
-        say(f"[{number}/{len(missing)}, {left:4.0f} s left]  {knobs(record['config']):38} {result}")
+        say(f"[{number}/{len(missing)}, {left:4.0f} s left]  {knobs(record.config):38} {result}")
     if failed == len(missing) > 0:
         raise UserError(f"none of the {failed} runs could be measured")
 
@@ -97,7 +97,7 @@ def _done(file: Path, options: dict[str, Any]) -> bool:
         return False
 
 
-def _runs(studies: Sequence[Path], seeds: bool | Sequence[str]) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _runs(studies: Sequence[Path], seeds: bool | Sequence[str]) -> Iterator[tuple[Path, Record]]:
     """The finished runs of the studies, with their records.
 
     Raises:
@@ -109,8 +109,8 @@ def _runs(studies: Sequence[Path], seeds: bool | Sequence[str]) -> Iterator[tupl
         runs = [(folder, record) for folder in folders if (record := finished(folder)) is not None]
         if not runs:
             raise UserError(f"no finished run in {study}; python run.py study=NAME makes one in outputs/NAME")
-        for folder, record in sorted(runs, key=lambda run: run[1]["config"]["seed"]):
-            config = record["config"]
+        for folder, record in sorted(runs, key=lambda run: run[1].config["seed"]):
+            config = record.config
             kept = config.keys() - {"seed", "study"} if isinstance(seeds, bool) else config.keys() & set(seeds)
             same = folder.name if seeds is True else json.dumps({key: config[key] for key in sorted(kept)})
             if same not in seen:

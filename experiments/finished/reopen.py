@@ -14,6 +14,7 @@ from experiments.finished.finished import finished
 from experiments.run.setup import make_net, prepare
 from experiments.run.task import make_task
 from intrinsic.errors import UserError
+from intrinsic.files.records import Record
 from intrinsic.subspace import Subspace
 from intrinsic.subspace.checkpoint import load
 from intrinsic.subspace.reparametrisation import without_reparametrisation
@@ -24,7 +25,7 @@ from intrinsic.tasks.task import Task
 class Reopened:
     """A finished run: its record, its task, and its net twice."""
 
-    record: dict[str, Any]
+    record: Record
     task: Task  # on `device`
     start: Subspace  # z = 0: the model's function is that of theta_0
     net: Subspace  # as trained
@@ -33,8 +34,7 @@ class Reopened:
     @property
     def config(self) -> dict[str, Any]:
         """The run's resolved config."""
-        config: dict[str, Any] = self.record["config"]
-        return config
+        return self.record.config
 
     def plain(self) -> tuple[nn.Module, nn.Module]:
         """The model at theta_0 and as trained, both in the original architecture with ordinary weights."""
@@ -54,7 +54,7 @@ def reopen(folder: Path, device: str = "cpu") -> Reopened:
     record = finished(folder)
     if record is None:
         raise UserError(f"{folder} is not a finished run; the command that started it finishes it")
-    config = _here(record["config"], folder, device)
+    config = _here(record.config, folder, device)
     if config["base"] != "float32":
         raise UserError(f"{folder} has base={config['base']}, whose weights are not there any more: need base=float32")
     chosen = prepare(config)
@@ -65,7 +65,7 @@ def reopen(folder: Path, device: str = "cpu") -> Reopened:
     return Reopened(record, task.to(chosen), start, net, chosen)
 
 
-def _here(config: Config, folder: Path, device: str) -> Config:
+def _here(config: dict[str, Any], folder: Path, device: str) -> Config:
     """The config with this machine's places in the stead of those in its record."""
     given = config.get("data_dir")
     data_dir = given if isinstance(given, str) and Path(given).expanduser().is_dir() else None

@@ -3,19 +3,19 @@
 from pathlib import Path
 from typing import Any
 
+from intrinsic.files.records import Record
 
-def failed_record(config: dict[str, Any], folder: Path, error: str) -> dict[str, Any]:
+
+def failed_record(config: dict[str, Any], folder: Path, error: str) -> Record:
     """The record of a run that crashed: it is listed by the analysis, and tried again by the next sweep."""
-    return {
-        "run_id": folder.name,
-        "study": config["study"],
-        "status": "failed",
-        "method": config["method"],
-        "error": error,
-        "last": None,
-        "best": None,
-        "config": config,
-    }
+    return Record(
+        run_id=folder.name,
+        study=config["study"],
+        status="failed",
+        method=config["method"],
+        error=error,
+        config=config,
+    )
 
 
 def out_of_memory(error: Exception) -> bool:

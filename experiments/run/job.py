@@ -25,11 +25,9 @@ from experiments.terminal.lines import summary
 from experiments.terminal.sweep import Line, tell
 from intrinsic.errors import UserError
 from intrinsic.files.lock import locked
-from intrinsic.files.records import read_record, run_id, write_record
+from intrinsic.files.records import Record, read_record, run_id, write_record
 from intrinsic.terminal.quoted import quoted
 from intrinsic.terminal.say import say
-
-ANSWERS = ("finished", "diverged")  # a run with one of these would end in the same way again
 
 
 @dataclass
@@ -38,10 +36,16 @@ class Run:
 
     config: dict[str, Any] = field(default_factory=dict)
     folder: Path = Path()
-    record: dict[str, Any] | None = None
+    record: Record | None = None
+
+    @property
+    def ended(self) -> Record:
+        """Its record, when it has one."""
+        assert self.record is not None
+        return self.record
 
 
-def run_job(cfg: DictConfig) -> dict[str, Any] | list[dict[str, Any]]:
+def run_job(cfg: DictConfig) -> Record | list[Record]:
     """Return the run's record, for a batch those of its runs; of a failed run what is known of it. Prints a line each.
 
     In a sweep a failure is reported and the next run goes on; alone, it is raised.
@@ -58,19 +62,19 @@ def run_job(cfg: DictConfig) -> dict[str, Any] | list[dict[str, Any]]:
             run.folder = _folder(run.config)
             _skip(runs, [run])
     _train(runs)
-    records = [run.record or {} for run in runs]
+    records = [run.ended for run in runs]
     return records[0] if cfg["batch"] is None else records
 
 
-def lost(error: str, cfg: DictConfig) -> dict[str, Any] | list[dict[str, Any]]:
+def lost(error: str, cfg: DictConfig) -> Record | list[Record]:
     """What `run_job` would return, had its process not died: the answers that are there, `error` for the other runs."""
     records = []
     os.chdir(HydraConfig.get().runtime.cwd)
     for member in _members(cfg):
         config = _resolve(cfg, member)
         record = read_record(_folder(config))
-        if record is None or record["status"] not in ANSWERS:
-            record = {"status": "failed", "error": error, "config": config}
+        if record is None or not record.answered:
+            record = Record(status="failed", error=error, config=config)
         records.append(record)
     return records[0] if cfg["batch"] is None else records
 
@@ -162,8 +166,8 @@ def _skip(runs: Sequence[Run], some: Sequence[Run]) -> None:
     """End those of `some` runs that have their answer."""
     for run in some:
         record = read_record(run.folder)
-        if record is not None and record["status"] in ANSWERS:
-            if run_id(record["config"]) != run.folder.name:
+        if record is not None and record.answered:
+            if run_id(record.config) != run.folder.name:
                 raise UserError(f"{run.folder}/record.json has the config of another run: delete it to run again")
             _end(runs, run, record, " (skipped: already there)")
 
@@ -172,7 +176,7 @@ def _waiting(runs: Sequence[Run]) -> list[Run]:
     return [run for run in runs if run.record is None]
 
 
-def _end(runs: Sequence[Run], run: Run, record: dict[str, Any], note: str = "") -> None:
+def _end(runs: Sequence[Run], run: Run, record: Record, note: str = "") -> None:
     run.record = record
     _tell(runs, summary(record, run.folder) + note)
 
@@ -187,7 +191,7 @@ def _reporting(runs: Sequence[Run], concerned: Sequence[Run]) -> Iterator[None]:
             say(f"error: {error}", sys.stderr)
             sys.exit(2)
         for run in _waiting(concerned):
-            run.record = {"status": "error", "error": str(error), "config": run.config}
+            run.record = Record(status="error", error=str(error), config=run.config)
             _tell(runs, f"error: {error}", error=True)
     except Exception as error:
         if not _sweeping():
@@ -195,7 +199,7 @@ def _reporting(runs: Sequence[Run], concerned: Sequence[Run]) -> Iterator[None]:
         for line in traceback.format_exc().splitlines():
             say(line, sys.stderr)
         for run in _waiting(concerned):
-            run.record = {"status": "failed", "error": f"{type(error).__name__}: {error}", "config": run.config}
+            run.record = Record(status="failed", error=f"{type(error).__name__}: {error}", config=run.config)
 
 
 def _tell(runs: Sequence[Run], text: str, *, error: bool = False) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from experiments.run.environment import environment, peak_memory_bytes
-from intrinsic.files.records import OUTPUT, plain_numbers, write_record
+from intrinsic.files.records import OUTPUT, Record, write_record
 from intrinsic.subspace import Subspace
 from intrinsic.subspace.checkpoint import write_net
 from intrinsic.tasks.task import Task
@@ -25,30 +25,28 @@ def write_result(
     started: str,
     seconds: float,
     replicas: int = 1,
-) -> dict[str, Any]:
+) -> Record:
     """Write `folder`/trained.safetensors and then `folder`/record.json, which is returned.
 
     `seconds` were spent on this run and those that were trained with it, `replicas` in all; so was the peak memory.
     """
     write_net(net, folder / "trained.safetensors", remedy=OUTPUT)
-    record = {
-        "run_id": folder.name,
-        "study": config["study"],
-        "status": "diverged" if history[-1].diverged else "finished",
-        "method": config["method"],
-        "metric": task.metric,
+    record = Record(
+        run_id=folder.name,
+        study=config["study"],
+        status="diverged" if history[-1].diverged else "finished",
+        method=config["method"],
+        metric=task.metric,
         **_scores(history),
-        "numbers": {**net.count(), "stored_bytes": (folder / "trained.safetensors").stat().st_size},
-        "seconds": seconds,
-        "replicas": replicas,
-        "peak_memory_bytes": peak_memory_bytes(device),
-        "fingerprint": net.fingerprint(),
-        "error": None,
-        "started_at": started,
-        "environment": environment(device),
-        "config": config,
-    }
-    record = plain_numbers(record)
+        numbers={**net.count(), "stored_bytes": (folder / "trained.safetensors").stat().st_size},
+        seconds=seconds,
+        replicas=replicas,
+        peak_memory_bytes=peak_memory_bytes(device),
+        fingerprint=net.fingerprint(),
+        started_at=started,
+        environment=environment(device),
+        config=config,
+    ).finite()
     write_record(folder, record)
     (folder / "state.safetensors").unlink(missing_ok=True)
     return record

@@ -13,11 +13,12 @@ from experiments.run.state import RunState
 from experiments.run.task import make_task
 from experiments.terminal.progress import Progress
 from intrinsic import rng
+from intrinsic.files.records import Record
 from intrinsic.training.epoch import Epoch
 from intrinsic.training.fit import fit
 
 
-def train(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+def train(config: dict[str, Any], folder: Path) -> Record:
     """Train what `config` says, from the last checkpoint in `folder` if there is one; return the written record.
 
     Leaves `folder`/record.json and `folder`/trained.safetensors (what `intrinsic.load` reads).

@@ -18,11 +18,12 @@ from experiments.terminal.progress import Progress
 from intrinsic import rng
 from intrinsic.checks import check_memory
 from intrinsic.errors import UserError
+from intrinsic.files.records import Record
 from intrinsic.training.epoch import Epoch
 from intrinsic.training.fit_replicas import fit_replicas
 
 
-def train_replicas(runs: Sequence[tuple[dict[str, Any], Path]]) -> Iterator[tuple[int, dict[str, Any]]]:
+def train_replicas(runs: Sequence[tuple[dict[str, Any], Path]]) -> Iterator[tuple[int, Record]]:
     """Train all `runs`, each a config and its folder, from their start; yield (number of the run, record) as each ends.
 
     Each folder is left as `train` leaves it. A run's logger is told of its epochs when it ends.

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from intrinsic.files.records import Record
+
 
 def knobs(config: dict[str, Any]) -> str:
     """What a reader wants to know of a configuration: `lora rank=4 seed=0`."""
@@ -24,12 +26,10 @@ def _keys(node: Any) -> Iterator[str]:
             yield from _keys(value)
 
 
-def summary(record: dict[str, Any], folder: Path) -> str:
+def summary(record: Record, folder: Path) -> str:
     """One line about a run that ended."""
-    metric = record["metric"]
-    if record["status"] == "diverged":
-        result = f"diverged in epoch {record['last']['epoch']}"
-    else:
-        result = f"test {metric} {record['last']['test'][metric]:.4f}"
-    count = f"{record['numbers']['trained']:,} parameters"
-    return f"{knobs(record['config']):38} {result}  {count:>19}  {record['seconds']:6.1f} s  {folder}"
+    result = f"diverged in epoch {record.epochs()}"
+    if record.status == "finished":
+        result = f"test {record.metric} {record.score('test'):.4f}"
+    count = f"{record.count():,} parameters"
+    return f"{knobs(record.config):38} {result}  {count:>19}  {record.seconds:6.1f} s  {folder}"

@@ -1,24 +1,23 @@
 """The table at the end of a sweep."""
 
-from typing import Any
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from intrinsic.files.records import Record
 from intrinsic.terminal.quoted import quoted
 
 SPLITS = ("validation", "test")
 
 
-def print_table(overrides: list[dict[str, str]], records: list[dict[str, Any]]) -> None:
+def print_table(overrides: list[dict[str, str]], records: list[Record]) -> None:
     """One row for each run: what was swept, trainable parameters, scores on validation and test data, seconds, status.
 
     Where a head is trained beside the parameters of a space, also how many of them are the head's, and how many bytes
     are stored.
     """
     swept = [key for key in overrides[0] if len({override.get(key) for override in overrides}) > 1]
-    metrics = sorted({record["metric"] for record in records if "metric" in record})
+    metrics = sorted({record.metric for record in records if record.metric})
     counts = {"trainable parameters": "trained"}
     if any(_has_head_beside(record) for record in records):
         counts |= {"head": "head", "stored bytes": "stored_bytes"}
@@ -27,14 +26,14 @@ def print_table(overrides: list[dict[str, str]], records: list[dict[str, Any]]) 
         table.add_column(Text(quoted(column)), justify="right", no_wrap=True)
     table.add_column("status", no_wrap=True)
     for override, record in zip(overrides, records, strict=True):
-        last = record.get("last") or {}
-        scores = [(last.get(split) or {}).get(metric) for metric in metrics for split in SPLITS]
+        scores = [record.score(split, metric) for metric in metrics for split in SPLITS]
+        counted = [record.count(name) for name in counts.values()]
         cells = (
             *(override[key] for key in swept),
-            *(f"{record['numbers'][key]:,}" if "numbers" in record else "-" for key in counts.values()),
+            *("-" if count is None else f"{count:,}" for count in counted),
             *("-" if score is None else f"{score:.4f}" for score in scores),
-            f"{record['seconds']:.1f}" if "seconds" in record else "-",
-            record["status"] if record.get("error") is None else f"{record['status']}: {record['error']}",
+            "-" if record.seconds is None else f"{record.seconds:.1f}",
+            record.status if record.error is None else f"{record.status}: {record.error}",
         )
         table.add_row(*(Text(quoted(cell)) for cell in cells))  # as it stands: a value such as [a] is no markup
     console = Console()
@@ -42,7 +41,6 @@ def print_table(overrides: list[dict[str, str]], records: list[dict[str, Any]]) 
     console.print(table)
 
 
-def _has_head_beside(record: dict[str, Any]) -> bool:
-    return "numbers" in record and record["numbers"]["trained"] > record["numbers"].get(
-        "dim", record["numbers"]["trained"]
-    )
+def _has_head_beside(record: Record) -> bool:
+    trained, dim = record.count(), record.count("dim")
+    return trained is not None and dim is not None and trained > dim

@@ -4,8 +4,9 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_atomically
@@ -13,6 +14,9 @@ from intrinsic.files.read_json import read_json
 
 FORMAT = 1
 NAME = "record.json"
+ANSWERS = ("finished", "diverged")  # how a run may end that would end in the same way again
+STATUSES = (*ANSWERS, "failed")
+TRAINED = "numbers.trained"  # where a record has its count of trained parameters, for messages
 AGAIN = "delete it to run again"
 OUTPUT = "choose another folder with output="
 # top-level knobs that do not change a run's numbers: where things lie, where and beside whom they run, and who is told
@@ -53,21 +57,110 @@ def renamed(config: Any, names: Mapping[str, str] = RENAMED) -> Any:
     return json.loads(json.dumps(config), object_hook=today)  # unlike a recursion of our own, as deep as JSON may be
 
 
-def write_record(folder: Path, record: Mapping[str, Any]) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What is known of a run that ended: record.json, whose keys are these names, in this order.
+
+    A file need not hold what is said here: `read_record` checks it, and so does whoever reads one by `content_of`.
+    """
+
+    format: int = FORMAT
+    run_id: str = ""  # "": the config never came so far that it had one
+    study: str | int = ""
+    status: str  # one of STATUSES; "error", which is in no file: refused before it began
+    method: str = ""
+    metric: str | None = None  # None: it failed before its task named one
+    last: dict[str, Any] | None = None  # the last epoch: epoch, train_loss, best, seconds, and scores of each split
+    best: dict[str, Any] | None = None  # the best one on validation data
+    history: list[dict[str, Any]] | None = None
+    numbers: dict[str, int] | None = None  # trained, dim, full_dim, head, stored_bytes
+    seconds: float | None = None
+    replicas: int | None = None
+    peak_memory_bytes: int | None = None
+    fingerprint: str | None = None
+    error: str | None = None
+    started_at: str | None = None
+    environment: dict[str, Any] | None = None  # device, threads, versions, commit
+    config: dict[str, Any]
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> Self:
+        """The record that a file's content is, whatever it holds; what it lacks is None."""
+        return cls(**{name: content.get(name) for name in _KEYS})  # type: ignore[arg-type]
+
+    def content(self) -> dict[str, Any]:
+        """What record.json holds."""
+        return {name: getattr(self, name) for name in (_OF_FAILED if self.status == "failed" else _KEYS)}
+
+    def finite(self) -> Self:
+        """The same with None where a number is not finite, which JSON cannot hold."""
+        return type(self)(**{name: plain_numbers(getattr(self, name)) for name in _KEYS})
+
+    @property
+    def answered(self) -> bool:
+        """Whether the run would end in the same way again."""
+        return self.status in ANSWERS
+
+    def count(self, name: str = "trained") -> int | None:
+        """How many parameters were trained, or another of `numbers`; None: it was not counted."""
+        return _at(self.numbers, name)
+
+    def epochs(self, which: str = "last") -> int | None:
+        """The number of the last epoch, or of the `best`."""
+        return _at(getattr(self, which), "epoch")
+
+    def measured(self, split: str, which: str = "last") -> bool:
+        """Whether there are scores of a split."""
+        return _at(getattr(self, which), split) is not None
+
+    def score(self, split: str, metric: str | None = None, which: str = "last") -> float | None:
+        """The value of a metric, by default the task's, on a split; None if there is none."""
+        return _at(_at(getattr(self, which), split), metric or self.metric)
+
+
+def _at(node: Any, key: str | None) -> Any:
+    return node.get(key) if isinstance(node, dict) else None
+
+
+_KEYS = tuple(field.name for field in fields(Record))
+_OF_FAILED = ("format", "run_id", "study", "status", "method", "error", "last", "best", "config")
+
+
+def score_path(split: str, metric: str | None, which: str = "last") -> str:
+    """Where a record has the value of a metric, for messages."""
+    return f"{which}.{split}.{metric}"
+
+
+def write_record(folder: Path, record: Record) -> None:
     """Write `folder`/record.json.
 
     Raises:
         UserError: if it cannot be written.
     """
-    text = json.dumps({"format": FORMAT, **record}, indent=1, allow_nan=False)
+    text = json.dumps(record.content(), indent=1, allow_nan=False)
     write_atomically(folder / NAME, lambda path: path.write_text(text + "\n"), remedy=OUTPUT)
 
 
-def read_record(folder: Path) -> dict[str, Any] | None:
+def content_of(folder: Path, remedy: str) -> Any:
+    """What record.json in a run's folder holds, as today's version would have written it; it may be no record.
+
+    Format 1 has changed in the names that configs say alone. What changes a record's shape raises `FORMAT`, and makes
+    here the new shape of the old one.
+
+    Raises:
+        UserError: if it can't be read, or is no JSON: see `read_json`.
+    """
+    content = read_json(folder / NAME, remedy=remedy)
+    if isinstance(content, dict) and "config" in content:
+        content["config"] = renamed(content["config"])
+    return content
+
+
+def read_record(folder: Path) -> Record | None:
     """The record of a run's folder, None if there is none yet.
 
     It has what others read of it: always run_id, study, method, status and config; of a run that finished or diverged
-    also metric, numbers.trained, seconds and last.epoch, and of one that finished last.test[metric].
+    also metric, count(), seconds and epochs(), and of one that finished its score on test data.
 
     Raises:
         UserError: if it is not a record, or of another format.
@@ -75,27 +168,29 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     path = folder / NAME
     if not os.path.lexists(path):
         return None
-    record = read_json(path, remedy=AGAIN)
-    if not isinstance(record, dict) or "format" not in record:
+    content = content_of(folder, AGAIN)
+    if not isinstance(content, dict) or "format" not in content:
         raise UserError(f"{path} is not a record: {AGAIN}")
-    if record["format"] != FORMAT:
-        raise UserError(f"{path} has format {record['format']!r:.50}, need {FORMAT}: {AGAIN}")
-    for name, kinds in _needs(record).items():
-        found: Any = record
-        for key in name.split("."):
-            found = found.get(key) if isinstance(found, dict) else None
+    record = Record.of(content)
+    if record.format != FORMAT:
+        raise UserError(f"{path} has format {record.format!r:.50}, need {FORMAT}: {AGAIN}")
+    for name, (found, kinds) in _needs(record).items():
         if isinstance(found, bool) or not isinstance(found, kinds):
             raise UserError(f"{path} is not a record ({name!r} is {found!r:.50}): {AGAIN}")
-    return {**record, "config": renamed(record["config"])}
+    return record
 
 
-def _needs(record: dict[str, Any]) -> dict[str, type | tuple[type, ...]]:
-    needs: dict[str, type | tuple[type, ...]] = dict.fromkeys(("status", "run_id", "method"), str)
-    needs |= {"study": (str, int), "config": dict}
-    if record.get("status") in ("finished", "diverged"):
-        needs |= {"metric": str, "numbers.trained": int, "seconds": (int, float), "last.epoch": int}
-    if record.get("status") == "finished" and "." not in str(record.get("metric")):
-        needs[f"last.test.{record.get('metric')}"] = (int, float)
+def _needs(record: Record) -> dict[str, tuple[Any, type | tuple[type, ...]]]:
+    """What a record must have, by the place where it stands: what it has, and of which types that is to be."""
+    needs: dict[str, tuple[Any, type | tuple[type, ...]]] = {
+        name: (getattr(record, name), str) for name in ("status", "run_id", "method")
+    }
+    needs |= {"study": (record.study, (str, int)), "config": (record.config, dict)}
+    if record.status in ANSWERS:
+        needs |= {"metric": (record.metric, str), TRAINED: (record.count(), int)}
+        needs |= {"seconds": (record.seconds, (int, float)), "last.epoch": (record.epochs(), int)}
+    if record.status == "finished" and isinstance(record.metric, str):
+        needs[score_path("test", record.metric)] = (record.score("test"), (int, float))
     return needs
 
 

@@ -11,6 +11,7 @@ from analysis.latency import latency as draw_latency
 from experiments import latency as timing
 from experiments.latency import _longest, _sides, in_turns, latency, tokens
 from intrinsic.errors import UserError
+from intrinsic.files.records import Record
 from intrinsic.files.tensors import write_tensors
 from intrinsic.models.hugging_face.frame import reading
 from tests.support.small_nets import text_net, two_layers
@@ -116,7 +117,8 @@ def text_run(monkeypatch):
     monkeypatch.setattr(timing, "make_model", lambda *_: reading(tiny("bert").eval(), "float32"))
     return SimpleNamespace(
         config={"seed": 0, "tokenizer": {}}, task=None, device=torch.device("cpu"),
-        net=text_net(2, space=intrinsic.LoRA(2)), record={"method": "lora", "numbers": {}},
+        net=text_net(2, space=intrinsic.LoRA(2)),
+        record=Record(status="finished", method="lora", numbers={}, config={}),
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intrinsic.errors import UserError
+from intrinsic.files.records import Record
 from intrinsic.terminal.command import command
 from intrinsic.terminal.quoted import quoted
 from intrinsic.terminal.say import say
@@ -56,7 +57,7 @@ def test_no_line_of_a_run_steers_the_terminal(program, sweep):
 def test_a_table_shows_hostile_values(capsys):
     from experiments.terminal.table import print_table
 
-    failed = {"status": "error", "error": HOSTILE, "config": {}}
+    failed = Record(status="error", error=HOSTILE, config={})
     print_table([{"a\x1b[1m": HOSTILE}, {"a\x1b[1m": "2"}], [failed, failed])
     out = capsys.readouterr().out
     assert all(letter.isprintable() or letter == "\n" for letter in out)

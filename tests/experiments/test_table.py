@@ -1,19 +1,19 @@
 """The table at the end of a sweep."""
 
 from experiments.terminal.table import print_table
+from intrinsic.files.records import Record
 
 
 def record(seconds, **changes):
-    config = {"method": "lora", "projection": {"_target_": "intrinsic.projections.identity.Identity"}}
     scores = {"validation": {"accuracy": 0.5}, "test": {"accuracy": 0.25}}
     base = {"status": "finished", "metric": "accuracy", "last": scores, "numbers": {"trained": 1234}}
-    return {**base, "error": None, "seconds": seconds, "config": config, **changes}
+    return Record(**{**base, "seconds": seconds, "config": {}, **changes})
 
 
 def test_what_was_swept_and_what_came_out(capsys):
     """Values stand as they were typed, also those that look like markup."""
     overrides = [{"space.targets": "[hidden.0]", "seed": "1"}, {"space.targets": "[/a1]", "seed": "1"}]
-    failed = {"status": "error", "error": "targets='[/a1]' matches no Linear", "config": {}}
+    failed = Record(status="error", error="targets='[/a1]' matches no Linear", config={})
     print_table(overrides, [record(1.25), failed])
     heading, first, second = (line.split() for line in capsys.readouterr().out.splitlines())
     assert " ".join(heading) == "space.targets trainable parameters validation accuracy test accuracy seconds status"

@@ -65,7 +65,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_bits(method, folders, data
         train(config, tmp_path / "stopped")
     monkeypatch.setattr(RunState, "add", usual)
     again = train(config, tmp_path / "stopped")
-    assert again["history"] == whole["history"]
+    assert again.history == whole.history
     stored = [load_file(tmp_path / name / "trained.safetensors") for name in ("whole", "stopped")]
     assert all(torch.equal(stored[0][name], stored[1][name]) for name in stored[0])
 

@@ -150,7 +150,7 @@ def test_the_best_constant_answer():
 def test_a_whole_run_has_the_score_of_its_record(study, capsys):
     assert measure("truncate", study) == 0
     for folder in folders(study, "full"):
-        found, last = load_file(folder / "truncate.safetensors"), read_record(folder)["last"]
+        found, last = load_file(folder / "truncate.safetensors"), read_record(folder).last
         for name in ("update", "pretrained", "update_random"):
             scores = found[name].reshape(-1, *found[name].shape[-2:])[0]
             assert scores[:, -1].tolist() == [last["validation"]["accuracy"], last["test"]["accuracy"]]
@@ -169,10 +169,10 @@ def test_the_figure(study, tmp_path):
     csv = pd.read_csv(drawn.paths[2])
     assert csv.groupby("curve")["seed"].nunique()["ΔW cut to rank k"] == 2
     table = drawn.table.set_index("k")
-    records = [read_record(folder)["last"]["test"]["accuracy"] for folder in folders(study, "full")]
+    records = [read_record(folder).score("test") for folder in folders(study, "full")]
     assert table["ΔW cut to k"].iloc[-1] == pytest.approx(np.mean(records))
-    lora = {read_record(folder)["config"]["rank"]: read_record(folder) for folder in folders(study, "lora")}
-    assert table["LoRA trained at k"].dropna().to_dict() == {k: r["last"]["test"]["accuracy"] for k, r in lora.items()}
+    lora = {read_record(folder).config["rank"]: read_record(folder) for folder in folders(study, "lora")}
+    assert table["LoRA trained at k"].dropna().to_dict() == {k: r.score("test") for k, r in lora.items()}
     assert any("less the update cut to it: between" in line for line in drawn.results)
     assert any("LoRA's head was frozen" in note for note in drawn.notes)
     assert truncation(study, out=tmp_path).paths[0].read_bytes() == drawn.paths[0].read_bytes()

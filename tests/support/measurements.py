@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from experiments.finished.reopen import Reopened
-from intrinsic.files.records import read_record
+from intrinsic.files.records import Record, read_record
 from intrinsic.tasks.task import Split, classification
 from tests.support.commands import run
 from tests.support.configs import ROOT
@@ -37,13 +37,15 @@ def make_study(tmp_path_factory):
 def folders(study, method):
     """The runs of a method, in the order of their seeds."""
     records = [(read_record(path.parent), path.parent) for path in study.glob("*/record.json")]
-    found = [(record["config"]["seed"], folder) for record, folder in records if record["method"] == method]
+    found = [(record.config["seed"], folder) for record, folder in records if record.method == method]
     return [folder for _, folder in sorted(found)]
 
 
 def reopened(start, net, task, method="full"):
     """Two nets as a run that ended."""
-    return Reopened({"method": method, "numbers": net.count(), "config": {}}, task, start, net, torch.device("cpu"))
+    return Reopened(
+        Record(status="finished", method=method, numbers=net.count(), config={}), task, start, net, torch.device("cpu")
+    )
 
 
 def labelled(model, inputs, num_outputs):

@@ -1,6 +1,7 @@
 """Records: what identifies a run, and what a kill can leave behind."""
 
 import json
+import math
 import os
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_atomically
-from intrinsic.files.records import plain_numbers, read_record, run_id, write_record
+from intrinsic.files.records import Record, plain_numbers, read_record, run_id, write_record
 from tests.support.configs import composed
 
 
@@ -50,9 +51,18 @@ FINISHED = {
 }
 
 
+def place(folder, content):
+    """A record.json of whatever content."""
+    (folder / "record.json").write_text(json.dumps({"format": 1, **content}))
+
+
 def test_a_record_comes_back(tmp_path):
-    write_record(tmp_path / "run", FINISHED)
-    assert read_record(tmp_path / "run") == {"format": 1, **FINISHED}
+    record = Record(**FINISHED)
+    write_record(tmp_path / "run", record)
+    assert read_record(tmp_path / "run") == record
+    place(tmp_path, FINISHED)  # one of a version that wrote less
+    assert read_record(tmp_path) == record
+    assert (record.count(), record.epochs(), record.score("test"), record.score("train")) == (3, 1, 0.5, None)
     assert os.listdir(tmp_path / "run") == ["record.json"]
     assert read_record(tmp_path / "nothing") is None
 
@@ -61,19 +71,24 @@ def test_a_record_comes_back(tmp_path):
 def test_a_record_has_what_others_read(tmp_path, missing):
     for other in ({}, {missing: None}, {missing: True}, {missing: [1]}):
         kept = {name: value for name, value in FINISHED.items() if name != missing}
-        write_record(tmp_path, kept | other)
+        place(tmp_path, kept | other)
         with pytest.raises(UserError, match=r"record.json is not a record \(.*\): delete it to run again"):
             read_record(tmp_path)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
-    write_record(tmp_path, {"status": "finished"})
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_record(tmp_path, {"loss": float("nan")})
+    failed = Record(run_id="0123456789ab", study="demo", status="failed", method="lora", error="why", config={})
+    write_record(tmp_path, failed)
+    for wrong in (Record(**FINISHED | {"seconds": float("nan")}), Record(**FINISHED | {"last": {"loss": -math.inf}})):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            write_record(tmp_path, wrong)
+        write_record(tmp_path / "finite", wrong.finite())
     with pytest.raises(RuntimeError, match="killed"):
         write_atomically(tmp_path / "record.json", _write_half_and_fail)
-    assert json.loads((tmp_path / "record.json").read_text()) == {"format": 1, "status": "finished"}
-    assert os.listdir(tmp_path) == ["record.json"]
+    assert read_record(tmp_path) == failed
+    kept = ["format", "run_id", "study", "status", "method", "error", "last", "best", "config"]
+    assert list(json.loads((tmp_path / "record.json").read_text())) == kept
+    assert sorted(os.listdir(tmp_path)) == ["finite", "record.json"]
 
 
 def _write_half_and_fail(path):
@@ -148,9 +163,9 @@ def test_any_record_is_read_or_refused_in_one_line(tmp_path, name, value, cut, f
         if isinstance(found, str):
             assert found.isprintable()
         else:
-            assert isinstance(found["config"], dict)
-            if found["status"] == "finished":
-                assert isinstance(found["last"]["test"][found["metric"]], float | int)
+            assert isinstance(found.config, dict)
+            if found.status == "finished":
+                assert isinstance(found.score("test"), float | int)
 
 
 def test_numbers_that_json_cannot_hold():

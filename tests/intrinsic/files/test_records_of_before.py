@@ -12,7 +12,7 @@ import intrinsic
 from analysis.studies.records import load
 from experiments.config.build import build
 from experiments.finished.reopen import reopen
-from intrinsic.files.records import read_record, run_id
+from intrinsic.files.records import read_record, run_id, write_record
 from intrinsic.training.evaluate import evaluate
 from intrinsic.training.linear_warmup import LinearWarmup
 from tests.support.configs import composed
@@ -41,15 +41,22 @@ def study(tmp_path_factory):
 @pytest.mark.parametrize("run", RUNS)
 def test_a_run_keeps_its_id_and_opens(run, study):
     record = read_record(study / run)
-    assert run_id(record["config"]) == run
+    assert run_id(record.config) == run
     again = reopen(study / run)
     found = evaluate(again.net, again.task, again.task.test)
     assert found["accuracy"] == pytest.approx(SCORES[run], abs=2e-3)  # one of 359 images: another machine's rounding
-    assert found["loss"] == pytest.approx(record["last"]["test"]["loss"], rel=1e-4)
+    assert found["loss"] == pytest.approx(record.score("test", "loss"), rel=1e-4)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_record_is_written_as_it_was(run, study, tmp_path, monkeypatch):
+    monkeypatch.setattr("intrinsic.files.records.renamed", lambda config: config)
+    write_record(tmp_path, read_record(study / run))
+    assert (tmp_path / "record.json").read_bytes() == (study / run / "record.json").read_bytes()
 
 
 def test_what_was_renamed_is_read_under_its_new_name(study):
-    schedule = read_record(study / "f77206db5949")["config"]["schedule"]
+    schedule = read_record(study / "f77206db5949").config["schedule"]
     assert schedule["_target_"] == "intrinsic.training.linear_warmup.LinearWarmup"
 
 
@@ -68,7 +75,7 @@ def test_a_record_nested_deep_is_read(study, tmp_path):
     record = json.loads((study / RUNS[0] / "record.json").read_text()) | {"config": {"a": 0}}
     nested = json.dumps(record).replace('{"a": 0}', '{"a": ' * 600 + "0" + "}" * 600)
     (tmp_path / "record.json").write_text(nested)
-    assert "a" in read_record(tmp_path)["config"]
+    assert "a" in read_record(tmp_path).config
 
 
 def test_the_analysis_reads_them(study):
