@@ -6,6 +6,7 @@ import urllib.request
 
 import pytest
 from hypothesis import HealthCheck, settings
+from PIL import Image
 
 from tests.support.commands import assert_one_line, run
 from tests.support.configs import composed, files
@@ -98,3 +99,11 @@ def language_folders(tmp_path_factory):
     """A folder of each language model."""
     home = tmp_path_factory.mktemp("language")
     return {kind: make_language_folder(home / kind, kind) for kind in LANGUAGE}
+
+
+@pytest.fixture
+def unrendered(request, monkeypatch):
+    """Figures are made, and a pixel is saved for each, which takes less time: but for tests marked `rendered`."""
+    if request.node.get_closest_marker("rendered") is None:
+        image = Image.new("RGB", (1, 1))
+        monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda figure, file, **_: image.save(file, "png"))

@@ -9,11 +9,14 @@ from analysis.dim_curve import dim_curve
 from analysis.rank_curve import rank_curve
 from tests.support.studies import add, python, refused
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 
 def point(drawn, curve, x):
     return drawn.points.set_index(["curve", "x"]).loc[(curve, x)]
 
 
+@pytest.mark.rendered
 @pytest.mark.parametrize("function", [rank_curve, dim_curve, compare])
 def test_three_files_with_legible_labels(study, function):
     for seed in range(3):
@@ -106,6 +109,7 @@ def test_runs_without_a_score_are_listed(study):
     assert [list(line.get_xdata()) for line in figure.axes[0].lines if line.get_marker() == "x"] == [[4]]
 
 
+@pytest.mark.rendered
 def test_mixed_tasks_need_a_filter_and_studies_are_put_together(study, tmp_path):
     add(study, rank=1, test=0.5, dataset={"_target_": "data.Digits", "rotate": 0})
     add(study, rank=1, test=0.9, dataset={"_target_": "data.Digits", "rotate": 90})

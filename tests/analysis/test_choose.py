@@ -16,6 +16,8 @@ from intrinsic.errors import UserError
 from intrinsic.threshold import estimate_threshold
 from tests.support.studies import add, python
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 RANKS = (1, 2, 4, 8, 16, 32)
 SHAPES = {"q": (16, 16), "v": (16, 16), "up": (64, 16)}
 
@@ -248,6 +250,8 @@ def test_endings_that_mean_more_than_one_type_become_an_expression(study, monkey
     assert not re.fullmatch(pattern, "net.layer.3.attention.output.dense")
 
 
+@pytest.mark.slow
+@pytest.mark.rendered
 def test_the_command_and_a_legible_figure(study):
     fill(study)
     gradients(study, {"q": 4.0, "v": 2.0, "up": 10.0})
@@ -270,6 +274,7 @@ def test_the_command_and_a_legible_figure(study):
     assert [(a, b) for (a, s), (b, t) in itertools.combinations(boxes, 2) if s.overlaps(t)] == []
 
 
+@pytest.mark.rendered
 @pytest.mark.filterwarnings("error")
 def test_long_names_leave_room_for_the_curves(study):
     targets = ["query", "key", "value", "attention.output.dense", "intermediate.dense"]

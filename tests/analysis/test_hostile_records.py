@@ -19,6 +19,8 @@ from analysis.threshold import threshold
 from intrinsic.errors import UserError
 from tests.support.studies import add, python, refused
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 NAMES = [
     r"$\frac{1}$", r"$\undefined$ $", "a\ud800b", "\udfff", "line\nbreak\r\x00\x1b[31m", "\u202egnp.exe", "🦜" * 3,
     "</script><script>alert(1)</script>", "x" * 1_000_000, "_hidden", "", "%s%n{}", "=cmd|' /C calc'!A0", "\\frac^_{",
@@ -53,6 +55,8 @@ def grid(study):
 BEYOND = ['"seed": 18446744073709551616', '"seed": 1e400', '"seed": NaN', '"\\ud800": 0', '"seed": "\\udfff"']
 
 
+@pytest.mark.slow
+@pytest.mark.rendered
 def test_names_are_drawn_as_they_are(study):
     for number, name in enumerate(NAMES):
         for rank in (1, 2):
@@ -158,6 +162,7 @@ def test_a_record_of_a_gigabyte_is_not_read(study):
     assert "1,073,741,824 bytes, more than 33,554,432" in note
 
 
+@pytest.mark.rendered
 def test_seeds_of_64_bits_and_a_study_named_by_a_number_are_drawn(study):
     for rank in (1, 2):
         for seed in (2**63, 2**64 - 1):
@@ -175,7 +180,9 @@ def records(tmp_path_factory):
     return {file: file.read_text() for file in grid(study)}
 
 
-@pytest.mark.parametrize("function", [rank_curve, compare, threshold, report])
+@pytest.mark.parametrize(
+    "function", [*(pytest.param(f, marks=pytest.mark.rendered) for f in (rank_curve, compare, threshold)), report]
+)
 @settings(max_examples=4)
 @given(
     changes=st.lists(

@@ -16,6 +16,8 @@ from analysis.spectrum import effective_rank, energy, resemblance_of_random, spe
 from tests.support.studies import add, python, refused
 from tests.support.updates_study import gaussian, low_rank, moved, orthonormal
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 FIGURES = [similarity, amplification, spectrum]
 QUERY = "layer.{}.attention.query.weight"
 
@@ -184,6 +186,7 @@ def test_the_nulls_of_a_spectrum():
     assert np.median(found) == pytest.approx(resemblance_of_random((300, 100)), rel=0.03)
 
 
+@pytest.mark.rendered
 @pytest.mark.slow
 @pytest.mark.parametrize("function", FIGURES)
 def test_three_small_legible_files(study, function, monkeypatch):
@@ -316,6 +319,7 @@ def test_what_the_others_cannot_draw(study):
         refused(f"need 0 < epsilon <= 1, got epsilon={epsilon}", study, figure=spectrum, epsilon=epsilon, k=7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", FIGURES)
 def test_the_command_prints_the_table(study, function, tmp_path):
     random_runs(study)

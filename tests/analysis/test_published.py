@@ -18,6 +18,8 @@ from intrinsic.models.mlp import MLP
 from intrinsic.models.untied_lenet import UntiedLeNet
 from tests.support.configs import CONF, composed
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 BY_TASK = {task.task: task for task in PUBLISHED}
 WITH_FILE = {path.stem for path in (CONF / "experiment" / "li2018").glob("*.yaml")}
 
@@ -55,6 +57,7 @@ def cell(comparison, task, kind, column):
     return comparison.table.set_index(["task", "baseline"]).loc[(task, kind), column]
 
 
+@pytest.mark.rendered
 def test_the_published_curve_gives_the_published_thresholds(tmp_path):
     """Between the tried d below the published one and itself: their d90 is the first that passes."""
     fill(tmp_path / "mnist_fc", "mnist_fc", means("mnist_fc"), full=0.981)
@@ -105,6 +108,7 @@ def test_a_grid_is_taken_apart_and_other_runs_are_left_out(tmp_path):
     assert cell(found, "mnist_fc_400x5", "global", "published") == 675
 
 
+@pytest.mark.rendered
 def test_too_few_dims_are_said_and_drawn(tmp_path):
     fill(tmp_path / "s", "mnist_lenet_untied", {100: 0.6, 300: 0.8}, full=0.98)
     found = published(tmp_path / "s")

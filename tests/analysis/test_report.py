@@ -21,6 +21,8 @@ from intrinsic.errors import UserError
 from tests.support.report_study import EVIL, grid
 from tests.support.studies import add, python
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 VOID = {"meta", "link", "img", "br", "input"}
 
 
@@ -73,6 +75,8 @@ def found(demo):
     return page(demo, out=demo.parent / "page.html")
 
 
+@pytest.mark.slow
+@pytest.mark.rendered
 def test_a_page_that_needs_nothing_else(found):
     assert len(found.text.encode()) < 5_000_000
     assert found.open == []  # well formed
@@ -89,6 +93,7 @@ def test_a_page_that_needs_nothing_else(found):
     assert all(f"'sha256-{value}'" in policy for value in hashes)
 
 
+@pytest.mark.rendered
 def test_what_the_page_says(demo, found):
     levels = [int(tag[1]) for tag, _ in found.elements if re.fullmatch("h[1-6]", tag)]
     assert levels.count(1) == 1
@@ -168,6 +173,7 @@ def test_what_cannot_be_drawn_is_told(outputs):
     assert len(re.findall("<tr", found.text)) == 2  # a heading and a run: the table is there all the same
 
 
+@pytest.mark.rendered
 def test_text_of_strangers_is_text(outputs):
     study = outputs / "demo"
     for rank in (1, 2, 4):
@@ -221,6 +227,8 @@ def test_metrics_make_tasks(outputs):
     assert len(parts([outputs / "a", outputs / "b"])) == 2
 
 
+@pytest.mark.slow
+@pytest.mark.rendered
 def test_figures_beyond_the_size_are_named(demo, monkeypatch):
     monkeypatch.setattr(sys.modules["analysis.report"], "IMAGES", 50_000)
     found = page(demo)

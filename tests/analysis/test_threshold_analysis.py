@@ -10,6 +10,8 @@ from intrinsic.errors import UserError
 from intrinsic.threshold import estimate_threshold
 from tests.support.studies import add, python, refused
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 
 @pytest.fixture
 def study(tmp_path):
@@ -32,6 +34,7 @@ def content(drawn):
     return json.loads(drawn.paths[0].read_text())
 
 
+@pytest.mark.rendered
 def test_it_is_the_estimate_of_the_scores(study):
     fill(study)
     drawn = threshold(study)
@@ -121,6 +124,7 @@ def test_few_sizes_and_mixed_tasks_are_one_line(study):
         threshold(study)
 
 
+@pytest.mark.slow
 def test_the_command(study):
     fill(study)
     done = python("-m", "analysis.threshold", study)

@@ -166,6 +166,7 @@ def test_bad_command(refused, command, match):
     refused(command, match)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["rank=0", "dataset=mnistt", "--foo"])
 def test_a_process_ends_as_this_one_does(program, output, command):
     done = subprocess.run([sys.executable, *words(command, output)], capture_output=True, text=True, timeout=100)

@@ -22,7 +22,7 @@ from intrinsic.tasks.task import Split
 from intrinsic.training.evaluate import evaluate
 from tests.support.measurements import folders, labelled, make_study, measure, reopened
 
-pytestmark = pytest.mark.usefixtures("surroundings")
+pytestmark = pytest.mark.usefixtures("surroundings", "unrendered")
 
 study = pytest.fixture(scope="session")(make_study)
 METHODS = {
@@ -149,6 +149,8 @@ def test_what_has_no_landscape():
         landscape(reopened(one, one, run.task), points=3)
 
 
+@pytest.mark.slow
+@pytest.mark.rendered
 def test_the_figure_of_a_study(study, tmp_path):
     assert measure("landscape", study, "--points", 5, "--examples", 100) == 0
     for method in ("full", "lora", "subspace", "head"):
@@ -171,6 +173,7 @@ def test_the_figure_of_a_study(study, tmp_path):
     assert figure(study, out=tmp_path).paths[0].read_bytes() == drawn.paths[0].read_bytes()
 
 
+@pytest.mark.rendered
 def test_points_that_diverged(study, tmp_path):
     """Infinite and NaN losses are grey and counted, also where nothing else is left."""
     assert measure("landscape", study, "--points", 5, "--examples", 100) == 0

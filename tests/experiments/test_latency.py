@@ -18,6 +18,8 @@ from tests.support.small_nets import text_net, two_layers
 from tests.support.studies import add, refused
 from tests.support.tiny_transformers import tiny
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 
 class Clock:
     """A clock that moves when somebody calls."""
@@ -154,6 +156,7 @@ def write(record, arrays, load=0.5):
     write_tensors(record.parent / "latency.safetensors", arrays, {"values": values, "options": {}})
 
 
+@pytest.mark.rendered
 def test_the_figure_and_the_table(study):
     drawn = draw_latency(study)
     table = drawn.table

@@ -21,7 +21,7 @@ from intrinsic.tasks.task import Split, Task
 from tests.support.commands import assert_one_line
 from tests.support.measurements import folders, labelled, make_study, measure, reopened
 
-pytestmark = pytest.mark.usefixtures("surroundings")
+pytestmark = pytest.mark.usefixtures("surroundings", "unrendered")
 
 OUTPUTS = 4
 study = pytest.fixture(scope="session")(make_study)
@@ -147,6 +147,7 @@ def test_the_best_constant_answer():
     assert guess(task, numbers) == {"loss": pytest.approx(14 / 3)}
 
 
+@pytest.mark.slow
 def test_a_whole_run_has_the_score_of_its_record(study, capsys):
     assert measure("truncate", study) == 0
     for folder in folders(study, "full"):
@@ -160,6 +161,7 @@ def test_a_whole_run_has_the_score_of_its_record(study, capsys):
     assert "0 of 2 runs to measure" in capsys.readouterr().err
 
 
+@pytest.mark.rendered
 def test_the_figure(study, tmp_path):
     assert measure("truncate", study) == 0
     drawn = truncation(study, out=tmp_path)

@@ -61,6 +61,7 @@ def test_a_search_ends_with_an_interval(searched):
         assert sorted(seeds) == list(range(len(seeds)))
 
 
+@pytest.mark.slow
 def test_the_baseline_may_be_of_another_start(program, tmp_path):
     start = "init=zero hydra.sweeper.baseline=[\\'method=full\\',\\'init=scratch\\']"
     status, _, err = program(f"{SUBSPACE} {start} study=s", tmp_path)
@@ -80,6 +81,7 @@ def test_a_search_is_what_the_analysis_makes_of_its_records(searched, tmp_path):
     assert (study / "figures" / "threshold.csv").read_text() == (tmp_path / "threshold.csv").read_text()
 
 
+@pytest.mark.slow
 def test_asked_for_more_only_what_is_new_is_trained(program, tmp_path):
     program(f"{SUBSPACE} study=s hydra.sweeper.max_runs=10", tmp_path)
     before = files(tmp_path / "s")
@@ -92,6 +94,7 @@ def test_asked_for_more_only_what_is_new_is_trained(program, tmp_path):
     assert all(after[path] == content for path, content in before.items() if path.name == "record.json")
 
 
+@pytest.mark.slow
 def test_learning_rates_are_tried_and_chosen_on_validation_data(program, tmp_path):
     rates = "hydra.sweeper.lrs=[0.003,0.01,0.03,0.1] hydra.sweeper.baseline_lrs=[0.003,0.01]"
     program(f"{SUBSPACE} study=s hydra.sweeper.max_runs=40 {rates}", tmp_path)
@@ -113,6 +116,7 @@ def test_learning_rates_are_tried_and_chosen_on_validation_data(program, tmp_pat
         assert len(tried) in (2, 3)
 
 
+@pytest.mark.slow
 def test_ranks_are_searched_too_and_combinations_one_by_one(program, tmp_path):
     ranks = "method=lora model.width=16,32 hydra.sweeper.axis=rank hydra.sweeper.low=1 hydra.sweeper.high=8"
     status, out, _ = program(
@@ -127,6 +131,7 @@ def test_ranks_are_searched_too_and_combinations_one_by_one(program, tmp_path):
         assert content["setting"] == [f"model.width={width}"]
 
 
+@pytest.mark.slow
 def test_the_baseline_has_none_of_the_methods_choices(program, tmp_path):
     status, _, _ = program(
         f"{SUBSPACE} projection=sparse granularity=tensor study=s hydra.sweeper.max_runs=10", tmp_path
