@@ -1,8 +1,10 @@
 """How a Subspace was made, as plain values, and a Subspace from them."""
 
 import dataclasses
+import pkgutil
 from collections.abc import Mapping, Sequence
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 from torch import nn
@@ -47,8 +49,16 @@ def _describe(value: Any) -> Any:
     return [_describe(item) for item in value] if isinstance(value, list | tuple) else value
 
 
+def _added(name: Any, package: str) -> Any:
+    """A class of the package that is no public name, in the file that bears its name; None if there is none."""
+    for module in pkgutil.iter_modules(import_module(package).__path__):
+        if module.name.replace("_", "") == str(name).lower():
+            return getattr(import_module(f"{package}.{module.name}"), str(name), None)
+    return None
+
+
 def from_recipe(model: nn.Module, recipe: Any) -> Subspace:
-    """A fresh net from a recipe, whose names are looked up among the library's public ones only.
+    """A fresh net from a recipe, whose names are looked up among the library's spaces and projections only.
 
     Raises:
         UserError: if the recipe does not fit the model, which is then as it was.
@@ -56,7 +66,7 @@ def from_recipe(model: nn.Module, recipe: Any) -> Subspace:
     """
 
     def named(name: Any, key: str, base: type) -> Any:
-        found = public(name) if name in HOME else None
+        found = public(name) if name in HOME else _added(name, base.__module__.rpartition(".")[0])
         if not (isinstance(found, type) and issubclass(found, base)):
             raise UserError(f"{name} is not a {key} of this library: make the Subspace yourself and load into it")
         return found

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-from experiments.config.build import build
-from tests.support.configs import CONF, ROOT, composed
+from tests.support.configs import ROOT
 
 README = (ROOT / "README.md").read_text()
 PARTS = ["conf", "intrinsic", "experiments", "hydra_plugins", "analysis", "tests", "run.py", "pyproject.toml"]
@@ -85,36 +84,11 @@ def test_examples_print_what_the_readme_shows(clone, example, monkeypatch, capsy
 
 
 @pytest.mark.slow
-def test_the_worked_example_of_a_projection(clone):
-    code = next(block for block in blocks("python") if "class Cyclic" in block)
-    (clone / "intrinsic" / "projections" / "cyclic.py").write_text(code)
-    (clone / "conf" / "projection" / "cyclic.yaml").write_text(blocks("yaml")[0])
-    out = run(clone, "run.py", "-m", "method=subspace", "projection=cyclic,fastfood", "dim=100", "epochs=3")
-    assert [row.split()[0] for row in out.splitlines()[-2:]] == ["cyclic", "fastfood"]
-    contract = run(clone, "-m", "pytest", "-p", "no:cacheprovider", "tests/contracts/test_projections.py", "-kcyclic")
-    assert int(re.search(r"(\d+) passed", contract).group(1)) > 40
-
-
-@pytest.mark.slow
 def test_the_library_example(clone):
     (code,) = [block for block in blocks("python") if "import intrinsic\n" in block]
     (clone / "example.py").write_text(code + "\nassert (clone := intrinsic.load(model, 'run.safetensors'))\n")
     run(clone, "example.py")
     assert (clone / "run.safetensors").stat().st_size < 1500
-
-
-def test_every_method_and_projection_is_in_the_tables():
-    for group in ("method", "projection"):
-        for path in (CONF / group).glob("*.yaml"):
-            assert f"| `{path.stem}` |" in README or path.stem == "identity"
-
-
-def test_the_table_of_projections_says_whose_columns_have_unit_norm():
-    for path in (CONF / "projection").glob("*.yaml"):
-        if path.stem != "identity":
-            make = build(composed("method=subspace", f"projection={path.stem}")["projection"], "projection")
-            (row,) = [line for line in README.splitlines() if line.startswith(f"| `{path.stem}` |")]
-            assert row.split(" | ")[-1].startswith("exactly") == make(8, 64, seed=0).unit_columns  # no block is cut
 
 
 def test_every_link_and_figure_is_there():
