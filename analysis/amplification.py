@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures.command import program
-from analysis.figures.figure import COLOURS, STYLE, Drawn, save
+from analysis.figures.figure import COLOURS, STYLE, FigureResult, save_figure
 from analysis.figures.panels import panels, powers
 from analysis.figures.powers_of_ten import powers_of_ten
 from analysis.studies.moved_weights import moved_weights
@@ -42,7 +42,7 @@ def amplification(
     where: Sequence[str] = (),
     weights: Sequence[str] = (),
     per: Literal["type", "weight"] = "type",
-) -> Drawn:
+) -> FigureResult:
     """Draw the amplification factor ||dW||_F / ||U^T W_0 V||_F, U and V the r leading singular vectors of a matrix.
 
     Those of dW: a factor far above the one of W_0 itself means that training moved W_0 where it has little. Those of
@@ -57,7 +57,7 @@ def amplification(
     Args:
         studies: folders of runs.
         out: folder of the files; None: `figures` in the first study.
-        where: see `analysis.studies.records.load`.
+        where: see `analysis.studies.records.load_records`.
         weights: parts of names such as query, layer.0 or layer.*.output.dense (default: what has moved in every run).
         per: a panel for each type of weight, the mean of its layers, or for each weight.
 
@@ -73,7 +73,7 @@ def amplification(
     rows = _with_factors(rows)
     means = _means(rows)
     figure = _draw(means)
-    paths = save(figure, rows, "amplification", Path(studies[0]) / "figures" if out is None else Path(out))
+    paths = save_figure(figure, rows, "amplification", Path(studies[0]) / "figures" if out is None else Path(out))
     last = means.groupby(["weights", "run"], sort=False).tail(1)  # of each run its largest r
     shown = last[["weights", "run", "r", *HEADINGS]].rename(columns=HEADINGS)
     results = tuple(
@@ -81,7 +81,7 @@ def amplification(
         f"{here['factor_origin'].mean():.3g} in those of W₀, {here['factor_expected'].mean():.3g} in random ones"
         for method, here in last[last["r"] == last.groupby("method")["r"].transform("max")].groupby("method")
     )
-    return Drawn(rows=rows, table=shown, notes=notes, paths=paths, figure=figure, results=results)
+    return FigureResult(rows=rows, table=shown, notes=notes, paths=paths, figure=figure, results=results)
 
 
 def norms(weight: Weight, counts: Sequence[int]) -> list[dict[str, float]]:
@@ -122,7 +122,7 @@ def _means(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _counts(here: pd.DataFrame) -> list[int]:
     """The rank of a run that has one, as far as all its weights have directions; else each power of two."""
-    rank, kept = here["rank"].iloc[0], min(weight.kept for weight in here["weight"])
+    rank, kept = here["rank"].iloc[0], min(weight.num_directions for weight in here["weight"])
     return [2**k for k in range(kept.bit_length())] if pd.isna(rank) else [min(int(rank), kept)]
 
 

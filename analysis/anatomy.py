@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.backward.backward_figure import backward_figure
 from analysis.figures.command import program
-from analysis.figures.figure import COLOURS, STYLE, Drawn, save
+from analysis.figures.figure import COLOURS, STYLE, FigureResult, save_figure
 from analysis.studies.side_by_side import sides
 from intrinsic.errors import UserError
 
@@ -33,7 +33,7 @@ def anatomy(
     out: str | Path | None = None,
     where: Sequence[str] = (),
     methods: Sequence[str] = (),
-) -> Drawn:
+) -> FigureResult:
     """Bars of a step's FLOPs, of the bytes that it needs, and of its peak; and a graph for each method.
 
     FLOPs are those of matrix products, without P's. Bytes are of tensors: activations saved for the backward pass,
@@ -44,7 +44,7 @@ def anatomy(
     Args:
         studies: folders of runs.
         out: folder of the files; None: `figures` in the first study.
-        where: see `load`.
+        where: see `load_records`.
         methods: only these, such as full lora; none: all.
 
     Raises:
@@ -58,11 +58,11 @@ def anatomy(
     rows = pd.DataFrame([_row(run) for run in found.itertuples()])
     folder = Path(studies[0]) / "figures" if out is None else Path(out)
     figure = _bars(rows, batches.pop())
-    paths = save(figure, rows, "anatomy", folder)
+    paths = save_figure(figure, rows, "anatomy", folder)
     for run in found.drop_duplicates("method").itertuples():
         graph, nodes = backward_figure(run.measured.values["graph"], str(run.label))
-        paths += save(graph, nodes, f"anatomy_{re.sub(r'[^a-z0-9]+', '_', run.method)}", folder)
-    return Drawn(
+        paths += save_figure(graph, nodes, f"anatomy_{re.sub(r'[^a-z0-9]+', '_', run.method)}", folder)
+    return FigureResult(
         rows=rows, table=_table(rows), notes=notes, paths=paths, figure=figure, results=tuple(_results(found, rows))
     )
 

@@ -17,11 +17,11 @@ from analysis.advice.matrix_gains import MatrixGains
 from analysis.advice.recommendation import interval, recommendation
 from analysis.advice.smallest_rank import SmallestRank, smallest_rank
 from analysis.figures.command import program
-from analysis.figures.figure import Drawn, save
-from analysis.studies.measured import Measured, measured
-from analysis.studies.records import load
-from analysis.studies.selection import choose as settle
-from analysis.studies.selection import lost, shown
+from analysis.figures.figure import FigureResult, save_figure
+from analysis.studies.measurement_file import MeasurementFile, measured_runs
+from analysis.studies.records import load_records
+from analysis.studies.selection import choose_settings as settle
+from analysis.studies.selection import failures, points_table
 from intrinsic.errors import UserError
 
 
@@ -32,7 +32,7 @@ def choose(
     chance: float | None = None,
     fractions: Sequence[float] = (0.9, 0.99),
     rank: int | None = None,
-) -> Drawn:
+) -> FigureResult:
     """Recommend, by validation scores of the records, gradients at theta_0 and the updates that training found.
 
     The rank is the threshold of `intrinsic.estimate_threshold` on the axis of ranks, rounded up, as are the ends of its
@@ -49,11 +49,11 @@ def choose(
         rank: r of the gains (default: the recommended rank, or 1 where no run has one).
 
     Raises:
-        UserError: as `load`, `smallest_rank` and `gains`; if there is neither a run of LoRA nor a gradient.
+        UserError: as `load_records`, `smallest_rank` and `gains`; if there is neither a run of LoRA nor a gradient.
 
     Source: Hu et al. 2021, arXiv:2106.09685, section 7.1 and 7.2, whose questions these are; they compare trained runs.
     """
-    frame, notes = load(studies, where)
+    frame, notes = load_records(studies, where)
     tests = frame.set_index("run_id")["score"]
     frame = frame.assign(score=frame["validation_score"])
     sizes = smallest_rank(frame, fractions, chance)
@@ -67,7 +67,7 @@ def choose(
         notes.append(f"no gradients: {_make(studies, 'gradients')}")
     table, results, parts = pd.DataFrame(), [], []
     if sizes is not None:
-        table = shown(sizes.points, "rank")
+        table = points_table(sizes.points, "rank")
         results += [f"{sizes.curve}: {interval(threshold)}" for threshold in sizes.thresholds]
         rates = ", ".join(
             f"rank {rank} {setting}" for rank, setting in zip(table["rank"], table["setting"], strict=True)
@@ -91,9 +91,9 @@ def choose(
     results.append(recommendation(sizes, offers, tests))
     figure = choose_figure(sizes, offers)
     rows = pd.concat(parts, ignore_index=True)
-    paths = save(figure, rows, "choose", Path(studies[0]) / "figures" if out is None else Path(out))
-    gone = () if sizes is None else lost(sizes.rows)
-    return Drawn(rows=rows, table=table, notes=notes, paths=paths, figure=figure, results=(*results, *gone))
+    paths = save_figure(figure, rows, "choose", Path(studies[0]) / "figures" if out is None else Path(out))
+    gone = () if sizes is None else failures(sizes.rows)
+    return FigureResult(rows=rows, table=table, notes=notes, paths=paths, figure=figure, results=(*results, *gone))
 
 
 def _make(studies: Sequence[str | Path], what: str) -> str:
@@ -105,19 +105,19 @@ def _make(studies: Sequence[str | Path], what: str) -> str:
     return f"`python -m experiments.{what} {names}` measures {what}"
 
 
-def _measured(frame: pd.DataFrame, name: str) -> list[Measured]:
+def _measured(frame: pd.DataFrame, name: str) -> list[MeasurementFile]:
     """The measurements of that name, that of the lowest seed first; none is no mistake."""
     there = frame[[(Path(folder) / f"{name}.safetensors").is_file() for folder in frame["folder"]]]
-    return [] if there.empty else list(measured(there.sort_values(["seed", "run_id"]), name)[0]["measured"])
+    return [] if there.empty else list(measured_runs(there.sort_values(["seed", "run_id"]), name)[0]["measured"])
 
 
-def _moved(frame: pd.DataFrame, sizes: SmallestRank | None) -> dict[str, list[Measured]]:
+def _moved(frame: pd.DataFrame, sizes: SmallestRank | None) -> dict[str, list[MeasurementFile]]:
     """Updates of full training, and of LoRA at the tried rank, at the settings that validation chose; by label."""
     used = frame[frame["projection"].eq("Identity") & frame["method"].isin(["full", "lora"])]
     rows, _ = settle(used.assign(x=used["rank"].mask(used["method"] == "full")), "validation")
     sources = {"full": rows["x"].isna()}
     if sizes is not None:
-        sources[f"LoRA, rank {sizes.tried}"] = rows["x"].eq(sizes.tried) & rows["curve"].eq(sizes.curve)
+        sources[f"LoRA, rank {sizes.tried_rank}"] = rows["x"].eq(sizes.tried_rank) & rows["curve"].eq(sizes.curve)
     runs = {label: rows[mask.fillna(False) & rows["chosen"]]["run_id"] for label, mask in sources.items()}
     return {label: _measured(frame[frame["run_id"].isin(ids)], "updates") for label, ids in runs.items() if len(ids)}
 

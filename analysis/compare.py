@@ -11,7 +11,7 @@ from pathlib import Path
 
 from analysis.figures.command import program
 from analysis.figures.curves import curves
-from analysis.figures.figure import DrawnCurves
+from analysis.figures.figure import CurvesResult
 
 
 def compare(
@@ -21,7 +21,7 @@ def compare(
     epoch: str = "last",
     where: Sequence[str] = (),
     across: Sequence[str] = (),
-) -> DrawnCurves:
+) -> CurvesResult:
     """Draw one curve for each method and projection; a method of one size is a single marker.
 
     The arguments are those of `analysis.figures.curves.curves`. Writes compare.png, .pdf and .csv.

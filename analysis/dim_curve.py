@@ -10,7 +10,7 @@ from pathlib import Path
 
 from analysis.figures.command import program
 from analysis.figures.curves import curves
-from analysis.figures.figure import DrawnCurves
+from analysis.figures.figure import CurvesResult
 
 
 def dim_curve(
@@ -21,7 +21,7 @@ def dim_curve(
     where: Sequence[str] = (),
     across: Sequence[str] = (),
     fraction: float | None = 0.9,
-) -> DrawnCurves:
+) -> CurvesResult:
     """Draw one curve for each method and projection with dimensions; the baseline and its fraction are lines.
 
     The arguments are those of `analysis.figures.curves.curves`. Writes dim_curve.png, .pdf and .csv.

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from analysis.figures.command import program
-from analysis.figures.figure import Drawn, save
+from analysis.figures.figure import FigureResult, save_figure
 from analysis.figures.loss_planes import PLANES, draw_planes
-from analysis.studies.measured import Measured, check_alike, measured
-from analysis.studies.records import load
-from analysis.studies.selection import choose
+from analysis.studies.measurement_file import MeasurementFile, check_alike, measured_runs
+from analysis.studies.records import load_records
+from analysis.studies.selection import choose_settings
 from intrinsic.errors import UserError
 
 
@@ -26,7 +26,7 @@ def landscape(
     out: str | Path | None = None,
     where: Sequence[str] = (),
     most: int = 3,
-) -> Drawn:
+) -> FigureResult:
     """Draw three panels for each run: the loss on two planes, in one colour scale, and loss and score on the line.
 
     The planes' axes have the distance from θ₀ to the solution as their unit; see `experiments.landscape` for the
@@ -36,15 +36,15 @@ def landscape(
     Args:
         studies: folders of runs.
         out: folder of the files; None: `figures` in the first study.
-        where: see `load`.
+        where: see `load_records`.
         most: how many runs are drawn at most, those with the best validation scores.
 
     Raises:
-        UserError: no run is measured, or the runs have different options; as `analysis.studies.records.load`.
+        UserError: no run is measured, or the runs have different options; as `analysis.studies.records.load_records`.
     """
     if most < 1:
         raise UserError(f"need most >= 1, got most={most}")
-    rows, notes = load(studies, where)
+    rows, notes = load_records(studies, where)
     rows, more = _one_a_size(rows)
     check_alike(rows, "landscape")
     best = rows.sort_values("validation_score", ascending=False, kind="stable")
@@ -58,9 +58,9 @@ def landscape(
         notes.append(f"the loss is not finite at {lost} of {len(points)} points: grey")
     figure = draw_planes(dict(zip(drawn["label"], drawn["measured"], strict=True)))
     home = Path(studies[0])
-    paths = save(figure, points, "landscape", home / "figures" if out is None else Path(out))
+    paths = save_figure(figure, points, "landscape", home / "figures" if out is None else Path(out))
     table = pd.DataFrame([_summary(run.label, run.measured) for run in drawn.itertuples()])
-    return Drawn(
+    return FigureResult(
         rows=points,
         table=table,
         notes=[*notes, *more],
@@ -72,8 +72,8 @@ def landscape(
 
 def _one_a_size(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Of each method and size the setting that is best on validation data, its lowest measured seed; and notes."""
-    there, _ = measured(rows, "landscape")
-    chosen, _ = choose(rows.assign(x=rows["rank"].fillna(rows["dim"])), "test")
+    there, _ = measured_runs(rows, "landscape")
+    chosen, _ = choose_settings(rows.assign(x=rows["rank"].fillna(rows["dim"])), "test")
     chosen = chosen[chosen["chosen"] & chosen["score"].notna()]
     chosen = chosen.assign(label=[_label(run) for run in chosen.itertuples()])
     found = there.merge(chosen[["run_id", "label"]], on="run_id").sort_values("seed").drop_duplicates("label")
@@ -90,7 +90,7 @@ def _label(run: Any) -> str:
     return ", ".join([run.curve, *sizes])
 
 
-def _points(label: str, run_id: str, file: Measured) -> pd.DataFrame:
+def _points(label: str, run_id: str, file: MeasurementFile) -> pd.DataFrame:
     """One row for each point: run, panel, a, b or t, loss, score."""
     axis, at = file.array("axis"), file.array("line/at")
     b, a = (part.ravel() for part in np.meshgrid(axis, axis, indexing="ij"))
@@ -105,12 +105,12 @@ def _points(label: str, run_id: str, file: Measured) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True).assign(run_id=run_id)
 
 
-def _middle(file: Measured, name: str) -> float:
+def _middle(file: MeasurementFile, name: str) -> float:
     grid = file.array(f"{name}/loss")
     return float(grid[len(grid) // 2, len(grid) // 2])
 
 
-def _summary(label: str, file: Measured) -> dict[str, Any]:
+def _summary(label: str, file: MeasurementFile) -> dict[str, Any]:
     at, loss = file.array("line/at"), file.array("line/loss")
     lowest = int(np.argmin(np.where(np.isnan(loss), np.inf, loss)))
     guess = file.values["guess"].get("loss", np.nan)
@@ -127,7 +127,7 @@ def _summary(label: str, file: Measured) -> dict[str, Any]:
     }
 
 
-def _result(label: str, file: Measured) -> str:
+def _result(label: str, file: MeasurementFile) -> str:
     at, loss = file.array("line/at"), file.array("line/loss")
     between = loss[(at >= 0) & (at <= 1)]
     ends = max(between[0], between[-1])

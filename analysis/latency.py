@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from analysis.figures.command import program
-from analysis.figures.figure import COLOURS, STYLE, Drawn, save
+from analysis.figures.figure import COLOURS, STYLE, FigureResult, save_figure
 from analysis.studies.side_by_side import sides
 
 QUARTILES = (0.25, 0.5, 0.75)
@@ -30,7 +30,7 @@ def latency(
     out: str | Path | None = None,
     where: Sequence[str] = (),
     methods: Sequence[str] = (),
-) -> Drawn:
+) -> FigureResult:
     """Inference time over the base model's in %, by batch and length: medians over turns, whiskers at the quartiles.
 
     Each turn has timed the base model and the run's in the same fraction of a second, and gives one ratio: what else
@@ -41,7 +41,7 @@ def latency(
     Args:
         studies: folders of runs.
         out: folder of the files; None: `figures` in the first study.
-        where: see `load`.
+        where: see `load_records`.
         methods: only these, such as lora adapter; none: all.
 
     Raises:
@@ -51,14 +51,14 @@ def latency(
     rows = pd.DataFrame([row for run in found.itertuples() for row in _rows(run)])
     rows = rows.sort_values(["batch", "length"], kind="stable", ignore_index=True)
     figure = _draw(rows)
-    paths = save(figure, rows, "latency", Path(studies[0]) / "figures" if out is None else Path(out))
+    paths = save_figure(figure, rows, "latency", Path(studies[0]) / "figures" if out is None else Path(out))
     conditions = dict.fromkeys(f"{run.values['device']}, {run.values['threads']} threads" for run in found["measured"])
     load = max(run.values["load"] for run in found["measured"])
     notes += [f"timed on a busy machine, {load:.1f} processes a core: trust no difference below the spread"] * (
         load > 1
     )
     notes += [f"timed on different machines: {'; '.join(conditions)}"] * (len(conditions) > 1)
-    return Drawn(
+    return FigureResult(
         rows=rows,
         table=_table(rows),
         notes=notes,

@@ -16,11 +16,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures.command import REPEATABLE, program
-from analysis.figures.figure import Outcome, draw, save
-from analysis.references.literature import PUBLISHED, Published
-from analysis.studies.config_keys import text
-from analysis.studies.records import configs, load
-from analysis.studies.selection import choose
+from analysis.figures.figure import Outcome, draw_curves, save_figure
+from analysis.references.literature import PUBLISHED, PublishedCurve
+from analysis.studies.config_keys import value_text
+from analysis.studies.records import configs, load_records
+from analysis.studies.selection import choose_settings
 from intrinsic.errors import UserError
 from intrinsic.threshold import estimate_threshold
 
@@ -49,7 +49,7 @@ def published(*studies: str | Path, out: str | Path | None = None, where: Sequen
         where: `key=value` filters on the config.
 
     Raises:
-        UserError: as `analysis.studies.records.load`; if no run is of a task with published numbers.
+        UserError: as `analysis.studies.records.load_records`; if no run is of a task with published numbers.
     """
     if not studies:
         raise UserError("need at least one study, got none; pass a folder such as outputs/mnist_fc")
@@ -63,10 +63,10 @@ def published(*studies: str | Path, out: str | Path | None = None, where: Sequen
     figures: dict[str, Figure] = {}
     paths: tuple[Path, ...] = ()
     for task in found:
-        conditions = [f"{key}={text(value)}" for key, value in task.match.items()]
-        frame, said = load(studies, [*where, *conditions], task.split)
+        conditions = [f"{key}={value_text(value)}" for key, value in task.match.items()]
+        frame, said = load_records(studies, [*where, *conditions], task.split)
         full = (frame["method"] == "full") & (frame["projection"] == "Identity")
-        rows, _ = choose(frame[full | frame["dim"].notna()].assign(x=frame["dim"]), task.split)
+        rows, _ = choose_settings(frame[full | frame["dim"].notna()].assign(x=frame["dim"]), task.split)
         used = rows[rows["chosen"] & rows["score"].notna()]
         baselines = used[used["x"].isna()]["score"].tolist()
         notes += [f"{task.task}: {note}" for note in said]
@@ -76,21 +76,25 @@ def published(*studies: str | Path, out: str | Path | None = None, where: Sequen
         for curve, here in used[used["x"].notna()].groupby("curve", sort=False):
             table += [_compared(task, str(curve), here, baselines, kind) for kind in ("individual", "global")]
         figures[task.task] = _figure(task, rows, baselines)
-        paths += save(figures[task.task], rows, f"published_{task.task}", folder)
+        paths += save_figure(figures[task.task], rows, f"published_{task.task}", folder)
     sources = dict.fromkeys(f"published: {task.source}" for task in found if task.task in figures)
     rounded = pd.DataFrame(table).astype(dict.fromkeys(COUNTS if table else (), "Int64"))
     return Comparison(table=rounded, results=tuple(sources), notes=notes, paths=paths, figures=figures)
 
 
-def _task(flat: dict[str, Any]) -> Published | None:
+def _task(flat: dict[str, Any]) -> PublishedCurve | None:
     """The one published task that a config is of."""
     matching = (
-        task for task in PUBLISHED if all(key in flat and text(flat[key]) == text(v) for key, v in task.match.items())
+        task
+        for task in PUBLISHED
+        if all(key in flat and value_text(flat[key]) == value_text(v) for key, v in task.match.items())
     )
     return next(matching, None)
 
 
-def _compared(task: Published, curve: str, runs: pd.DataFrame, baselines: Sequence[float], kind: str) -> dict[str, Any]:
+def _compared(
+    task: PublishedCurve, curve: str, runs: pd.DataFrame, baselines: Sequence[float], kind: str
+) -> dict[str, Any]:
     """One row of the table: d90 against the network's own full training, or against the same baseline for all."""
     own = kind == "individual"
     levels = baselines if own else [task.ceiling] * EXACT
@@ -116,7 +120,7 @@ def _compared(task: Published, curve: str, runs: pd.DataFrame, baselines: Sequen
     }
 
 
-def _figure(task: Published, rows: pd.DataFrame, baselines: Sequence[float]) -> Figure:
+def _figure(task: PublishedCurve, rows: pd.DataFrame, baselines: Sequence[float]) -> Figure:
     """The measured curves, and the published one drawn as one more: its lowest and highest score are two points."""
     points = [
         {"curve": "published", "x": dim, "score": score, "status": "finished", "chosen": True}
@@ -130,7 +134,7 @@ def _figure(task: Published, rows: pd.DataFrame, baselines: Sequence[float]) -> 
     if task.full is not None:
         levels.append((f"published {_span(*task.full)}", sum(task.full) / 2, ":"))
     label = f"dimension d (of {task.full_dim:,}), {task.task}"
-    figure = draw(drawn, xlabel=label, ylabel=f"{task.split} {rows['metric'].max()}", levels=levels)
+    figure = draw_curves(drawn, xlabel=label, ylabel=f"{task.split} {rows['metric'].max()}", levels=levels)
     for line in (*figure.axes[0].lines, *figure.legends[0].get_lines()):
         if line.get_label() == "published":  # rings, through which the measured points show
             line.set(mfc="none", mec=line.get_color(), ms=10, mew=1.3, ls="none")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from analysis.figures.command import program
 from analysis.figures.curves import curves
-from analysis.figures.figure import DrawnCurves
+from analysis.figures.figure import CurvesResult
 
 
 def rank_curve(
@@ -20,7 +20,7 @@ def rank_curve(
     epoch: str = "last",
     where: Sequence[str] = (),
     fraction: float | None = None,
-) -> DrawnCurves:
+) -> CurvesResult:
     """Draw one curve for each method and projection with ranks; full and head, where there are runs, are lines.
 
     The arguments are those of `analysis.figures.curves.curves`. Writes rank_curve.png, .pdf and .csv.

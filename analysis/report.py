@@ -17,13 +17,13 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures.command import cell, program
-from analysis.figures.figure import OUT, DrawnCurves
-from analysis.page.every_figure import Shown, figures_of
+from analysis.figures.figure import OUT, CurvesResult
+from analysis.page.every_figure import PageFigure, figures_of
 from analysis.page.findings import Thresholds, best, thresholds
 from analysis.page.interactive import interactive
 from analysis.page.protocol import protocol, question
-from analysis.studies.by_task import Part, parts
-from analysis.studies.records import load
+from analysis.studies.by_task import OneTask, parts
+from analysis.studies.records import load_records
 from analysis.studies.run_table import runs_of
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_atomically
@@ -42,7 +42,7 @@ def report(*studies: str | Path, out: str | Path | None = None, where: Sequence[
         where: `key=value` filters on the config.
 
     Raises:
-        UserError: as `analysis.studies.records.load`, but for runs of different tasks; if the page can't be written.
+        UserError: as `analysis.studies.records.load_records`, but for different tasks; if the page can't be written.
     """
     if not studies:
         raise UserError("need at least one study, got none; pass a folder such as outputs/demo")
@@ -59,13 +59,13 @@ def report(*studies: str | Path, out: str | Path | None = None, where: Sequence[
     return target
 
 
-def _section(part: Part, where: Sequence[str], number: int, room: int) -> dict[str, Any]:
+def _section(part: OneTask, where: Sequence[str], number: int, room: int) -> dict[str, Any]:
     """What the template shows of one task."""
     conditions = [*where, *part.where]
-    frame, notes = load(part.studies, conditions)
+    frame, notes = load_records(part.studies, conditions)
     shown, missing = figures_of(part.studies, conditions)
     drawn = next((figure.drawn for figure in shown if figure.name == "compare"), None)
-    assert drawn is None or isinstance(drawn, DrawnCurves)
+    assert drawn is None or isinstance(drawn, CurvesResult)
     section: dict[str, Any] = {"id": f"task-{number}", "plot": None, "curves": [], "best": None, "thresholds": None}
     if drawn is not None:
         label = {"xlabel": "trainable parameters", "ylabel": f"test {drawn.rows['metric'].max()}"}
@@ -91,7 +91,7 @@ def _section(part: Part, where: Sequence[str], number: int, room: int) -> dict[s
     }
 
 
-def _figure(shown: Shown, said: Sequence[str]) -> dict[str, Any]:
+def _figure(shown: PageFigure, said: Sequence[str]) -> dict[str, Any]:
     """A figure as its template needs it: the image and, where it is small, the CSV are text in base64."""
     width, height = struct.unpack(">II", shown.png[16:24])
     return {

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.figures.command import program
-from analysis.figures.figure import Drawn, save
+from analysis.figures.figure import FigureResult, save_figure
 from analysis.figures.heat_maps import Panel, heat_maps
 from analysis.studies.moved_weights import moved_weights
 from analysis.studies.weight import Weight
@@ -33,7 +33,7 @@ def similarity(
     pairs: Literal["different", "same"] = "different",
     weights: Sequence[str] = (),
     per: Literal["type", "weight"] = "type",
-) -> Drawn:
+) -> FigureResult:
     """Draw phi(i, j) = ||U_A[:, :i]^T U_B[:, :j]||_F^2 / min(i, j), in [0, 1], between the updates of two runs.
 
     U are the singular vectors of dW of one weight, in R^d, in falling order of the singular values; phi = 1: the
@@ -50,7 +50,7 @@ def similarity(
     Args:
         studies: folders of runs.
         out: folder of the files; None: `figures` in the first study.
-        where: see `analysis.studies.records.load`.
+        where: see `analysis.studies.records.load_records`.
         ranks: two ranks to compare; seeds are compared at the second (default: the smallest from 2 that has a seed to
             pair, and the largest; seeds at the largest of several).
         between: compare runs of two ranks, of two seeds, or both as far as the runs allow.
@@ -79,13 +79,13 @@ def similarity(
         (f"{title}, {side} singular vectors of ΔW", _maps(here)) for title, here in rows.groupby("between", sort=False)
     ]
     figure = heat_maps(groups, ylabel="i, of the first", xlabel="j, of the second", scale="φ(i, j)")
-    paths = save(figure, rows, "similarity", Path(studies[0]) / "figures" if out is None else Path(out))
+    paths = save_figure(figure, rows, "similarity", Path(studies[0]) / "figures" if out is None else Path(out))
     shown = _table(rows)
     results = tuple(
         f"{title}: φ(1, 1) = {here['φ(1, 1)'].mean():.2f}, random {(1 / here['d']).mean():.3f}"
         for title, here in shown.groupby("between", sort=False)
     )
-    return Drawn(rows=rows, table=shown, notes=notes, paths=paths, figure=figure, results=results)
+    return FigureResult(rows=rows, table=shown, notes=notes, paths=paths, figure=figure, results=results)
 
 
 def phi(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -151,7 +151,7 @@ def _panel(here: pd.DataFrame, pairs: Sequence[Pair], side: str) -> pd.DataFrame
             moved, lacking = (one, other) if (one, name) in weights else (other, one)
             raise UserError(f"{name} has not moved in {lacking} but in {moved}; leave it out of --weights")
     both: list[tuple[Weight, Weight]] = [(weights[a, n], weights[b, n]) for (a, b), n in product(pairs, names)]
-    rows, columns = (min(pair[end].kept for pair in both) for end in (0, 1))
+    rows, columns = (min(pair[end].num_directions for pair in both) for end in (0, 1))
     vectors = [(a[side][:, :rows], b[side][:, :columns]) for a, b in both]
     found = np.array([phi(a, b) for a, b in vectors])  # (pairs and weights, rows, columns)
     i, j = np.indices((rows, columns)) + 1

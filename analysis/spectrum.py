@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from scipy.special import ndtri
 
 from analysis.figures.command import program
-from analysis.figures.figure import COLOURS, STYLE, Drawn, save
+from analysis.figures.figure import COLOURS, STYLE, FigureResult, save_figure
 from analysis.figures.panels import panels, powers
 from analysis.figures.powers_of_ten import powers_of_ten
 from analysis.references.marchenko_pastur import marchenko_pastur
@@ -39,7 +39,7 @@ def spectrum(
     epsilon: float = 0.5,
     weights: Sequence[str] = (),
     per: Literal["type", "weight"] = "type",
-) -> Drawn:
+) -> FigureResult:
     """Draw the singular values of dW and of W_0, and of each left singular vector of W_0 + dW what it resembles in W_0.
 
     Of each method the run of the largest size is drawn; table and CSV have all. Values below rounding are left out.
@@ -59,7 +59,7 @@ def spectrum(
     Args:
         studies: folders of runs.
         out: folder of the files; None: `figures` in the first study.
-        where: see `analysis.studies.records.load`.
+        where: see `analysis.studies.records.load_records`.
         k: how many directions are counted in the energy, and looked at for intruders.
         epsilon: the |cosine| below which a direction is an intruder.
         weights: parts of names such as query, layer.0 or layer.*.output.dense (default: what has moved in every run).
@@ -77,14 +77,14 @@ def spectrum(
     rows = pd.concat(_quantities(table, k, epsilon), ignore_index=True)
     shapes = {str(label): weight.shape for label, weight in zip(table["label"], table["weight"], strict=True)}
     figure = _draw(rows, _largest(table), shapes, k, epsilon)
-    paths = save(figure, rows, "spectrum", Path(studies[0]) / "figures" if out is None else Path(out))
+    paths = save_figure(figure, rows, "spectrum", Path(studies[0]) / "figures" if out is None else Path(out))
     shown = _table(table, rows, k)
     results = [
         f"{run['run']}: effective rank {run['effective rank']:.1f}, random {run['of random']:.1f}; "
         f"{run['intruders']:.1f} of the {k} leading directions are new"
         for _, run in shown.iterrows() if run["run"] in _largest(table)
     ]  # fmt: skip
-    return Drawn(rows=rows, table=shown, notes=notes, paths=paths, figure=figure, results=tuple(results))
+    return FigureResult(rows=rows, table=shown, notes=notes, paths=paths, figure=figure, results=tuple(results))
 
 
 def effective_rank(values: np.ndarray) -> float:

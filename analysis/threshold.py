@@ -14,10 +14,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.figures.figure import COLOURS, OUT, DrawnCurves, draw, save
+from analysis.figures.figure import COLOURS, OUT, CurvesResult, draw_curves, save_figure
 from analysis.studies.estimates import Estimate, estimates, incomplete
-from analysis.studies.records import load
-from analysis.studies.selection import lost, shown
+from analysis.studies.records import load_records
+from analysis.studies.selection import failures, points_table
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_atomically
 
@@ -40,7 +40,7 @@ def threshold(
     runs: Sequence[str] | None = None,
     name: str = "threshold",
     setting: Sequence[str] = (),
-) -> DrawnCurves:
+) -> CurvesResult:
     """Estimate the threshold of each curve, and draw the curves with target and intervals.
 
     At each size the learning rate with the best mean validation score counts. Writes threshold.json into the first
@@ -64,9 +64,9 @@ def threshold(
         setting: what the runs have in common beside their task, for the file.
 
     Raises:
-        UserError: as `load` and `estimate_threshold`; if there are fewer than three sizes, or no baseline.
+        UserError: as `load_records` and `estimate_threshold`; if there are fewer than three sizes, or no baseline.
     """
-    frame, notes = load(studies, where, split, epoch, runs, across)
+    frame, notes = load_records(studies, where, split, epoch, runs, across)
     options = {"fraction": fraction, "chance": chance, "estimator": estimator, "estimand": estimand}
     rows, points, found = estimates(frame, axis=axis, split=split, confidence=confidence, across=across, **options)
     problem = incomplete(found, axis)
@@ -74,7 +74,7 @@ def threshold(
         raise UserError(f"{', '.join(map(str, studies))}: {problem}")
     figure = _figure(rows, found, axis, f"{split} {rows['metric'].max()}{' at the best epoch' * (epoch == 'best')}")
     home = Path(studies[0])
-    paths = save(figure, rows, name, home / "figures" if out is None else Path(out))
+    paths = save_figure(figure, rows, name, home / "figures" if out is None else Path(out))
     target = (home if out is None else Path(out)) / f"{name}.json"
     content = {"format": FORMAT, "axis": axis, "split": split, "epoch": epoch, "metric": rows["metric"].max()}
     content |= {"setting": list(setting)} if setting else {}
@@ -82,14 +82,14 @@ def threshold(
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
     write_atomically(target, lambda path: path.write_text(text), remedy=OUT)
     results = tuple(f"{each.curve}: {each.threshold}" for each in found)
-    return DrawnCurves(
+    return CurvesResult(
         rows=rows,
-        table=shown(points, axis),
+        table=points_table(points, axis),
         points=points,
         notes=notes,
         paths=(target, *paths),
         figure=figure,
-        results=(*results, *lost(rows)),
+        results=(*results, *failures(rows)),
     )
 
 
@@ -104,7 +104,7 @@ def _figure(rows: pd.DataFrame, found: Sequence[Estimate], axis: str, ylabel: st
     label = {"dim": "subspace dimension d", "rank": "rank r", "trained": "trainable parameters"}.get(axis, axis)
     shown = {each.curve: f"{each.curve}: {str(each.threshold).partition(' (')[0]}" for each in found}
     curves = rows[rows["x"].notna()].assign(curve=lambda frame: frame["curve"].map(shown))
-    figure = draw(curves, xlabel=label, ylabel=ylabel, levels=levels)
+    figure = draw_curves(curves, xlabel=label, ylabel=ylabel, levels=levels)
     axes = figure.axes[0]
     left, right = axes.get_xlim()
     for number, each in enumerate(found):

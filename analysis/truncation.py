@@ -13,11 +13,11 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.figures.command import program
-from analysis.figures.figure import Drawn, save
+from analysis.figures.figure import FigureResult, save_figure
 from analysis.figures.rank_cuts import BASE, LORA, NULL, UPDATE, draw_cuts, variants
-from analysis.studies.measured import Measured, check_alike, measured
-from analysis.studies.records import load
-from analysis.studies.selection import choose
+from analysis.studies.measurement_file import MeasurementFile, check_alike, measured_runs
+from analysis.studies.records import load_records
+from analysis.studies.selection import choose_settings
 from intrinsic.errors import UserError
 
 ARRAYS = {"update": UPDATE, "pretrained": BASE, "update_random": UPDATE + NULL, "pretrained_random": BASE + NULL}
@@ -29,7 +29,7 @@ def truncation(
     where: Sequence[str] = (),
     split: str = "test",
     fraction: float = 0.9,
-) -> Drawn:
+) -> FigureResult:
     """Draw the score after cutting full fine-tuning's ΔW, and the pretrained W₀, to rank k, and LoRA's at rank k.
 
     Each matrix is cut by itself; see `experiments.truncate` for what stays. Of full fine-tuning the setting is drawn
@@ -39,17 +39,17 @@ def truncation(
     Args:
         studies: folders of runs.
         out: folder of the files; None: `figures` in the first study.
-        where: see `load`.
-        split: see `load`.
+        where: see `load_records`.
+        split: see `load_records`.
         fraction: the results name the smallest k that keeps this fraction of full fine-tuning's score, in (0, 1].
 
     Raises:
         UserError: no run of full is there or measured, or not on this split; the runs are measured with different
-            options, or differ in more than the seed; as `analysis.studies.records.load`.
+            options, or differ in more than the seed; as `analysis.studies.records.load_records`.
     """
     if not 0 < fraction <= 1:
         raise UserError(f"need 0 < fraction <= 1, got fraction={fraction}")
-    rows, notes = load(studies, where, split)
+    rows, notes = load_records(studies, where, split)
     home = Path(studies[0])
     full, lora = (_chosen(rows, method, split) for method in ("full", "lora"))
     study = f"study={shlex.quote(home.resolve().name)}"
@@ -58,16 +58,16 @@ def truncation(
                         f"`python run.py method=full {study}` makes one")  # fmt: skip
     if lora.empty:
         notes.append(f"no run of LoRA to compare with; `python run.py -m rank=1,2,4,8 {study}` makes some")
-    full, more = measured(full, "truncate")
-    first: Measured = full["measured"].iloc[0]
+    full, more = measured_runs(full, "truncate")
+    first: MeasurementFile = full["measured"].iloc[0]
     _check(full, split)
     metric, kept = str(rows["metric"].max()), first.values["kept"]
     points = pd.concat([_points(full, split), _trained(lora)], ignore_index=True)
     guess, best = first.values["guess"][split], float(full["score"].mean())
     notes = [*notes, *more, *_notes(first, lora, split)]
     figure = draw_cuts(points, best, guess, f"{split} {metric}")
-    paths = save(figure, points, "truncation", home / "figures" if out is None else Path(out))
-    return Drawn(
+    paths = save_figure(figure, points, "truncation", home / "figures" if out is None else Path(out))
+    return FigureResult(
         rows=points,
         table=_table(points),
         notes=notes,
@@ -80,7 +80,7 @@ def truncation(
 
 def _chosen(rows: pd.DataFrame, method: str, split: str) -> pd.DataFrame:
     """The finished runs of a method at the settings that are best on validation data, with their `curve`."""
-    chosen, _ = choose(rows.assign(x=rows["rank"]), split)
+    chosen, _ = choose_settings(rows.assign(x=rows["rank"]), split)
     chosen = chosen[chosen["chosen"] & chosen["score"].notna()]
     return rows[rows["method"] == method].merge(chosen[["run_id", "curve"]], on="run_id")
 
@@ -92,7 +92,7 @@ def _check(full: pd.DataFrame, split: str) -> None:
             f"need one kind of full fine-tuning, got {'; '.join(sorted(set(full['curve'])))}; pass studies of one"
         )
     check_alike(full, "truncate")
-    files: list[Measured] = list(full["measured"])
+    files: list[MeasurementFile] = list(full["measured"])
     studies = " ".join(dict.fromkeys(str(file.path.parent.parent) for file in files))
     if split not in files[0].values["splits"]:
         raise UserError(
@@ -105,7 +105,7 @@ def _points(full: pd.DataFrame, split: str) -> pd.DataFrame:
     """One row for each score of the cut runs: curve, k, seed, draw, score, run_id."""
     found = []
     for run in full.itertuples():
-        file: Measured = run.measured
+        file: MeasurementFile = run.measured
         at, place = file.array("ranks"), file.values["splits"].index(split)
         names = [name for name in ARRAYS if file.options["draws"] or not name.endswith("random")]
         for name in names:
@@ -126,7 +126,7 @@ def _trained(lora: pd.DataFrame) -> pd.DataFrame:
     return named.astype({"k": int, "draw": "Int64"}).sort_values(["k", "seed"])
 
 
-def _notes(first: Measured, lora: pd.DataFrame, split: str) -> list[str]:
+def _notes(first: MeasurementFile, lora: pd.DataFrame, split: str) -> list[str]:
     notes = []
     heads = {flat.get("head") for flat in lora["config"]}
     if "freeze" in heads and first.options["keep"] != "nothing":

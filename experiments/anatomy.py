@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from experiments.config.build import build
 from experiments.finished.measure import Measurement, measure
 from experiments.finished.reopen import Reopened
-from experiments.step.allocated import allocated
+from experiments.step.allocated_bytes import allocated_bytes
 from experiments.step.backward_graph import backward_graph
 from experiments.step.backward_peak import backward_peak
 from experiments.step.lora_identities import lora_identities
@@ -84,17 +84,17 @@ def step_costs(
         regularized(value, weights, l2).backward()
         optimizer.step()
 
-    _, kept = allocated(step, device)
+    _, kept = allocated_bytes(step, device)
     for _ in range(WARM):
         step()
     moments = sum(_bytes(t) for state in optimizer.state.values() for t in state.values() if isinstance(t, Tensor))
     gradients = sum(_bytes(p.grad) for p in net.parameters() if p.grad is not None)
     optimizer.zero_grad(set_to_none=True)
-    measured, _ = allocated(step, device)
+    measured, _ = allocated_bytes(step, device)
     optimizer.zero_grad(set_to_none=True)
 
     weights: dict[str, Tensor] = {}
-    ahead, _ = allocated(lambda: weights.update(net.weights()), device)
+    ahead, _ = allocated_bytes(lambda: weights.update(net.weights()), device)
     collecting = _products(weights.values(), list(net.parameters(recurse=False)))
     fixed = [*net.buffers(), *net.projection.stored().values()]
     resident = [*net.model.parameters(), *net.parameters(), *fixed, *weights.values(), *batch]
@@ -147,7 +147,7 @@ def _products(weights: Iterable[Tensor], coordinates: Sequence[Tensor]) -> dict[
 
 def _inside(weights: Sequence[Tensor], coordinates: Sequence[Tensor]) -> int:
     zeros, found = [torch.zeros_like(weight) for weight in weights], list[Tensor | None]()
-    peak, _ = allocated(
+    peak, _ = allocated_bytes(
         lambda: found.extend(torch.autograd.grad(weights, coordinates, zeros, retain_graph=True, allow_unused=True)),
         zeros[0].device,
     )

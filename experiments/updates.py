@@ -37,13 +37,13 @@ def updates(run: Reopened, *, keep: int = 64) -> Measurement:
     arrays: dict[str, Tensor] = {}
     for number, name in enumerate(moved):
         before = origin[name].double().flatten(1)
-        found = decompose(before, trained[name].double().flatten(1) - before, keep, seed=number)
+        found = decompose_update(before, trained[name].double().flatten(1) - before, keep, seed=number)
         arrays |= {f"{name}/{key}": value.float() for key, value in found.items()}
     shapes = {name: list(origin[name].flatten(1).shape) for name in moved}
     return {"weights": shapes, "head": _head(models[0], shapes), "numbers": run.record.numbers}, arrays
 
 
-def decompose(origin: Tensor, update: Tensor, keep: int, *, seed: int) -> dict[str, Tensor]:
+def decompose_update(origin: Tensor, update: Tensor, keep: int, *, seed: int) -> dict[str, Tensor]:
     """The arrays of one weight, see `updates`: of W_0 and dW, both (outputs, inputs)."""
     k = min(keep, *origin.shape)
     left, values, right = torch.linalg.svd(update, full_matrices=False)

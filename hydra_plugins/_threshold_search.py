@@ -148,12 +148,12 @@ class Search:
             UserError: if they give no estimate: too few runs finished.
         """
         from analysis.studies.estimates import estimates, incomplete
-        from analysis.studies.records import load
+        from analysis.studies.records import load_records
 
         s = self.settings
         if not self.runs:
             raise UserError(f"no run of the search has finished: {self.errors[0]}")
-        frame, _ = load([folder], (), s.split, s.epoch, self.runs, s.across)
+        frame, _ = load_records([folder], (), s.split, s.epoch, self.runs, s.across)
         self._rows, _, found = estimates(frame, axis=s.axis, split=s.split, across=s.across, **s.options)
         problem = incomplete(found, s.axis)
         if problem is not None:

@@ -110,7 +110,7 @@ class ThresholdSweeper(Sweeper):
 
     def _end(self, searches: list[Search], folder: Path) -> None:
         """Write and print what each search found."""
-        from analysis.figures.command import report
+        from analysis.figures.command import print_outcome
         from analysis.threshold import threshold
 
         s = self.settings
@@ -127,7 +127,7 @@ class ThresholdSweeper(Sweeper):
                 setting=_own(search, searches),
                 **s.options,
             )
-            report(drawn)
+            print_outcome(drawn)
         if any(search.errors for search in searches):
             sys.exit(1)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from analysis.studies.measured import Measured
+from analysis.studies.measurement_file import MeasurementFile
 from intrinsic.errors import UserError
 
 
@@ -32,7 +32,7 @@ class MatrixGains:
     rank: int
 
     @classmethod
-    def of(cls, gradients: Measured, rank: int, moved: Mapping[str, Sequence[Measured]]) -> "MatrixGains":
+    def of(cls, gradients: MeasurementFile, rank: int, moved: Mapping[str, Sequence[MeasurementFile]]) -> "MatrixGains":
         """At rank r, with measurements by `experiments.updates` by label.
 
         Raises:
@@ -101,7 +101,7 @@ def kind(name: str) -> str:
     return ".".join(inside or parts)
 
 
-def _energy(name: str, runs: Sequence[Measured]) -> float:
+def _energy(name: str, runs: Sequence[MeasurementFile]) -> float:
     found = [
         np.square(run.array(f"{name}/values").astype(float)).sum() for run in runs if name in run.values["weights"]
     ]

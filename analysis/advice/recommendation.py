@@ -69,17 +69,17 @@ def _rank(sizes: SmallestRank) -> str:
 
 
 def _rate(sizes: SmallestRank, tests: pd.Series) -> str:
-    point = sizes.points[sizes.points["x"] == sizes.tried].iloc[0]
-    here = sizes.rows[(sizes.rows["curve"] == sizes.curve) & (sizes.rows["x"] == sizes.tried)]
+    point = sizes.points[sizes.points["x"] == sizes.tried_rank].iloc[0]
+    here = sizes.rows[(sizes.rows["curve"] == sizes.curve) & (sizes.rows["x"] == sizes.tried_rank)]
     chosen = here[here["chosen"]]
     score = f"test {chosen['metric'].iloc[0]} there: {tests[chosen['run_id']].mean():.3f}"
     said = f"Learning rate: {point['setting']}"
     if point["tried"] == 1:
-        return f"{said}, the only setting tried at rank {sizes.tried}, so not known to be good ({score})."
+        return f"{said}, the only setting tried at rank {sizes.tried_rank}, so not known to be good ({score})."
     rates, own = here["lr"].dropna(), chosen["lr"].iloc[0]
     edges = {rates.max(): "a larger", rates.min(): "a smaller"} if rates.nunique() > 1 else {}
     edge = f", at the edge: {edges[own]} rate may be better" if own in edges else ""
-    return f"{said}, the best by validation of {point['tried']} at rank {sizes.tried}{edge} ({score})."
+    return f"{said}, the best by validation of {point['tried']} at rank {sizes.tried_rank}{edge} ({score})."
 
 
 def _matrices(offers: MatrixGains) -> str:

@@ -16,11 +16,11 @@ class SmallestRank:
     """What the runs of LoRA say of the rank."""
 
     curve: str  # of those of LoRA, the one of the best mean validation score
-    rows: pd.DataFrame  # one a run, as from `analysis.studies.selection.choose`, of LoRA and of full training
+    rows: pd.DataFrame  # one a run, as from `analysis.studies.selection.choose_settings`, of LoRA and of full training
     points: pd.DataFrame  # of the curve, one a rank that has a score
     thresholds: tuple[Threshold, ...]  # by fraction; none: see `problem`
     rank: int  # that the last threshold asks for; the best one tried, if there is none or none suffices
-    tried: int  # the smallest tried rank at or above `rank`
+    tried_rank: int  # the smallest tried rank at or above `rank`
     problem: str | None  # why there is no threshold
 
     @property
@@ -33,7 +33,7 @@ def smallest_rank(frame: pd.DataFrame, fractions: Sequence[float], chance: float
     """Estimate the rank that reaches each fraction of full training, by the mean of validation scores.
 
     Args:
-        frame: runs of one task as from `analysis.studies.records.load`, `score` being that of validation.
+        frame: runs of one task as from `analysis.studies.records.load_records`, `score` being that of validation.
         fractions: of the baseline, rising; the last one decides.
         chance: see `intrinsic.estimate_threshold`.
 

@@ -77,7 +77,7 @@ def program(
         if isinstance(done, Path):
             say(done)
         else:
-            report(done)
+            print_outcome(done)
 
 
 def _kinds(parameter: inspect.Parameter) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def _said(function: Callable[..., Any], name: str) -> str:
     return " ".join(found[1].split()).rstrip(".").replace("%", "%%")
 
 
-def report(drawn: Outcome) -> None:
+def print_outcome(drawn: Outcome) -> None:
     """Print the table, what was measured, the notes and the paths."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for heading, column in drawn.table.items():

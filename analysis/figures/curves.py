@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.figures.figure import DrawnCurves, draw, save
+from analysis.figures.figure import CurvesResult, draw_curves, save_figure
 from analysis.studies.config_keys import FREE
-from analysis.studies.records import load
-from analysis.studies.selection import choose, lost, shown
+from analysis.studies.records import load_records
+from analysis.studies.selection import choose_settings, failures, points_table
 from intrinsic.errors import UserError
 
 DASHES = {"full": "-", "head": ":"}
@@ -20,29 +20,29 @@ def curves(
     name: str, studies: Sequence[str | Path], *, x: str, xlabel: str, make: str, levels: Sequence[str] = (),
     fraction: float | None = None, out: str | Path | None, split: str, epoch: str, where: Sequence[str],
     across: Sequence[str] = (),
-) -> DrawnCurves:  # fmt: skip
+) -> CurvesResult:  # fmt: skip
     """Load the studies, choose, draw the score against the column `x`, and save the figure as `name`.
 
     Args:
         name: of the three files.
         studies: folders of runs.
-        x: column of `analysis.studies.records.load`; runs without it are no part of the curves.
+        x: column of `analysis.studies.records.load_records`; runs without it are no part of the curves.
         xlabel: label of the x axis.
         make: the arguments of run.py that make the runs this figure needs.
         levels: methods drawn as horizontal lines: they have no x.
         fraction: also draw the line at this fraction of `full`, in (0, 1].
         out: folder of the files; None: `figures` in the first study.
-        split: see `load`, as for epoch and where.
-        epoch: see `load`.
-        where: see `load`.
-        across: see `load`; curves are named by these keys where they differ at one x, and otherwise run through them.
+        split: see `load_records`, as for epoch and where.
+        epoch: see `load_records`.
+        where: see `load_records`.
+        across: see `load_records`; curves are named by these keys where they differ at one x.
 
     Raises:
-        UserError: as `load`; the fraction is not in (0, 1]; no run with an x has finished; several baselines.
+        UserError: as `load_records`; the fraction is not in (0, 1]; no run with an x has finished; several baselines.
     """
     if fraction is not None and not 0 < fraction <= 1:
         raise UserError(f"need 0 < fraction <= 1, got fraction={fraction}")
-    frame, notes = load(studies, where, split, epoch, across=across)
+    frame, notes = load_records(studies, where, split, epoch, across=across)
     home = Path(studies[0])
     task = [condition for condition in where if re.split(r"[.=]", condition)[0] not in FREE]
     overrides = [condition for condition in task if not condition.endswith("=null") and "_target_=" not in condition]
@@ -61,21 +61,21 @@ def curves(
     if not used.all():
         others = ", ".join(sorted(set(frame[~used]["method"])))
         notes.append(f"runs left out, without a {x}: {(~used).sum()} ({others}); analysis.compare draws them")
-    rows, points = choose(frame[used].assign(x=frame[x].mask(flat)), split, across)
+    rows, points = choose_settings(frame[used].assign(x=frame[x].mask(flat)), split, across)
     lines = _levels(points, levels, fraction)
     if "full" in levels and not any(line[0].startswith("full") for line in lines):
         notes.append(f"no baseline: no run of full has finished; `python run.py method=full {ending}` makes one")
-    figure = draw(
+    figure = draw_curves(
         rows[rows["x"].notna()],
         xlabel=xlabel,
         ylabel=f"{split} {rows['metric'].max()}{' at the best epoch' * (epoch == 'best')}",
         levels=lines,
         ticks=sorted(set(frame[drawn][x])) if x == "rank" else (),
     )
-    paths = save(figure, rows, name, home / "figures" if out is None else Path(out))
-    table = shown(points, x)
-    return DrawnCurves(
-        rows=rows, table=table, points=points, notes=notes, paths=paths, figure=figure, results=lost(rows)
+    paths = save_figure(figure, rows, name, home / "figures" if out is None else Path(out))
+    table = points_table(points, x)
+    return CurvesResult(
+        rows=rows, table=table, points=points, notes=notes, paths=paths, figure=figure, results=failures(rows)
     )
 
 

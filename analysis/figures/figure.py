@@ -55,7 +55,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawn(Outcome):
+class FigureResult(Outcome):
     """A figure, what it is made of, and where it lies."""
 
     rows: pd.DataFrame  # the CSV
@@ -63,13 +63,13 @@ class Drawn(Outcome):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DrawnCurves(Drawn):
+class CurvesResult(FigureResult):
     """Curves of scores; `rows` has one row a run, also those not chosen, failed or diverged."""
 
     points: pd.DataFrame  # one row a point: curve, x, trained, finished, runs, mean, sd, setting, tried
 
 
-def draw(
+def draw_curves(
     rows: pd.DataFrame,
     *,
     xlabel: str,
@@ -80,7 +80,7 @@ def draw(
     """Draw one curve for each `curve` of the rows: seeds as points, their mean as a line, a cross for a diverged run.
 
     Args:
-        rows: runs with curve, x, score, status, chosen (see `analysis.studies.selection.choose`); x is on a log scale.
+        rows: runs with curve, x, score, status, chosen (see `choose_settings`); x is on a log scale.
         xlabel: the label of the x axis.
         ylabel: the label of the y axis.
         levels: horizontal lines (label, score, line style), labelled at the right margin.
@@ -121,7 +121,7 @@ def draw(
     return figure
 
 
-def save(figure: Figure, rows: pd.DataFrame, name: str, out: Path) -> tuple[Path, ...]:
+def save_figure(figure: Figure, rows: pd.DataFrame, name: str, out: Path) -> tuple[Path, ...]:
     """Write `out/name.png`, `.pdf` and `.csv`, all or none, and return the three paths.
 
     A PNG of more than 200 kB is written in 256 colours, about a third of the bytes.

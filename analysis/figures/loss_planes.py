@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from analysis.figures.figure import COLOURS, STYLE
-from analysis.studies.measured import Measured
+from analysis.studies.measurement_file import MeasurementFile
 
 PLANES = {"start": "around θ₀", "solution": "around the solution θ*"}
 MISSING = "#BBBBBB"
@@ -20,7 +20,7 @@ LEVELS = 25  # contours of equal ratio
 DEPTH = 1e-4  # of the largest loss: what is below has the darkest colour
 
 
-def draw_planes(runs: Mapping[str, Measured]) -> Figure:
+def draw_planes(runs: Mapping[str, MeasurementFile]) -> Figure:
     """Draw a row of three panels for each run, in one colour scale.
 
     Args:
@@ -63,7 +63,7 @@ def _ticks(axis: Axis, low: float, high: float) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def _plane(axes: Axes, file: Measured, name: str, norm: LogNorm) -> None:
+def _plane(axes: Axes, file: MeasurementFile, name: str, norm: LogNorm) -> None:
     """Filled contours of equal ratio; grey where the loss is not finite, dotted where it is the constant answer's."""
     axis, loss = file.array("axis"), file.array(f"{name}/loss")
     low, high = float(norm.vmin or 0), float(norm.vmax or 1)
@@ -83,7 +83,7 @@ def _plane(axes: Axes, file: Measured, name: str, norm: LogNorm) -> None:
     axes.set_ylim(axis[0], axis[-1])
 
 
-def _line(left: Axes, right: Axes, file: Measured) -> None:
+def _line(left: Axes, right: Axes, file: MeasurementFile) -> None:
     """Loss to the left, on a log scale; score to the right; the constant answer dotted."""
     at, guess, metric = file.array("line/at"), file.values["guess"], file.values["metric"]
     left.set_yscale("log")

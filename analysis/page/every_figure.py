@@ -12,27 +12,27 @@ from pathlib import Path
 from typing import Any
 
 import analysis
-from analysis.figures.figure import Drawn, DrawnCurves
+from analysis.figures.figure import CurvesResult, FigureResult
 from intrinsic.errors import UserError
 
 DRAWS = "Draw "  # what the first lines of their docstrings begin with
 
 
 @dataclass(frozen=True)
-class Shown:
+class PageFigure:
     """A figure with its files' contents."""
 
     name: str
     says: str  # what it shows, in a sentence
     command: str  # that makes it alone
-    drawn: Drawn
+    drawn: FigureResult
     png: bytes
     csv: bytes
 
 
-def figure_functions() -> dict[str, Callable[..., Drawn]]:
-    """The functions `name(*studies, ...) -> Drawn` of the modules `analysis.name`; curves of scores come first."""
-    found: dict[str, tuple[bool, Callable[..., Drawn]]] = {}
+def figure_functions() -> dict[str, Callable[..., FigureResult]]:
+    """The functions `name(*studies, ...) -> FigureResult` of modules `analysis.name`; curves of scores come first."""
+    found: dict[str, tuple[bool, Callable[..., FigureResult]]] = {}
     for module in pkgutil.iter_modules(analysis.__path__, "analysis."):
         name = module.name.rpartition(".")[2]
         function = getattr(importlib.import_module(module.name), name, None)
@@ -40,12 +40,12 @@ def figure_functions() -> dict[str, Callable[..., Drawn]]:
             continue
         gives = typing.get_type_hints(function).get("return")
         kinds = {parameter.kind for parameter in inspect.signature(function).parameters.values()}
-        if isinstance(gives, type) and issubclass(gives, Drawn) and inspect.Parameter.VAR_POSITIONAL in kinds:
-            found[name] = (not issubclass(gives, DrawnCurves), function)
+        if isinstance(gives, type) and issubclass(gives, FigureResult) and inspect.Parameter.VAR_POSITIONAL in kinds:
+            found[name] = (not issubclass(gives, CurvesResult), function)
     return {name: function for name, (_, function) in sorted(found.items(), key=lambda item: (item[1][0], item[0]))}
 
 
-def figures_of(studies: Sequence[Path], where: Sequence[str]) -> tuple[list[Shown], dict[str, str]]:
+def figures_of(studies: Sequence[Path], where: Sequence[str]) -> tuple[list[PageFigure], dict[str, str]]:
     """Draw every figure that these runs allow; nothing is written into the studies.
 
     Args:
@@ -55,7 +55,7 @@ def figures_of(studies: Sequence[Path], where: Sequence[str]) -> tuple[list[Show
     Returns:
         The figures; and for each name of the others why there is none, with what mends it.
     """
-    shown: list[Shown] = []
+    shown: list[PageFigure] = []
     missing: dict[str, str] = {}
     for name, function in figure_functions().items():
         with tempfile.TemporaryDirectory() as folder:
@@ -67,11 +67,11 @@ def figures_of(studies: Sequence[Path], where: Sequence[str]) -> tuple[list[Show
             files: dict[str, Any] = {path.suffix: path.read_bytes() for path in drawn.paths}
         command = shlex.join(["python", "-m", f"analysis.{name}", *map(str, studies)])
         command += "".join(f" --where {shlex.quote(condition)}" for condition in where)
-        shown.append(Shown(name, _says(function), command, drawn, files[".png"], files[".csv"]))
+        shown.append(PageFigure(name, _says(function), command, drawn, files[".png"], files[".csv"]))
     return shown, missing
 
 
-def _says(function: Callable[..., Drawn]) -> str:
+def _says(function: Callable[..., FigureResult]) -> str:
     """The first paragraph of the module's docstring, as a statement: 'Draw the score ...' becomes 'The score ...'."""
     said = " ".join((inspect.getdoc(inspect.getmodule(function)) or function.__name__).partition("\n\n")[0].split())
     said = said.removeprefix(DRAWS)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from analysis.figures.figure import DrawnCurves
+from analysis.figures.figure import CurvesResult
 from analysis.studies.estimates import estimates, incomplete
 from intrinsic.errors import UserError
 from intrinsic.threshold import Threshold
@@ -25,7 +25,7 @@ def thresholds(frame: pd.DataFrame, studies: str) -> Thresholds:
     """Estimate the smallest size that reaches 90 % of full training, for each curve with at least three sizes.
 
     Args:
-        frame: runs of one task, as from `analysis.studies.records.load`.
+        frame: runs of one task, as from `analysis.studies.records.load_records`.
         studies: their folders, for messages.
 
     Cost: about a second for each axis.
@@ -63,7 +63,7 @@ def _against(threshold: Threshold, runs: int) -> str:
     )
 
 
-def best(drawn: DrawnCurves) -> pd.DataFrame:
+def best(drawn: CurvesResult) -> pd.DataFrame:
     """The best size and setting of each curve, by the mean validation score over seeds; test scores are reported.
 
     Args:

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures.figure import COLOURS
-from analysis.studies.config_keys import text
+from analysis.studies.config_keys import value_text
 
 SHAPES = ("circle", "square", "triangle", "diamond", "inverted_triangle", "star", "plus")  # as many as MARKERS
 OUTLINES = (  # the same in a square of 10, for the page's legend
@@ -29,7 +29,7 @@ def interactive(rows: pd.DataFrame, *, xlabel: str, ylabel: str, target: str) ->
     """Plot the score against `x`: a point a run, pale where validation chose another setting; a line through the means.
 
     Args:
-        rows: of a figure of curves, see `analysis.studies.selection.choose`.
+        rows: of a figure of curves, see `analysis.studies.selection.choose_settings`.
         xlabel: label of the x axis, which is logarithmic.
         ylabel: label of the y axis.
         target: id of the page's element to draw in; the renderers of curve k are named `<target>-k`.
@@ -85,7 +85,7 @@ def _shown(runs: pd.DataFrame) -> dict[str, Any]:
         "run": runs["run_id"],
         "curve": runs["curve"],
         "size": [f"{size} ({trained:,} parameters)" for size, trained in zip(sizes, runs["trained"], strict=True)],
-        "seed": [text(int(seed)) for seed in runs["seed"]],
+        "seed": [value_text(int(seed)) for seed in runs["seed"]],
         "setting": runs["setting"],
         "validation": [f"{score:.4f}" for score in runs["validation_score"]],
         "test": [f"{score:.4f}" for score in runs["score"]],

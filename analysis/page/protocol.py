@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.studies.config_keys import text
+from analysis.studies.config_keys import value_text
 from intrinsic.files.records import INCIDENTAL
 
 Line = tuple[str, list[str]]  # a heading, and what it says of the runs: one entry where they agree
@@ -37,7 +37,7 @@ def protocol(frame: pd.DataFrame) -> list[Line]:
     """Say what was trained on what and how, a line for each part of the config that the runs have.
 
     Args:
-        frame: runs of one task, as from `analysis.studies.records.load`.
+        frame: runs of one task, as from `analysis.studies.records.load_records`.
     """
     lines = [("Methods", [_sizes(method, runs) for method, runs in frame.groupby("method")])]
     for heading, node in NODES.items():
@@ -45,8 +45,8 @@ def protocol(frame: pd.DataFrame) -> list[Line]:
         if any(entry is not None for entry in said):
             lines.append((heading, _counted(entry or "none" for entry in said)))
     rates = sorted(set(frame["lr"].dropna()))
-    lines.append(("Learning rates", [", ".join(map(text, rates)) or "none"]))
-    lines.append(("Seeds", [", ".join(map(text, sorted(set(frame["seed"]))))]))
+    lines.append(("Learning rates", [", ".join(map(value_text, rates)) or "none"]))
+    lines.append(("Seeds", [", ".join(map(value_text, sorted(set(frame["seed"]))))]))
     lines.append(("Choices", [
         "Of several settings at one size, the one with the best mean validation score over seeds counts. "
         "Test data are only reported, at the last epoch."
@@ -68,13 +68,13 @@ def _name(flat: dict[str, object], node: str) -> str:
 def _said(flat: dict[str, object], node: str) -> str | None:
     """A node of the config in a line: the class, then its knobs; None: the config has no such node."""
     if node in flat:
-        return "none" if flat[node] in (None, {}) else text(flat[node])
+        return "none" if flat[node] in (None, {}) else value_text(flat[node])
     keys = [key for key in flat if key.startswith(f"{node}.")]
     if not keys:
         return None
     target = flat.get(f"{node}._target_")
     knobs = [
-        f"{key.removeprefix(f'{node}.')}={text(flat[key])}"
+        f"{key.removeprefix(f'{node}.')}={value_text(flat[key])}"
         for key in keys
         if UNSAID.isdisjoint(key.split(".")) and key not in (f"{node}._target_", "optim.lr")
     ]

@@ -7,7 +7,7 @@ LI = "Li et al. 2018, arXiv:1804.08838"
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedCurve:
     """One published curve and its d90: the smallest tried d whose accuracy exceeds `fraction` of the baseline.
 
     Args:
@@ -76,9 +76,9 @@ GRID = {
 }
 
 
-def _memorised(percent: int, stated: int) -> Published:
+def _memorised(percent: int, stated: int) -> PublishedCurve:
     whole = percent == 100
-    return Published(
+    return PublishedCurve(
         f"mnist_fc_shuffled_labels{'' if whole else f'_{percent}'}",
         f"{LI}, table 1; thresholded at 0.89 in the authors' code",
         _data("mnist", shuffle_labels=True, fraction=percent / 100) | _fc(5, 400),
@@ -93,18 +93,18 @@ def _memorised(percent: int, stated: int) -> Published:
 
 TABLE, DATA = f"{LI}, table 1", "the authors' data"
 PUBLISHED = (
-    Published(
+    PublishedCurve(
         "mnist_fc", f"{TABLE}; {DATA}", _data("mnist") | _fc(), 199_210, 750, 625, 850, 1.0, (0.980, 0.982), FC_CURVE
     ),
-    Published(
+    PublishedCurve(
         "mnist_lenet", f"{TABLE}; {DATA}", _data("mnist") | _net("lenet", "LeNet"), 44_426, 290, 275, 290, 1.0,
         (0.991, 0.991), _points(LENET_CURVE),
     ),
-    Published(
+    PublishedCurve(
         "mnist_fc_shuffled_pixels", f"{TABLE}; {DATA}", _data("mnist", shuffle_pixels=True) | _fc(), 199_210,
         750, 500, 650,
     ),
-    Published(
+    PublishedCurve(
         "mnist_lenet_shuffled_pixels", f"{TABLE}; {DATA}",
         _data("mnist", shuffle_pixels=True) | _net("lenet", "LeNet"), 44_426, 1400, 750, 1400, 1.0, (0.956, 0.956),
         _points({300: 0.765, 750: 0.868, 1400: 0.902}),
@@ -112,20 +112,20 @@ PUBLISHED = (
     _memorised(100, 190_000),
     _memorised(50, 130_000),
     _memorised(10, 90_000),
-    Published(
+    PublishedCurve(
         "mnist_lenet_untied", f"{LI}; {DATA}", _data("mnist") | _net("untied_lenet", "UntiedLeNet"), 286_334,
         None, 450, 600,
     ),
-    Published(
+    PublishedCurve(
         "mnist_fc_lenet", f"{LI}; {DATA}", _data("mnist") | _net("fc_lenet", "FCLeNet"), 3_640_574,
         None, 1400, 2000,
     ),
-    Published("cifar_fc", f"{TABLE}; {DATA}", _data("cifar10") | _fc(), 656_810, 9000, 8000, 7000, 0.5),
-    Published(
+    PublishedCurve("cifar_fc", f"{TABLE}; {DATA}", _data("cifar10") | _fc(), 656_810, 9000, 8000, 7000, 0.5),
+    PublishedCurve(
         "cifar_lenet", f"{TABLE}; {DATA}", _data("cifar10") | _net("lenet", "LeNet"), 62_006, 2900, 2900, 1000, 0.5
     ),
     *(
-        Published(
+        PublishedCurve(
             f"mnist_fc_{width}x{depth}", f"{LI}; {DATA}: sparse P", _data("mnist") | _fc(depth, width),
             784 * width + width + (depth - 1) * (width + 1) * width + 10 * (width + 1), overall=overall,
         )

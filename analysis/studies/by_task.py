@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.studies.config_keys import task_keys, text
+from analysis.studies.config_keys import task_keys, value_text
 from analysis.studies.records import every
 
 
 @dataclass(frozen=True)
-class Part:
-    """Runs of one task, as the arguments of `analysis.studies.records.load` that give them."""
+class OneTask:
+    """Runs of one task, as the arguments of `analysis.studies.records.load_records` that give them."""
 
     studies: tuple[Path, ...]
     where: tuple[str, ...]  # beside the user's own conditions: those that tell this task from the studies' others
 
 
-def parts(studies: Sequence[str | Path], where: Sequence[str] = ()) -> list[Part]:
+def parts(studies: Sequence[str | Path], where: Sequence[str] = ()) -> list[OneTask]:
     """Put the runs of each task together, whichever studies they lie in, in the order in which they come.
 
     Args:
@@ -46,7 +46,7 @@ def _tasks(study: pd.DataFrame) -> list[str]:
     keys = task_keys(study)
     known = [metric for metric in study["metric"] if metric]  # a run may fail before its task names the metric
     return [
-        "\n".join([*(f"{key}={text(flat.get(key))}" for key in keys), metric or (known[0] if known else "")])
+        "\n".join([*(f"{key}={value_text(flat.get(key))}" for key in keys), metric or (known[0] if known else "")])
         for flat, metric in zip(study["config"], study["metric"], strict=True)
     ]
 
@@ -55,12 +55,12 @@ def _one_task(frame: pd.DataFrame) -> bool:
     return not task_keys(frame) and len(set(frame["metric"]) - {""}) < 2
 
 
-def _part(runs: pd.DataFrame, frame: pd.DataFrame) -> Part:
+def _part(runs: pd.DataFrame, frame: pd.DataFrame) -> OneTask:
     homes = list(dict.fromkeys(runs["home"]))
     beside = frame[frame["home"].isin(homes)]
     conditions = []
     for key in task_keys(beside) if len(beside) > len(runs) else ():
-        values = {text(flat.get(key)) for flat in runs["config"]}
+        values = {value_text(flat.get(key)) for flat in runs["config"]}
         if len(values) == 1 and "=" not in key:
             conditions.append(f"{key}={values.pop()}")
-    return Part(tuple(map(Path, homes)), tuple(conditions))
+    return OneTask(tuple(map(Path, homes)), tuple(conditions))

@@ -16,19 +16,19 @@ METHOD = {"rank", "dim", "head", "space", "projection", "subspace"}  # config no
 FREE = METHOD | {"method", "seed", "lr", "optim"} | INCIDENTAL  # what may differ between the runs of one task
 
 
-def text(value: Any) -> str:
+def value_text(value: Any) -> str:
     """Write a config value so that equal values have equal texts: 1 and 1.0 both become `1`."""
     if isinstance(value, str):
         return value
     return repr(value).removesuffix(".0") if isinstance(value, float) else plain(json.dumps(value))
 
 
-def varying(frame: pd.DataFrame, keep: Callable[[str], bool], copied: Sequence[str]) -> list[str]:
+def varying_keys(frame: pd.DataFrame, keep: Callable[[str], bool], copied: Sequence[str]) -> list[str]:
     """Name the config keys with `keep(key)` that differ between runs, less those that repeat one of the `copied`."""
     found = []
     for key in sorted({key for flat in frame["config"] for key in flat if keep(key)}):
-        values = [text(flat.get(key)) for flat in frame["config"]]
-        copies = ([text(flat.get(name)) for flat in frame["config"]] == values for name in copied if name != key)
+        values = [value_text(flat.get(key)) for flat in frame["config"]]
+        copies = ([value_text(flat.get(name)) for flat in frame["config"]] == values for name in copied if name != key)
         if len(set(values)) > 1 and not any(copies):
             found.append(key)
     return found
@@ -39,7 +39,7 @@ def task_keys(frame: pd.DataFrame, across: Sequence[str] = ()) -> list[str]:
     knobs = {key.rpartition(".")[2] for flat in frame["config"] for key in flat if key.partition(".")[0] in METHOD}
     free = FREE | knobs  # a method's knob stands at the top, too: bottleneck, for space.bottleneck
     free |= set(across)
-    keys = varying(frame, lambda key: free.isdisjoint([key, key.partition(".")[0]]), copied=("seed",))
+    keys = varying_keys(frame, lambda key: free.isdisjoint([key, key.partition(".")[0]]), copied=("seed",))
     return [key for key in keys if INCIDENTAL.isdisjoint(key.split("."))]  # dataset.data_dir, too
 
 
@@ -51,7 +51,7 @@ def check_one_task(frame: pd.DataFrame, across: Sequence[str]) -> None:
     keys = task_keys(frame, across)
     if keys:
         key = min(keys, key=lambda name: (not name.endswith("_target_"), name))  # a class explains its arguments
-        counts = Counter(sorted(text(flat.get(key)) for flat in frame["config"]))
+        counts = Counter(sorted(value_text(flat.get(key)) for flat in frame["config"]))
         shown = " or ".join(f"{value} ({count} of {len(frame)})" for value, count in counts.most_common(4))
         remedy = f"pass one study, or --where {shlex.quote(f'{key}={counts.most_common(1)[0][0]}')}"
         remedy += f"; analysis.compare --across {key} draws them all"

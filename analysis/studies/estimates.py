@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.studies.config_keys import text
+from analysis.studies.config_keys import value_text
 from analysis.studies.plain import plain
-from analysis.studies.selection import choose
+from analysis.studies.selection import choose_settings
 from intrinsic.errors import UserError
 from intrinsic.threshold import Threshold, estimate_threshold
 
@@ -44,7 +44,7 @@ def on_axis(frame: pd.DataFrame, axis: str) -> pd.Series:
         raise UserError(f"no run has {axis}: need --axis to be an integer knob of the runs, such as dim or rank")
     wrong = [value for value in values.dropna().tolist() if not _is_size(value)]
     if wrong:
-        raise UserError(f"need --axis to be an integer knob of the runs, got {axis}={plain(text(wrong[0]), 60)}")
+        raise UserError(f"need --axis to be an integer knob of the runs, got {axis}={plain(value_text(wrong[0]), 60)}")
     return values.astype("Int64")
 
 
@@ -58,19 +58,19 @@ def estimates(
     """Choose the settings on validation data and estimate the threshold of each curve.
 
     Args:
-        frame: runs of one task, as from `analysis.studies.records.load`.
+        frame: runs of one task, as from `analysis.studies.records.load_records`.
         axis: see `on_axis`.
         split: what `score` is of.
         across: keys of the task in which runs may differ: the baseline from the curves, say.
         options: of `estimate_threshold`.
 
     Returns:
-        The rows and points of `analysis.studies.selection.choose`, and an estimate for each curve.
+        The rows and points of `analysis.studies.selection.choose_settings`, and an estimate for each curve.
 
     Raises:
         UserError: as `on_axis` and `estimate_threshold`; if there is no baseline, or more than one.
     """
-    rows, points = choose(frame.assign(x=on_axis(frame, axis)), split, across)
+    rows, points = choose_settings(frame.assign(x=on_axis(frame, axis)), split, across)
     used = rows[rows["chosen"] & rows["score"].notna()]
     flat = used[used["x"].isna()]
     levels = [curve for curve in dict.fromkeys(flat["curve"]) if curve.partition(",")[0] == BASELINE]

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.studies.measured import measured
-from analysis.studies.records import load
-from analysis.studies.selection import choose
+from analysis.studies.measurement_file import measured_runs
+from analysis.studies.records import load_records
+from analysis.studies.selection import choose_settings
 from analysis.studies.weight import Weight
 from intrinsic.errors import UserError
 
@@ -22,11 +22,11 @@ def moved_weights(
     *,
     ranked: bool = False,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Read the updates of the runs that are chosen on validation data (see `analysis.studies.selection.choose`).
+    """Read the updates of the runs that are chosen on validation data (see `choose_settings`).
 
     Args:
         studies: folders of runs.
-        where: see `analysis.studies.records.load`.
+        where: see `analysis.studies.records.load_records`.
         wanted: parts of names, as in `query`, `layer.0` or `layer.*.output.dense`; a weight with one of them is kept.
             None given: the weights that most runs have moved, without the head, and the runs that have moved them.
         per: `type`: weights that differ only in numbers in their names, of one shape, share a label; `weight`: none do.
@@ -37,17 +37,17 @@ def moved_weights(
         x (rank or dim), run (curve and size), seed, run_id; and notes.
 
     Raises:
-        UserError: as `load` and `measured`; a part names no weight; no weight has moved in every run; per is neither.
+        UserError: as `load_records`, `measured_runs`; no weight of a part, or none moved in every run; per is neither.
     """
     if per not in ("type", "weight"):
         raise UserError(f"need per to be type or weight, got {per!r}")
-    frame, notes = load(studies, where)
-    frame, more = measured(frame, "updates")
+    frame, notes = load_records(studies, where)
+    frame, more = measured_runs(frame, "updates")
     if ranked and frame["rank"].isna().all():
         raise UserError("no run has a rank; `python run.py -m method=lora rank=8,64 seed=0,1 ...` makes some")
     if ranked:
         frame = frame[frame["rank"].notna()]
-    rows, _ = choose(frame.assign(x=frame["rank"].fillna(frame["dim"])), "test")
+    rows, _ = choose_settings(frame.assign(x=frame["rank"].fillna(frame["dim"])), "test")
     if not rows["chosen"].all():
         more = [*more, f"runs of settings that validation did not choose, left out: {(~rows['chosen']).sum()}"]
     rows = rows[rows["chosen"]].merge(frame[["run_id", "measured"]], on="run_id")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.studies.config_keys import check_one_task, text
+from analysis.studies.config_keys import check_one_task, value_text
 from analysis.studies.row_of import row_of
 from intrinsic.errors import UserError
 from intrinsic.files.records import NAME, STATUSES
@@ -18,7 +18,7 @@ SPLITS = ("test", "validation", "train")
 NAMED = 5  # unusable records that are named one by one
 
 
-def load(
+def load_records(
     studies: Sequence[str | Path],
     where: Sequence[str] = (),
     split: str = "test",
@@ -123,10 +123,10 @@ def _filter(frame: pd.DataFrame, condition: str) -> pd.DataFrame:
     key, equals, wanted = condition.partition("=")
     _need_key(frame, key if equals else "", "--where KEY=VALUE", condition)
     try:
-        same = {wanted, text(json.loads(wanted))}  # 1e-2 and 0.01 are one value
+        same = {wanted, value_text(json.loads(wanted))}  # 1e-2 and 0.01 are one value
     except ValueError:
         same = {wanted}
-    values = frame["config"].map(lambda flat: text(flat.get(key)))
+    values = frame["config"].map(lambda flat: value_text(flat.get(key)))
     if not values.isin(same).any():
         raise UserError(f"no run has {condition}; {key} is {', '.join(sorted(set(values)))}")
     return frame[values.isin(same)]
@@ -140,12 +140,12 @@ def _need_key(frame: pd.DataFrame, key: str, form: str, given: str) -> None:
 
 
 def configs(studies: Sequence[str | Path], where: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """The flat config of every run, whatever its task: for those who must know which tasks there are to `load`."""
+    """The flat config of every run, whatever its task: to know which tasks there are to `load_records`."""
     return list(every(studies, where)["config"])
 
 
 def every(studies: Sequence[str | Path], where: Sequence[str] = ()) -> pd.DataFrame:
-    """The rows of `load`, whatever their tasks, in the order of the studies."""
+    """The rows of `load_records`, whatever their tasks, in the order of the studies."""
     frame = pd.DataFrame(_rows(studies, "test", "last")[0])
     for condition in where:
         frame = _filter(frame, condition)

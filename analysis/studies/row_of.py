@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.studies.config_keys import text
+from analysis.studies.config_keys import value_text
 from analysis.studies.plain import plain
 from analysis.studies.record_in import AGAIN, record_in
 from intrinsic.errors import UserError
@@ -22,8 +22,8 @@ def row_of(file: Path, split: str, epoch: str) -> dict[str, Any]:
 
     Args:
         file: record.json in a run's folder.
-        split: see `analysis.studies.records.load`, which also says what is in a row.
-        epoch: see `load`.
+        split: see `analysis.studies.records.load_records`, which also says what is in a row.
+        epoch: see `load_records`.
 
     Raises:
         UserError: if it is not a record, or holds a number that no run has.
@@ -32,7 +32,9 @@ def row_of(file: Path, split: str, epoch: str) -> dict[str, Any]:
 
     def need(path: str, value: Any, good: Callable[[Any], bool], otherwise: str) -> Any:
         if not good(value):
-            raise UserError(f"damaged record {file}: {path} is {plain(text(value), 60)}, not {otherwise}; {AGAIN}")
+            raise UserError(
+                f"damaged record {file}: {path} is {plain(value_text(value), 60)}, not {otherwise}; {AGAIN}"
+            )
         return value
 
     def name(path: str, value: Any, otherwise: str = "a name") -> str:
@@ -66,7 +68,7 @@ def row_of(file: Path, split: str, epoch: str) -> dict[str, Any]:
     rates = [key for key in ("optim.lr", "lr") if key in config]
     method = name("method", record.method)
     return {
-        "study": text(need("study", record.study, lambda value: isinstance(value, str | int), "a name")),
+        "study": value_text(need("study", record.study, lambda value: isinstance(value, str | int), "a name")),
         "run_id": name("run_id", record.run_id),
         "folder": file.parent,
         "status": status,

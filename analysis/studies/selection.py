@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.studies.config_keys import METHOD, text, varying
+from analysis.studies.config_keys import METHOD, value_text, varying_keys
 
 COLUMNS = ["curve", "x", "rank", "dim", "seed", "lr", "setting", "tried", "chosen", "trained", "metric", "split",
            "epoch", "score", "validation_score", "status", "run_id", "study", "error"]  # fmt: skip
 
 
-def choose(frame: pd.DataFrame, split: str, across: Sequence[str] = ()) -> tuple[pd.DataFrame, pd.DataFrame]:
+def choose_settings(frame: pd.DataFrame, split: str, across: Sequence[str] = ()) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Choose at each (curve, x) the setting, the learning rate and the rest of `optim`, by mean validation score.
 
     A setting of which a seed diverged is chosen only where every setting has one: the mean of the seeds that are left
@@ -20,7 +20,7 @@ def choose(frame: pd.DataFrame, split: str, across: Sequence[str] = ()) -> tuple
     what a run memorised can't be seen in examples that it was not given.
 
     Args:
-        frame: runs as from `load`, with the column `x` (NA: a method without an x).
+        frame: runs as from `load_records`, with the column `x` (NA: a method without an x).
         split: what `score` is of; goes into the rows.
         across: keys of the task that may differ between runs, and then name curves as those of the method do.
 
@@ -51,7 +51,7 @@ def choose(frame: pd.DataFrame, split: str, across: Sequence[str] = ()) -> tuple
     return rows[COLUMNS], pd.DataFrame(points)
 
 
-def shown(points: pd.DataFrame, x: str) -> pd.DataFrame:
+def points_table(points: pd.DataFrame, x: str) -> pd.DataFrame:
     """Write the points for a reader, with `x` as what it is: rank, dim or trained."""
     table = pd.DataFrame({"curve": points["curve"]})
     table[x] = points["x"]
@@ -64,7 +64,7 @@ def shown(points: pd.DataFrame, x: str) -> pd.DataFrame:
     return table.rename(columns={"trained": "trainable parameters"})
 
 
-def lost(rows: pd.DataFrame) -> tuple[str, ...]:
+def failures(rows: pd.DataFrame) -> tuple[str, ...]:
     """Write a line for each run without a score."""
     lines = []
     for run in rows[rows["status"] != "finished"].itertuples():
@@ -85,7 +85,7 @@ def _curve(frame: pd.DataFrame, across: Sequence[str]) -> pd.Series:
         keys = {
             key
             for _, here in group.groupby("x", dropna=False)
-            for key in varying(
+            for key in varying_keys(
                 here, lambda key: key.partition(".")[0] in METHOD or key in across, copied=("rank", "dim", "seed")
             )
         }
@@ -96,13 +96,13 @@ def _curve(frame: pd.DataFrame, across: Sequence[str]) -> pd.Series:
 
 def _setting(frame: pd.DataFrame) -> pd.Series:
     """Name each run's setting: its learning rate, and what else of `optim` differs between runs."""
-    keys = varying(frame, lambda key: key.startswith("optim.") and key != "optim.lr", copied=())
-    rates = frame["lr"].map(lambda lr: [] if pd.isna(lr) else [f"lr={text(lr)}"])
+    keys = varying_keys(frame, lambda key: key.startswith("optim.") and key != "optim.lr", copied=())
+    rates = frame["lr"].map(lambda lr: [] if pd.isna(lr) else [f"lr={value_text(lr)}"])
     others = frame["config"].map(lambda flat: [_entry(key, flat) for key in keys if key in flat])
     return (rates + others).str.join(", ")
 
 
 def _entry(key: str, flat: dict[str, object]) -> str:
     """Write a config entry for a reader: `alpha=8`, `space=LoRA`."""
-    path, value = key.split("."), text(flat.get(key))
+    path, value = key.split("."), value_text(flat.get(key))
     return f"{path[-2]}={value.rpartition('.')[2]}" if path[-1] == "_target_" else f"{path[-1]}={value}"

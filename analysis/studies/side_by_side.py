@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.studies.measured import measured
-from analysis.studies.records import load
-from analysis.studies.selection import choose
+from analysis.studies.measurement_file import measured_runs
+from analysis.studies.records import load_records
+from analysis.studies.selection import choose_settings
 from intrinsic.errors import UserError
 
 
@@ -20,24 +20,24 @@ def sides(
     Args:
         studies: folders of runs.
         name: of the measurement.
-        where: see `load`.
+        where: see `load_records`.
         methods: only these; none: all.
 
     Raises:
-        UserError: as `load` and `measured`; a method of which there is no run.
+        UserError: as `load_records` and `measured_runs`; a method of which there is no run.
     """
-    rows, notes = load(studies, where)  # type: ignore[arg-type]
+    rows, notes = load_records(studies, where)  # type: ignore[arg-type]
     for method in methods:
         if method not in set(rows["method"]):
             raise UserError(f"no run has method={method}: the methods are {', '.join(dict.fromkeys(rows['method']))}")
     rows = rows[rows["method"].isin(methods or set(rows["method"]))]
-    there, more = measured(rows, name)
+    there, more = measured_runs(rows, name)
     known, found = (_chosen(some) for some in (rows[rows["status"] == "finished"], there))
     return found, [*notes, *more * (len(found) < len(known))]
 
 
 def _chosen(rows: pd.DataFrame) -> pd.DataFrame:
-    chosen, _ = choose(rows.assign(x=rows["rank"].fillna(rows["dim"])), "test")
+    chosen, _ = choose_settings(rows.assign(x=rows["rank"].fillna(rows["dim"])), "test")
     chosen = chosen[chosen["chosen"]].drop_duplicates(["curve", "x"])[["run_id", "curve"]]
     found = chosen.merge(rows, on="run_id")  # in the order of the curves
     sizes = [

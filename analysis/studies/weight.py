@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from analysis.studies.measured import Measured
+from analysis.studies.measurement_file import MeasurementFile
 
 ROUNDING = 2.0**-23  # of float32: W and W_0 are each rounded to half of it, relative to every entry
 
@@ -19,7 +19,7 @@ class Weight:
         measurement: of `experiments.updates`.
     """
 
-    def __init__(self, name: str, shape: Sequence[int], measurement: Measured):
+    def __init__(self, name: str, shape: Sequence[int], measurement: MeasurementFile):
         self.name, self.shape, self._measurement = name, (shape[0], shape[1]), measurement
         self._arrays: dict[str, np.ndarray] = {}
 
@@ -35,6 +35,6 @@ class Weight:
         return int((self["values"] > ROUNDING * np.linalg.norm(self["trained_values"])).sum())
 
     @cached_property
-    def kept(self) -> int:
+    def num_directions(self) -> int:
         """How many directions of dW are there to compare: stored, and above rounding."""
         return min(self.rank, self["left"].shape[1])

@@ -7,7 +7,7 @@ from intrinsic.errors import UserError
 from intrinsic.models.hugging_face.objective import hf_objective
 from intrinsic.tasks.language import language
 from intrinsic.tasks.task import Task
-from intrinsic.tasks.tokens import tokenized
+from intrinsic.tasks.tokens import tokenize
 
 
 def make_task(config: dict[str, Any]) -> Task:
@@ -28,7 +28,7 @@ def make_task(config: dict[str, Any]) -> Task:
         )
     objective = _objective(config, task)
     tokenizer = build(config["tokenizer"], "tokenizer")
-    tokens = tokenized(task, tokenizer, config["data_dir"])
+    tokens = tokenize(task, tokenizer, config["data_dir"])
     return (
         tokens
         if objective is None

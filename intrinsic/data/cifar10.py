@@ -12,7 +12,7 @@ from intrinsic.checks import check_memory
 from intrinsic.data.downloads import download
 from intrinsic.data.transforms import Transforms
 from intrinsic.errors import UserError
-from intrinsic.files.data_folder import data_folder, write
+from intrinsic.files.data_folder import data_folder, write_data
 from intrinsic.files.lock import locked
 from intrinsic.tasks.task import Split, Task, classification
 
@@ -79,7 +79,7 @@ def _fetch(folder: Path, absent: Sequence[str]) -> None:
         for name in absent:
             member = archive.extractfile(f"{_FOLDER}/{name}")  # read, not unpacked: its path plays no part
             assert member is not None, f"{name} is a plain file in the archive of this checksum"
-            write(folder / name, member.read())
+            write_data(folder / name, member.read())
 
 
 def _read(folder: Path, names: Sequence[str]) -> Split:

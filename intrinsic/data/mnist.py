@@ -8,7 +8,7 @@ from intrinsic.data.downloads import download
 from intrinsic.data.read_idx import read_idx
 from intrinsic.data.transforms import Transforms
 from intrinsic.errors import UserError
-from intrinsic.files.data_folder import data_folder, write
+from intrinsic.files.data_folder import data_folder, write_data
 from intrinsic.files.lock import locked
 from intrinsic.tasks.task import Split, Task, classification
 
@@ -93,7 +93,7 @@ def _locate(folder: Path, name: str) -> Path:
             if not packed.exists():
                 place = f"{', '.join(f'{each}.gz' for each in _MD5)} into {folder}"
                 urls = [f"{mirror}{name}.gz" for mirror in _MIRRORS]
-                write(packed, download(urls, md5=_MD5[name], size=_LARGEST, place=place, packed=True))
+                write_data(packed, download(urls, md5=_MD5[name], size=_LARGEST, place=place, packed=True))
     return packed
 
 

@@ -8,7 +8,7 @@ import torch
 from intrinsic.data.read_lines import read_lines
 from intrinsic.data.transforms import Transforms
 from intrinsic.errors import UserError
-from intrinsic.files.expanded import expanded
+from intrinsic.files.expand_path import expand_path
 from intrinsic.rng import fan_out, permutation
 from intrinsic.tasks.language import plain_text
 from intrinsic.tasks.task import Split, Task
@@ -31,7 +31,7 @@ def text(*, file: str | Path | Sequence[str | Path] | None, fraction: float, see
     files = [file] if isinstance(file, str | Path) else file
     if not isinstance(files, Sequence) or not files or not all(isinstance(f, str | Path) and str(f) for f in files):
         raise UserError(f"need dataset.file as a text file or a list of them, got file={file!r}")
-    lines = list(dict.fromkeys(line for path in files for line in _lines(expanded(path))))
+    lines = list(dict.fromkeys(line for path in files for line in _lines(expand_path(path))))
     held = max(1, round(HELD_OUT * len(lines)))
     if len(lines) < 3:
         raise UserError(f"need 3 different lines or more, for three splits, got {len(lines)} in file={file}: add some")

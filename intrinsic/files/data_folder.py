@@ -5,7 +5,7 @@ from pathlib import Path
 
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_atomically
-from intrinsic.files.expanded import expanded
+from intrinsic.files.expand_path import expand_path
 
 
 def data_folder(data_dir: str | Path | None, name: str) -> Path:
@@ -18,10 +18,10 @@ def data_folder(data_dir: str | Path | None, name: str) -> Path:
         data_dir = os.environ.get("INTRINSIC_DATA") or "~/.cache/intrinsic"
     if not isinstance(data_dir, str | Path) or not str(data_dir):
         raise UserError(f"need data_dir as the path of a folder, or null, got data_dir={data_dir!r}")
-    return expanded(data_dir) / name
+    return expand_path(data_dir) / name
 
 
-def write(path: Path, content: bytes) -> None:
+def write_data(path: Path, content: bytes) -> None:
     """Write a file so that it is there completely or not at all, and create its folder if need be.
 
     Raises:

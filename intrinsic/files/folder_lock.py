@@ -22,17 +22,17 @@ class FolderLock:
         OSError: if there is no such folder.
     """
 
-    held: bool  # whether it is: some file systems of clusters have no locks, and Windows none of folders
+    is_held: bool  # whether it is: some file systems of clusters have no locks, and Windows none of folders
 
     def __init__(self, folder: str | Path, *, wait: bool = False) -> None:
-        self.held, self._descriptor = False, None
+        self.is_held, self._descriptor = False, None
         if fcntl is None:
             os.stat(folder)
             return
         self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            self.held = True
+            self.is_held = True
         except BlockingIOError:
             self.close()
             raise

@@ -59,7 +59,7 @@ def _remove_leftovers(parent: Path) -> None:
 def _remove_leftover(folder: str, *, ours: bool) -> None:
     lock = FolderLock(folder)
     try:
-        if (ours and lock.held) or time.time() - os.lstat(folder).st_mtime > DAY:
+        if (ours and lock.is_held) or time.time() - os.lstat(folder).st_mtime > DAY:
             shutil.rmtree(folder, ignore_errors=True)
     finally:
         lock.close()

@@ -11,7 +11,7 @@ from torch import Tensor
 from intrinsic.checks import check_memory
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_atomically
-from intrinsic.files.expanded import expanded
+from intrinsic.files.expand_path import expand_path
 
 
 def write_tensors(
@@ -40,7 +40,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         UserError: if there is no such file, it is damaged, or another program wrote it.
     """
     try:
-        path = expanded(path)
+        path = expand_path(path)
         if path.exists() and not path.is_file():
             raise UserError(f"{path} is not a regular file: need one that intrinsic.save wrote")
         check_memory(path.stat().st_size, path)

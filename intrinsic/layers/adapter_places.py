@@ -33,7 +33,7 @@ def adapter_places(
     Raises:
         UserError: if there are none, or a layer is one that its owner never calls.
     """
-    kinds = tuple({type(module) for module in model.modules() if width(module)})
+    kinds = tuple({type(module) for module in model.modules() if output_width(module)})
     parts = {"attention": _ATTENTION, "feed-forward": _FEED_FORWARD}
     if placement == "pfeiffer":
         del parts["attention"]
@@ -58,7 +58,7 @@ def adapter_places(
     return dict(sorted(places.items(), key=lambda item: order[item[0]]))
 
 
-def width(module: nn.Module) -> int | None:
+def output_width(module: nn.Module) -> int | None:
     """The size of the last axis of what a linear layer returns; None for other modules."""
     found = next((getattr(module, key) for key in ("out_features", "nf") if hasattr(module, key)), None)  # nf: Conv1D
     return found if isinstance(found, int) else None

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_together
-from intrinsic.files.expanded import expanded
+from intrinsic.files.expand_path import expand_path
 from intrinsic.layers.low_rank import LowRank
 from intrinsic.layers.low_rank.attention import AttentionParts
 from intrinsic.layers.low_rank.conv1d import LowRankConv1D
@@ -48,7 +48,7 @@ def export_peft(net: Subspace, folder: str | Path) -> None:
     """
     if not isinstance(net, Subspace):
         raise UserError(f"need an intrinsic.Subspace, got {type(net).__name__}")
-    space, folder = net.space, expanded(folder)
+    space, folder = net.space, expand_path(folder)
     if not isinstance(space, LoRA):
         raise UserError(
             f"PEFT's format holds space=lora, got space={type(space).__name__}: write it with intrinsic.save, or the "

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from intrinsic.checks import check_module
 from intrinsic.errors import UserError
-from intrinsic.files.expanded import expanded
+from intrinsic.files.expand_path import expand_path
 from intrinsic.layers.low_rank import kinds, part_names
 from intrinsic.layers.low_rank.embedding import LowRankEmbedding
 from intrinsic.peft.layout import (
@@ -42,7 +42,7 @@ def load_peft(model: nn.Module, folder: str | Path, *, seed: int = 0) -> Subspac
             not (DoRA, biases, ...), or a key does not fit the model; `model` is then as it was.
     """
     check_module(model)
-    config, tensors = read_adapter(expanded(folder))
+    config, tensors = read_adapter(expand_path(folder))
     modules = dict(model.named_modules())
     head = _saved_head(model, config, tensors, folder)
     factors, rest = _split(model, tensors)

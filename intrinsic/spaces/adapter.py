@@ -12,7 +12,7 @@ from intrinsic import rng
 from intrinsic.checks import integer
 from intrinsic.errors import UserError
 from intrinsic.layers.adapter_layer import ACTIVATIONS, AdapterLayer
-from intrinsic.layers.adapter_places import adapter_places, width
+from intrinsic.layers.adapter_places import adapter_places, output_width
 from intrinsic.spaces.base import Space
 from intrinsic.surgery.tree import swap, unwrap
 
@@ -61,7 +61,7 @@ class Adapter(Space):
         wrappers: dict[str, tuple[nn.Module, AdapterLayer]] = {}
         for name, module in adapter_places(model, self.placement, self.targets).items():
             numbers = (t for t in chain(module.parameters(), module.buffers()) if t.is_floating_point())
-            like, size = next(numbers, torch.empty(0)).detach(), width(module)
+            like, size = next(numbers, torch.empty(0)).detach(), output_width(module)
             assert size is not None
             seed_here = rng.fan_out(seed, name)
             wrappers[name] = (

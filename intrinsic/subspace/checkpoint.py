@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from intrinsic.errors import UserError
-from intrinsic.files.expanded import expanded
+from intrinsic.files.expand_path import expand_path
 from intrinsic.files.tensors import read_tensors, write_tensors
 from intrinsic.subspace import Subspace
 from intrinsic.subspace.check_fit import check_fit
@@ -37,7 +37,7 @@ def write_net(net: Subspace, path: str | Path, *, remedy: str = "give another pa
         raise UserError(f"need an intrinsic.Subspace to save, got {type(net).__name__}")
     net = without_reparametrisation(net)
     metadata = {"recipe": recipe(net), "fingerprint": net.fingerprint()}
-    write_tensors(expanded(path), trained_state(net), metadata, remedy=remedy)
+    write_tensors(expand_path(path), trained_state(net), metadata, remedy=remedy)
 
 
 def load(model: nn.Module, path: str | Path) -> Subspace:

@@ -27,7 +27,7 @@ def batches(split: Split, order: Tensor | None, size: int) -> Iterator[tuple[Ten
         yield split.inputs[some][..., : int(lengths.max())], split.targets[some]
 
 
-def bucketed(order: Tensor, lengths: Tensor, size: int, *, seed: int) -> Tensor:
+def bucket(order: Tensor, lengths: Tensor, size: int, *, seed: int) -> Tensor:
     """Reorder `order` (n,) so that each `size` consecutive examples have similar lengths; those of `lengths` (n,).
 
     Pools of `POOL` batches are sorted by length, ties in the given order, and cut into batches, which are shuffled by

@@ -51,7 +51,7 @@ def language(task: Task, vocabulary: Vocabulary, *, objective: str, seed: int) -
             raise UserError("a masked language model needs a mask token, its tokenizer has none: need a [MASK] in it")
         noise = Masking(vocabulary.mask, vocabulary.size, tuple(vocabulary.special))
         named = {"train": task.train, "validation": task.validation, "test": task.test}
-        splits = [noise.fixed(split, rng.fan_out(seed, "masks", name)) for name, split in named.items()]
+        splits = [noise.mask_split(split, rng.fan_out(seed, "masks", name)) for name, split in named.items()]
     for name, split in zip(("train", "validation", "test"), splits, strict=True):
         if not (split.targets >= 0).any():
             raise UserError(f"the {name} texts have no token to predict: need texts of two tokens and more")
@@ -83,7 +83,7 @@ class Masking:
         ids, targets = inputs[:, 0], targets[:, : inputs.shape[-1]]
         return self._masked(inputs, targets.where(targets >= 0, ids), torch.rand(3, *ids.shape, device=ids.device))
 
-    def fixed(self, split: Split, seed: int) -> Split:
+    def mask_split(self, split: Split, seed: int) -> Split:
         """A split of whole texts, masked by a seed."""
         parts, start = [], 0
         for inputs in split.inputs.split(ROWS):

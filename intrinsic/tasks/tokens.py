@@ -14,8 +14,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from intrinsic.errors import UserError
-from intrinsic.files.data_folder import write
-from intrinsic.files.expanded import expanded
+from intrinsic.files.data_folder import write_data
+from intrinsic.files.expand_path import expand_path
 from intrinsic.tasks.task import Split, Task
 
 Texts = Sequence[tuple[str, ...]]
@@ -32,7 +32,7 @@ class Tokenizer(Protocol):
         """`ids`, `kinds` (tokens of all texts,) int32, one text after another, and their `lengths` (texts,) int64."""
 
 
-def tokenized(task: Task, tokenizer: Tokenizer, data_dir: str | Path | None) -> Task:
+def tokenize(task: Task, tokenizer: Tokenizer, data_dir: str | Path | None) -> Task:
     """The task with inputs (n, 2, longest) int32: token ids, and which of two texts each is from; -1 beyond the end.
 
     Tokens are kept in the folder `tokens` of `data_dir`, of ~/.cache/intrinsic if None, under a hash of texts and
@@ -52,7 +52,7 @@ def _kept(data_dir: str | Path, texts: Texts, tokenizer: Tokenizer) -> dict[str,
     """The tokens from their file, which is made if need be, and if it can be."""
     digest = hashlib.sha256(json.dumps([FORMAT, tokenizer.fingerprint, list(texts)]).encode())
     try:
-        path = expanded(data_dir) / "tokens" / f"{digest.hexdigest()[:24]}.safetensors"
+        path = expand_path(data_dir) / "tokens" / f"{digest.hexdigest()[:24]}.safetensors"
         tokens = _read(path, len(texts))
     except UserError as error:
         path, tokens = None, None
@@ -61,7 +61,7 @@ def _kept(data_dir: str | Path, texts: Texts, tokenizer: Tokenizer) -> dict[str,
         tokens = tokenizer(texts)
         if path is not None:
             try:
-                write(path, save(tokens, {"sha256": _checksum(tokens)}))
+                write_data(path, save(tokens, {"sha256": _checksum(tokens)}))
             except (UserError, OSError) as error:
                 _note(error)
     return tokens

@@ -39,7 +39,7 @@ def crossings(
     return float(np.quantile(draws, 0.5, method="inverted_cdf")), draws
 
 
-def check(estimator: str, estimand: str, confidence: float) -> None:
+def check_choices(estimator: str, estimand: str, confidence: float) -> None:
     """Check the choices.
 
     Raises:

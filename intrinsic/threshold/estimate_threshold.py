@@ -7,7 +7,7 @@ import numpy as np
 
 from intrinsic.checks import integer
 from intrinsic.errors import UserError
-from intrinsic.threshold.crossings import check, crossings
+from intrinsic.threshold.crossings import check_choices, crossings
 from intrinsic.threshold.measurement import measurement
 from intrinsic.threshold.threshold import Threshold
 
@@ -59,7 +59,7 @@ def estimate_threshold(
     data = measurement(dims, scores, baselines, fraction=fraction, chance=chance, lower_is_better=lower_is_better)
     if len(set(dims)) < 3:
         raise UserError(f"need at least 3 distinct dims, got {len(set(dims))}: run more of them")
-    check(estimator, estimand, confidence)
+    check_choices(estimator, estimand, confidence)
     if integer("resamples", resamples) < 100:
         raise UserError(f"need at least 100 resamples for an interval, got resamples={resamples}")
     integer("seed", seed, 0)

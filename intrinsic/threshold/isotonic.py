@@ -36,10 +36,10 @@ def isotonic_crossings(x: Array, y: Array, targets: Array) -> Array:
     dims, place, counts = np.unique(x, return_inverse=True, return_counts=True)
     means = np.zeros((len(y), len(dims)))
     np.add.at(means.T, place, y.T)
-    return first_reached(dims, isotonic(means / counts, counts.astype(float)), targets)
+    return first_crossings(dims, isotonic(means / counts, counts.astype(float)), targets)
 
 
-def first_reached(at: Array, curves: Array, targets: Array) -> Array:
+def first_crossings(at: Array, curves: Array, targets: Array) -> Array:
     """The first x at which each curve (m, E) reaches its target (m,), linear between points; -inf, +inf outside."""
     reached = curves >= targets[:, None]
     k = reached.argmax(1)

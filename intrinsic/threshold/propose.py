@@ -7,7 +7,7 @@ import numpy as np
 
 from intrinsic.checks import integer, number
 from intrinsic.errors import UserError
-from intrinsic.threshold.crossings import check, crossings
+from intrinsic.threshold.crossings import check_choices, crossings
 from intrinsic.threshold.measurement import measurement
 
 SPREAD = 7  # dims of the first look at the range
@@ -70,7 +70,7 @@ def propose(
         raise UserError(f"need low < high, got low={low}, high={high}")
     if not number("ratio", ratio) > 1:
         raise UserError(f"need ratio > 1, got ratio={ratio}")
-    check(estimator, estimand, confidence)
+    check_choices(estimator, estimand, confidence)
     data = measurement(dims, scores, baselines, fraction=fraction, chance=chance, lower_is_better=lower_is_better)
     missing = _missing(dims, low, high, max(SPREAD, batch))
     if len(missing) >= batch or len(set(dims)) < 3:

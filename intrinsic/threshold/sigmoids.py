@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from intrinsic.threshold.isotonic import first_reached, isotonic_crossings
+from intrinsic.threshold.isotonic import first_crossings, isotonic_crossings
 from intrinsic.threshold.sigmoid_grid import SigmoidGrid, sigmoid_grid
 
 Array = np.ndarray
@@ -35,7 +35,7 @@ class Curves:
 
     def crossings(self, targets: Array) -> Array:
         """Where each curve first reaches its target (m,), in log2 d; -inf at the smallest dim, +inf nowhere."""
-        return first_reached(self.at, self.values, targets)
+        return first_crossings(self.at, self.values, targets)
 
 
 def locate(x: Array, y: Array, level: float, rng: np.random.Generator) -> Near:

@@ -13,7 +13,7 @@ from intrinsic import rng
 from intrinsic.errors import UserError
 from intrinsic.subspace import Subspace
 from intrinsic.surgery.torch_internals import has_stepped
-from intrinsic.tasks.batches import batches, bucketed
+from intrinsic.tasks.batches import batches, bucket
 from intrinsic.tasks.task import Task
 from intrinsic.training.early_stopping import EarlyStopping
 from intrinsic.training.epoch import Epoch
@@ -109,7 +109,7 @@ def _train(
     split, device = task.train, task.train.inputs.device
     order = data_order(seed, len(split))
     if split.lengths is not None:
-        order = bucketed(order, split.lengths, batch_size, seed=rng.fan_out(seed, "buckets"))
+        order = bucket(order, split.lengths, batch_size, seed=rng.fan_out(seed, "buckets"))
     total = torch.zeros((), device=device)
     net.train()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):

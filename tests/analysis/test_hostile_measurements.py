@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 
 from analysis.amplification import amplification
 from analysis.spectrum import spectrum
-from analysis.studies.measured import Measured
-from analysis.studies.told import Told
+from analysis.studies.measurement_file import MeasurementFile
+from analysis.studies.strict_dict import StrictDict
 from intrinsic.errors import UserError
 from tests.support.updates_study import low_rank, moved
 
@@ -96,8 +96,8 @@ def test_a_file_that_is_cut_is_named_in_one_line(tmp_path, keep):
 
 
 def test_what_is_missing_inside_is_named_too(tmp_path):
-    told = Told({"numbers": {"trained": 3}, "list": [{"a": 1}], "none": None}, "x.safetensors")
-    file = Measured(tmp_path, told, Told({}, "x.safetensors"))
+    told = StrictDict({"numbers": {"trained": 3}, "list": [{"a": 1}], "none": None}, "x.safetensors")
+    file = MeasurementFile(tmp_path, told, StrictDict({}, "x.safetensors"))
     assert (file.values["numbers"]["trained"], file.values["none"], file.values.get("other")) == (3, None, None)
     for ask in (lambda: told["numbers"]["dim"], lambda: told["list"][0]["dim"], lambda: file.options["dim"]):
         with pytest.raises(UserError, match=r"x\.safetensors lacks 'dim': delete it and measure again"):

@@ -15,8 +15,8 @@ from analysis.page.every_figure import figure_functions
 from analysis.page.findings import best, thresholds
 from analysis.page.protocol import protocol, question
 from analysis.report import main, report
-from analysis.studies.by_task import Part, parts
-from analysis.studies.records import load
+from analysis.studies.by_task import OneTask, parts
+from analysis.studies.records import load_records
 from intrinsic.errors import UserError
 from tests.support.report_study import EVIL, grid
 from tests.support.studies import add, python
@@ -124,7 +124,7 @@ def test_what_the_page_says(demo, found):
 def test_thresholds_and_best_scores_by_hand(outputs):
     demo = outputs / "demo"
     grid(demo)
-    frame, _ = load([demo])
+    frame, _ = load_records([demo])
     rows = {(curve, unit): said for curve, said, unit in thresholds(frame, "demo").rows}
     value = int(re.findall(r"\d+", rows["subspace (fastfood)", "subspace dimension d, trainable parameters"])[1])
     truth = 30 * ((0.864 - 0.104) / 0.86 / (1 - (0.864 - 0.104) / 0.86)) ** (1 / 1.2)  # seed 1's curve is the mean
@@ -146,7 +146,7 @@ def test_thresholds_and_best_scores_by_hand(outputs):
 def test_the_question_names_a_pretrained_model(outputs):
     model = {"_target_": "intrinsic.models.hf.hf", "name": "package:some_encoder/model"}
     add(outputs / "demo", rank=1, dataset={"_target_": "intrinsic.data.glue.glue", "task": "sst2"}, model=model)
-    frame, _ = load([outputs / "demo"])
+    frame, _ = load_records([outputs / "demo"])
     assert question(frame) == "How many trainable parameters does some_encoder need on sst2 with lora?"
     said = dict(protocol(frame))
     assert said["Model"] == ["hf name=package:some_encoder/model"]
@@ -200,8 +200,8 @@ def test_tasks_have_sections(outputs):
             add(outputs / name, rank=1, seed=seed, dataset={"_target_": "data.Digits", "rotate": rotate})
     add(outputs / "b", rank=2, dataset={"_target_": "data.Digits", "rotate": 90})
     assert parts([outputs / "a", outputs / "b"]) == [
-        Part((outputs / "a",), ("dataset.rotate=0",)),
-        Part((outputs / "a", outputs / "b"), ("dataset.rotate=90",)),
+        OneTask((outputs / "a",), ("dataset.rotate=0",)),
+        OneTask((outputs / "a", outputs / "b"), ("dataset.rotate=90",)),
     ]
     found = page(outputs / "a", outputs / "b")
     assert len(found.texts["h2"]) == 2
@@ -209,7 +209,7 @@ def test_tasks_have_sections(outputs):
     assert "The runs are of 2 tasks" in found.texts["p"][0]
     assert {link["href"] for link in found.all("a") if "download" not in link} == {"#task-0", "#task-1"}
     assert len(page(outputs / "a", outputs / "b", where=["dataset.rotate=0"]).texts["h2"]) == 1
-    assert parts([outputs / "b", outputs / "b"]) == [Part((outputs / "b",), ())]
+    assert parts([outputs / "b", outputs / "b"]) == [OneTask((outputs / "b",), ())]
 
 
 def test_a_seed_that_is_copied_makes_no_task(outputs):
@@ -217,7 +217,7 @@ def test_a_seed_that_is_copied_makes_no_task(outputs):
     for seed in (0, 1):
         add(outputs / "a", rank=1, seed=seed, model={"seed": seed})
         add(outputs / "b", rank=1, seed=seed, model={"seed": 7})
-    assert parts([outputs / "a", outputs / "b"]) == [Part((outputs / "a",), ()), Part((outputs / "b",), ())]
+    assert parts([outputs / "a", outputs / "b"]) == [OneTask((outputs / "a",), ()), OneTask((outputs / "b",), ())]
 
 
 def test_metrics_make_tasks(outputs):

@@ -100,7 +100,7 @@ def test_what_is_no_name(target):
 
 
 WRITE = {
-    "_target_": "intrinsic.files.data_folder.write",
+    "_target_": "intrinsic.files.data_folder.write_data",
     "path": {"_target_": "intrinsic.files.data_folder.data_folder", "data_dir": "PLACE", "name": "written"},
     "content": {
         "_target_": "intrinsic.files.data_folder.download",
@@ -140,7 +140,7 @@ def test_an_argument_is_a_plain_value(tmp_path, role, path):
     key, _, inner = path.partition(".")
     node[key] = {inner: [writer(tmp_path)]} if inner else writer(tmp_path)
     with pytest.raises(
-        UserError, match=f"_target_=intrinsic.files.data_folder.write is refused inside {key}: need a plain"
+        UserError, match=f"_target_=intrinsic.files.data_folder.write_data is refused inside {key}: need a plain"
     ):
         build(node, role)
     assert not list(tmp_path.iterdir())

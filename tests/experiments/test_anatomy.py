@@ -13,7 +13,7 @@ from torch.nn import functional as F
 import intrinsic
 from analysis.anatomy import anatomy as draw_anatomy
 from analysis.figures.backward.backward_figure import backward_figure
-from analysis.figures.backward.fewer_nodes import gathered
+from analysis.figures.backward.fewer_nodes import gather_nodes
 from analysis.figures.backward.graph_layout import graph_layout
 from experiments.anatomy import anatomy, step_costs
 from experiments.step.lora_identities import lora_identities
@@ -151,7 +151,7 @@ def test_where_gradients_go():
     assert {name: state for name, _, state in query["parameters"]} == {
         "lora_A": "trained", "lora_B": "trained", "weight": "frozen", "bias": "frozen",
     }  # fmt: skip
-    drawn, edges = gathered(graph)
+    drawn, edges = gather_nodes(graph)
     assert "bert.encoder.layer.0-2" in drawn
     assert drawn["bert.encoder.layer.0-2"]["stops"]
     assert not any(".layer.1." in name for name in drawn)

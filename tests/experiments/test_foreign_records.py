@@ -72,7 +72,7 @@ def writer(place):
         "place": "x",
         "md5": "9dd4e461268c8034f5c8",
     }
-    return {"_target_": "intrinsic.files.data_folder.write", "path": path, "content": content}
+    return {"_target_": "intrinsic.files.data_folder.write_data", "path": path, "content": content}
 
 
 NODES = ["optim", "dataset", "space", "projection", "model", "space.targets", "init.source.optim"]
@@ -85,7 +85,7 @@ def test_a_record_writes_no_file(study, tmp_path, capsys, path):
     before = files(folder)
     assert command("anatomy", folder.parent) == 2
     err = capsys.readouterr().err
-    assert "intrinsic.files.data_folder.write is refused" in err
+    assert "intrinsic.files.data_folder.write_data is refused" in err
     assert not (tmp_path / "place").exists()
     assert files(folder) == before
 

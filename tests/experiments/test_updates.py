@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from experiments.finished.measure import measure
 from experiments.finished.reopen import reopen
-from experiments.updates import decompose, updates
+from experiments.updates import decompose_update, updates
 from intrinsic.errors import UserError
 from intrinsic.files.records import NAME
 from tests.support.commands import QUICK, run
@@ -21,7 +21,9 @@ pytestmark = pytest.mark.usefixtures("surroundings")
 def test_the_arrays_are_those_of_their_formulas():
     """Eigenvectors of the Gram matrices, and sums over entries, in place of an SVD."""
     origin, update = gaussian(7, 5, 0).numpy(), gaussian(7, 5, 1).numpy()
-    found = {key: x.numpy() for key, x in decompose(*map(torch.tensor, (origin, update)), keep=4, seed=0).items()}
+    found = {
+        key: x.numpy() for key, x in decompose_update(*map(torch.tensor, (origin, update)), keep=4, seed=0).items()
+    }
     assert {key: x.shape for key, x in found.items()} == {
         "left": (7, 4), "right": (5, 4), "values": (5,), "origin_values": (5,), "trained_values": (5,),
         "projected": (4,), "projected_random": (4,), "resemblance": (4,),
@@ -44,7 +46,7 @@ def test_the_arrays_are_those_of_their_formulas():
 def test_random_directions_hold_their_share_of_the_weight():
     """E ||U^T W V||_F^2 = r^2 ||W||_F^2 / (m n): the mean of many draws, within four of its standard errors."""
     origin, draws = gaussian(12, 8, 0) + low_rank(12, 8, 2, 1, size=9), 400
-    found = [decompose(origin, origin, 3, seed=seed)["projected_random"] ** 2 for seed in range(draws)]
+    found = [decompose_update(origin, origin, 3, seed=seed)["projected_random"] ** 2 for seed in range(draws)]
     mean, error = torch.stack(found).mean(0), torch.stack(found).std(0) / draws**0.5
     expected = torch.tensor([1.0, 4, 9]) * origin.square().sum() / (12 * 8)
     assert ((mean - expected).abs() < 4 * error).all()

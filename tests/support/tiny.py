@@ -6,7 +6,7 @@ import torch
 from intrinsic.models.hf import hf
 from intrinsic.models.hf_tokenizer import HFTokenizer
 from intrinsic.tasks.task import Split, Task
-from intrinsic.tasks.tokens import tokenized
+from intrinsic.tasks.tokens import tokenize
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "</s>"]
 WORDS += ["a", "good", "bad", "dull", "fine", "film", "story", "very", "not", "is", "was", "the"]
@@ -108,7 +108,7 @@ def text_task(folder, tmp_path, texts=TEXTS, **changes):
         score=lambda outputs, targets: (outputs.argmax(1) == targets).float(),
         texts=texts,
     )
-    return tokenized(task, HFTokenizer(name=str(folder), **{"max_length": 16, **changes}), tmp_path)
+    return tokenize(task, HFTokenizer(name=str(folder), **{"max_length": 16, **changes}), tmp_path)
 
 
 def many(count=90):

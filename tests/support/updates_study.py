@@ -2,7 +2,7 @@
 
 import torch
 
-from experiments.updates import decompose
+from experiments.updates import decompose_update
 from intrinsic.files.tensors import write_tensors
 from tests.support.studies import add
 
@@ -26,7 +26,7 @@ def moved(study, weights, method="lora", *, head=(), keep=64, **swept):
     folder = add(study, method, **swept).parent
     arrays = {}
     for name, (origin, update) in weights.items():
-        found = decompose(origin, update, keep, seed=len(arrays))
+        found = decompose_update(origin, update, keep, seed=len(arrays))
         arrays |= {f"{name}/{key}": value.float() for key, value in found.items()}
     values = {"weights": {name: list(pair[0].shape) for name, pair in weights.items()}, "head": list(head)}
     write_tensors(folder / "updates.safetensors", arrays, {"values": values, "options": {"keep": keep}})

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch
 from matplotlib.path import Path
 
-from analysis.figures.backward.fewer_nodes import gathered
+from analysis.figures.backward.fewer_nodes import gather_nodes
 from analysis.figures.backward.graph_layout import Places, graph_layout
 from analysis.figures.figure import STYLE
 
@@ -33,7 +33,7 @@ def backward_figure(graph: dict[str, Any], title: str) -> tuple[Figure, pd.DataF
         graph: see `experiments.step.backward_graph`.
         title: the method's name.
     """
-    nodes, edges = gathered(graph)
+    nodes, edges = gather_nodes(graph)
     texts = {name: _text(node) for name, node in nodes.items()}
     if graph["silent"]:
         texts["silent"] = _silent(graph["silent"])

@@ -6,7 +6,7 @@ Nodes = dict[str, dict[str, Any]]
 Edges = list[tuple[str, str]]
 
 
-def gathered(graph: dict[str, Any]) -> tuple[Nodes, Edges]:
+def gather_nodes(graph: dict[str, Any]) -> tuple[Nodes, Edges]:
     """The nodes that are drawn, in the order of the forward pass, and the edges between them."""
     home: dict[str, str] = {}
     nodes: Nodes = {}

@@ -5,7 +5,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path, PurePosixPath
 
 from intrinsic.errors import UserError
-from intrinsic.files.expanded import expanded
+from intrinsic.files.expand_path import expand_path
 from intrinsic.models.hugging_face.loading import loading
 
 PACKAGE = "package:"
@@ -31,7 +31,7 @@ def hf_folder(name: str | None, *, weights: bool) -> str:
         raise UserError(f"need model.name as a folder or a hub id, got model.name={name!r}: use one, or model=minilm")
     if name.startswith(PACKAGE):
         path = _in_package(name)
-    elif not (path := expanded(name)).is_dir():
+    elif not (path := expand_path(name)).is_dir():
         if not HUB_ID.fullmatch(name) or name.startswith("."):
             raise UserError(f"there is no folder {name[:200]!r}: need one with config.json and model.safetensors")
         path = _download(name, weights)

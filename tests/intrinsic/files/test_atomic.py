@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_atomically, write_folder, write_together
-from intrinsic.files.data_folder import write as write_data
+from intrinsic.files.data_folder import write_data as write_data
 from tests.support.configs import files
 
 

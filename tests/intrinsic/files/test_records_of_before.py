@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import intrinsic
-from analysis.studies.records import load
+from analysis.studies.records import load_records
 from experiments.config.build import build
 from experiments.finished.reopen import reopen
 from intrinsic.files.records import read_record, run_id, write_record
@@ -61,7 +61,7 @@ def test_what_was_renamed_is_read_under_its_new_name(study):
 
 
 def test_the_analysis_reads_it_under_its_new_name(study):
-    frame, _ = load([study], runs=["f77206db5949"])
+    frame, _ = load_records([study], runs=["f77206db5949"])
     assert frame["config"].iloc[0]["schedule._target_"] == "intrinsic.training.linear_warmup.LinearWarmup"
 
 
@@ -81,7 +81,7 @@ def test_a_record_nested_deep_is_read(study, tmp_path):
 def test_the_analysis_reads_them(study):
     found = {}
     for run in RUNS:
-        frame, notes = load([study], runs=[run])
+        frame, notes = load_records([study], runs=[run])
         assert notes == []
         found |= dict(zip(frame["run_id"], frame["score"], strict=True))
     assert found == SCORES

@@ -14,7 +14,7 @@ from intrinsic.models.hf_tokenizer import HFTokenizer
 from intrinsic.models.hugging_face.objective import hf_objective
 from intrinsic.tasks.language import language, plain_text, token_counts, token_hits, token_loss
 from intrinsic.tasks.task import Split
-from intrinsic.tasks.tokens import tokenized
+from intrinsic.tasks.tokens import tokenize
 from intrinsic.training.evaluate import evaluate
 from intrinsic.training.fit import fit
 from intrinsic.training.fit_replicas import fit_replicas
@@ -31,7 +31,7 @@ def task_of(folder, tmp_path, objective, texts=TEXTS, seed=0):
     """A task of plain texts, all of them in each split."""
     split = Split(torch.arange(len(texts)), torch.zeros(len(texts), dtype=torch.int64))
     tokenizer = HFTokenizer(name=str(folder), max_length=16)
-    tokens = tokenized(plain_text(split, split, split, texts), tokenizer, tmp_path)
+    tokens = tokenize(plain_text(split, split, split, texts), tokenizer, tmp_path)
     return language(tokens, tokenizer, objective=objective, seed=seed)
 
 

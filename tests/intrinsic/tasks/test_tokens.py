@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 import intrinsic
 from intrinsic.errors import UserError
 from intrinsic.models.hf_tokenizer import HFTokenizer
-from intrinsic.tasks.batches import batches, bucketed
+from intrinsic.tasks.batches import batches, bucket
 from intrinsic.training.evaluate import evaluate
 from intrinsic.training.fit_replicas import fit_replicas
 from tests.support.tiny import TEXTS, build, make_tokenizer, many, text_task
@@ -87,10 +87,10 @@ def test_tokens_that_are_not_those_that_were_kept_are_cut_anew(folders, tmp_path
 def test_batches_hold_similar_lengths():
     lengths = torch.randint(1, 60, (1003,), generator=torch.Generator().manual_seed(0))
     order = torch.randperm(1003, generator=torch.Generator().manual_seed(1))
-    drawn = bucketed(order, lengths, 8, seed=2)
+    drawn = bucket(order, lengths, 8, seed=2)
     assert torch.equal(drawn.sort().values, torch.arange(1003))
-    assert torch.equal(drawn, bucketed(order, lengths, 8, seed=2))
-    assert not torch.equal(drawn, bucketed(order, lengths, 8, seed=3))
+    assert torch.equal(drawn, bucket(order, lengths, 8, seed=2))
+    assert not torch.equal(drawn, bucket(order, lengths, 8, seed=3))
     padded, plain = (sum(int(lengths[b].max()) * len(b) for b in o.split(8)) for o in (drawn, order))
     assert padded < 1.05 * int(lengths.sum()) < plain / 1.5
     whole = [int(lengths[b].max()) for b in drawn.split(8)]

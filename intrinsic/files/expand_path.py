@@ -6,7 +6,7 @@ from pathlib import Path
 from intrinsic.errors import UserError
 
 
-def expanded(path: str | Path) -> Path:
+def expand_path(path: str | Path) -> Path:
     """The path with the home folder in the place of ~.
 
     Raises:

@@ -9,7 +9,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 
-def allocated(call: Callable[[], object], device: torch.device) -> tuple[int, int]:
+def allocated_bytes(call: Callable[[], object], device: torch.device) -> tuple[int, int]:
     """Bytes given out by torch's allocator during the call, beyond those from before it: at most, and at its end.
 
     On a CPU every allocation is noted by torch's profiler, those inside of kernels too; on a GPU the allocator keeps

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 
-from analysis.studies.config_keys import text
+from analysis.studies.config_keys import value_text
 from analysis.studies.plain import plain, plain_tree
-from analysis.studies.told import Told
+from analysis.studies.strict_dict import StrictDict
 from intrinsic.errors import UserError
 from intrinsic.files.read_json import parse_json
 
@@ -24,12 +24,12 @@ KINDS: dict[str, type | tuple[type, ...]] = {
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasurementFile:
     """One run's measurement: values, and arrays by name that are read when they are asked for."""
 
     path: Path
-    values: Told
-    options: Told
+    values: StrictDict
+    options: StrictDict
 
     def names(self) -> list[str]:
         """The names of the arrays, sorted."""
@@ -50,11 +50,11 @@ class Measured:
             raise _damaged(self.path, error) from None
 
 
-def measured(rows: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[str]]:
-    """Keep the finished runs that `experiments.<name>` has measured, with a column `measured`; and notes.
+def measured_runs(rows: pd.DataFrame, name: str) -> tuple[pd.DataFrame, list[str]]:
+    """Keep the finished runs that `experiments.<name>` has measured, with a column `measured_runs`; and notes.
 
     Args:
-        rows: runs as from `analysis.studies.records.load`.
+        rows: runs as from `analysis.studies.records.load_records`.
         name: of the measurement.
 
     Raises:
@@ -75,13 +75,13 @@ def check_alike(rows: pd.DataFrame, name: str) -> None:
     """Refuse runs that were measured with different options, whose numbers don't belong on one axis.
 
     Args:
-        rows: as from `measured`.
+        rows: as from `measured_runs`.
         name: of the measurement.
 
     Raises:
         UserError: if they were.
     """
-    files: list[Measured] = list(rows["measured"])
+    files: list[MeasurementFile] = list(rows["measured"])
     for option, value in files[0].options.items():
         others = [file.options.get(option) for file in files if file.options.get(option) != value]
         if others:
@@ -92,7 +92,7 @@ def check_alike(rows: pd.DataFrame, name: str) -> None:
             )
 
 
-def _open(path: Path) -> Measured:
+def _open(path: Path) -> MeasurementFile:
     try:
         with safe_open(path, "numpy") as file:
             content = plain_tree(parse_json(file.metadata()["intrinsic"]))
@@ -102,10 +102,10 @@ def _open(path: Path) -> Measured:
             raise ValueError(f"an array is called {plain(odd[0], 60)}")
         for name, kinds in KINDS.items():
             if name in values and (isinstance(values[name], bool) or not isinstance(values[name], kinds)):
-                raise ValueError(f"{name} is {plain(text(values[name]), 60)}")
+                raise ValueError(f"{name} is {plain(value_text(values[name]), 60)}")
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise _damaged(path, error) from None
-    return Measured(path, Told(values, str(path)), Told(options, str(path)))
+    return MeasurementFile(path, StrictDict(values, str(path)), StrictDict(options, str(path)))
 
 
 def _damaged(path: Path, error: Exception) -> UserError:
