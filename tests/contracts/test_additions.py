@@ -86,7 +86,7 @@ def test_there_is_an_example_of_each_kind():
 def test_what_is_added_passes_the_contract_tests(copied):
     others = "added or only_things or every_room or every_projection_is"
     chosen = f"({' or '.join(ADDED)} or {others}) and not (gpt2 or llama or t5 or roberta)"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", chosen]
     command += ["--ignore=tests/contracts/test_additions.py", *PLACES]
     environment = {**os.environ, "PYTHONPATH": str(copied), "INTRINSIC_KERNELS": "torch"}  # nothing is compiled anew
     done = subprocess.run(command, cwd=copied, capture_output=True, text=True, env=environment, check=False)
