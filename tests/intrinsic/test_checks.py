@@ -5,11 +5,12 @@ import pytest
 
 import intrinsic
 from intrinsic.errors import UserError
+from tests.support.projections import every_class
 
 THREE = [1, 2, 3]
 
 
-@pytest.mark.parametrize("name", ["Dense", "Sparse", "Fastfood", "Kronecker", "OneHot"])
+@every_class
 @pytest.mark.parametrize(
     ("change", "match"),
     [
@@ -23,9 +24,9 @@ THREE = [1, 2, 3]
         ({"dim": 10}, "need 0 < dim <= full_dim, got dim=10, full_dim=9"),
     ],
 )
-def test_a_projection(name, change, match):
+def test_a_projection(projection, change, match):
     with pytest.raises(UserError, match=match):
-        getattr(intrinsic, name)(**{"dim": 3, "full_dim": 9, "seed": 0, **change})
+        projection(**{"dim": 3, "full_dim": 9, "seed": 0, **change})
 
 
 def test_numbers_of_numpy_are_numbers():

@@ -2,6 +2,7 @@
 
 from functools import cache
 
+import pytest
 import torch
 
 from experiments.config.build import build
@@ -23,3 +24,7 @@ def make(name, dim, full_dim, seed=0):
 def matrix(projection):
     """P as (full_dim, dim) float64, column by column."""
     return projection(torch.eye(projection.dim, dtype=torch.float64)).T
+
+
+CLASSES = [constructor(name).func for name in RANDOM]
+every_class = pytest.mark.parametrize("projection", CLASSES, ids=lambda kind: kind.__name__)

@@ -10,11 +10,10 @@ from torch.func import functional_call, grad, vmap
 
 import intrinsic
 from tests.support.flat_net import Net, coordinates, flat_gradient, inputs
+from tests.support.projections import every_class
 
 DIM = 20
-RANDOM = [intrinsic.Dense, intrinsic.Sparse, intrinsic.Fastfood, intrinsic.Kronecker, intrinsic.OneHot]
 both = pytest.mark.parametrize("scales", [None, "layer"])
-every_projection = pytest.mark.parametrize("projection", RANDOM, ids=lambda kind: kind.__name__)
 
 
 class Bias(nn.Module):
@@ -53,7 +52,7 @@ def plus(one, other):
 
 
 @both
-@every_projection
+@every_class
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_both_ways_give_the_same_gradient(projection, dtype, scales):
     net, x = subspace(projection, dtype, scales), inputs(dtype)
@@ -68,7 +67,7 @@ def test_both_ways_give_the_same_gradient(projection, dtype, scales):
 
 
 @both
-@every_projection
+@every_class
 def test_both_ways_train_to_the_same_coordinates(projection, scales):
     flat, functional = (subspace(projection, scales=scales).eval() for _ in range(2))
     optimizers = [torch.optim.Adam(net.parameters(), lr=0.1) for net in (flat, functional)]

@@ -10,8 +10,8 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import intrinsic
+from tests.support.projections import CLASSES
 
-PROJECTIONS = [getattr(intrinsic, name) for name in ("Dense", "Sparse", "Fastfood", "Kronecker", "OneHot")]
 WIDTH = 6
 SPACES = [intrinsic.Full(), intrinsic.Head(), intrinsic.BitFit(), intrinsic.LoRA(2)]
 SPACES += [intrinsic.Union([intrinsic.LoRA(2), intrinsic.BitFit()])]
@@ -65,7 +65,7 @@ def model(layers, shared, tied):
     layers=blocks,
     shared=st.booleans(),
     tied=st.booleans(),
-    projection=st.sampled_from(PROJECTIONS),
+    projection=st.sampled_from(CLASSES),
     space=st.sampled_from(SPACES),
     scales=st.sampled_from([None, "layer"]),
     training=st.booleans(),

@@ -10,10 +10,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 import intrinsic
 from intrinsic.layers.low_rank import low_rank
+from tests.support.projections import every_class
 from tests.support.tied import Tied
-
-RANDOM = [intrinsic.Dense, intrinsic.Sparse, intrinsic.Fastfood, intrinsic.Kronecker, intrinsic.OneHot]
-every_projection = pytest.mark.parametrize("projection", RANDOM, ids=lambda kind: kind.__name__)
 
 
 def network(seed=0):
@@ -28,7 +26,7 @@ def moved(net):
     return net
 
 
-@every_projection
+@every_class
 def test_casts_leave_the_projection_and_the_coordinates_exact(projection, tmp_path):
     net = moved(intrinsic.Subspace(network(), projection=projection, dim=20))
     before, z = net.projection(net.z).detach(), net.z.detach().clone()
@@ -43,7 +41,7 @@ def test_casts_leave_the_projection_and_the_coordinates_exact(projection, tmp_pa
     assert net(torch.rand(2, 6)).dtype == torch.float32
 
 
-@every_projection
+@every_class
 def test_half_models_train(projection, tmp_path):
     net = intrinsic.Subspace(network().bfloat16(), projection=projection, dim=20)
     net(torch.rand(2, 6).bfloat16()).float().sum().backward()
@@ -52,7 +50,7 @@ def test_half_models_train(projection, tmp_path):
     intrinsic.load(network().bfloat16(), tmp_path / "z.safetensors")
 
 
-@every_projection
+@every_class
 def test_autocast_does_not_round_the_offset(projection):
     net = moved(intrinsic.Subspace(network(), projection=projection, dim=20))
     with torch.no_grad():
