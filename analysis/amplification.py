@@ -1,4 +1,4 @@
-"""Draw how much of W_0 lies in the directions in which training moved it: does the update repeat what W_0 has?
+"""The part of W_0 that lies in the directions in which training moved it: does the update repeat what W_0 has?
 
 python run.py -m rank=1,2,4,8 study=inside                 makes LoRA's runs
 python run.py -m method=full,subspace study=inside         makes others

@@ -1,4 +1,4 @@
-"""Draw what one training step costs under each method, and the graph of its backward pass.
+"""The cost of one training step under each method, and the graph of its backward pass.
 
 python run.py -m method=full,lora,adapter,subspace model=vit study=grid     makes runs
 python -m experiments.anatomy outputs/grid                                  measures a step of each

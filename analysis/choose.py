@@ -1,4 +1,4 @@
-"""Which rank, which matrices, which learning rate? A recommendation for a model and a task, and what it rests on.
+"""A recommendation for a model and a task: which rank, which matrices, which learning rate, and what it rests on.
 
 python run.py -m method=lora rank=1,2,4,8 lr=0.003,0.01 seed=0,1,2 study=ranks    makes the runs
 python run.py -m method=full seed=0,1,2 study=ranks                               makes the baseline

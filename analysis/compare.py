@@ -1,4 +1,4 @@
-"""Draw the score of every method against how many parameters it trains: LoRA, subspaces and the others on one axis.
+"""The score of every method against how many parameters it trains: LoRA, subspaces and the others on one axis.
 
 python run.py -m rank=1,2,4,8 study=grid                               makes LoRA's runs
 python run.py -m method=subspace dim=10,30,100,300,1000 study=grid     makes the subspace's

@@ -1,4 +1,4 @@
-"""Draw the score against the dimension d of the subspace that is trained, from the records of a sweep over dim.
+"""The score against the dimension d of the subspace that is trained, from the records of a sweep over dim.
 
 python run.py -m method=subspace dim=10,30,100,300 seed=0,1,2 study=dims    makes the runs
 python run.py -m method=full seed=0,1,2 study=dims                          makes the baseline

@@ -1,4 +1,4 @@
-"""Draw the loss around theta_0, around the solution, and along the line between them.
+"""The figure of the loss around theta_0, around the solution, and along the line between them.
 
 python run.py method=subspace study=inside              makes a run; so does any other method
 python -m experiments.landscape outputs/inside          measures the loss (one seed of each setting)

@@ -1,4 +1,4 @@
-"""Draw how long inference takes with each method, merged and not, against the base model.
+"""The time that inference takes with each method, merged and not, against the base model.
 
 python run.py -m method=lora,adapter,prefix model=minilm dataset=sst2 study=grid     makes runs
 python -m experiments.latency outputs/grid                                           times them

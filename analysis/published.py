@@ -1,4 +1,4 @@
-"""Set what was measured beside what was published: d90 with its interval, and the curves with the published points.
+"""Measured d90 and curves beside the published ones, with intervals.
 
 python run.py -m experiment=li2018/mnist_fc dim=100,200,300,500,750,1000,1500 seed=0,1,2    makes the runs
 python run.py -m experiment=li2018/mnist_fc method=full seed=0,1,2                          makes the baseline

@@ -1,4 +1,4 @@
-"""Draw the score against the LoRA rank, from the records of a rank ablation.
+"""The score against the LoRA rank, from the records of a rank ablation.
 
 python run.py -m rank=1,2,4,8 seed=0,1,2 study=ranks        makes the runs
 python run.py -m method=full,head seed=0,1,2 study=ranks    makes the two horizontal lines

@@ -1,4 +1,4 @@
-"""Write one page to read in a browser: question, protocol, results, every figure the records allow, and all runs.
+"""One page to read in a browser: question, protocol, results, every figure the records allow, and all runs.
 
 python run.py -m rank=1,2,4,8 seed=0,1,2 study=grid        makes runs
 python run.py -m method=full,head seed=0,1,2 study=grid    makes the baselines

@@ -1,4 +1,4 @@
-"""Draw how alike the directions are that training found, between ranks and between seeds.
+"""The likeness of the directions that training found, between ranks and between seeds.
 
 python run.py -m rank=8,64 seed=0,1 study=inside     makes the runs
 python -m experiments.updates outputs/inside         measures their updates

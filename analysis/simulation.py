@@ -1,4 +1,4 @@
-"""Simulate searches for d90 whose truth is known: how often the intervals hold it, and how far the estimates are off.
+"""Simulated searches for d90 whose truth is known: how often the intervals hold it, and how far the estimates are off.
 
 python -m analysis.simulation        200 searches a cell on all cores, then docs/figures/threshold_{coverage,error}.png
 """

@@ -1,4 +1,4 @@
-"""Draw the singular values of what training changed, and which directions of the trained weights are new.
+"""The singular values of what training changed, and which directions of the trained weights are new.
 
 python run.py -m rank=1,2,4,8 study=inside                 makes LoRA's runs
 python run.py -m method=full,subspace study=inside         makes others

@@ -1,4 +1,4 @@
-"""Measure d90, the smallest size that reaches 90 % of full training, with its interval, from the records of a study.
+"""d90, the smallest size that reaches 90 % of full training, with its interval, from the records of a study.
 
 python run.py -m method=subspace dim=10,30,100,300,1000 seed=0,1,2 study=dims     makes the runs of a plain grid
 python run.py -m method=full seed=0,1,2 study=dims                                makes the baseline

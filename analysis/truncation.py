@@ -1,4 +1,4 @@
-"""Draw what is left of full fine-tuning at rank k, beside LoRA trained at rank k.
+"""The score that is left of full fine-tuning at rank k, beside LoRA trained at rank k.
 
 python run.py -m method=full seed=0,1 study=inside                 makes the runs to cut
 python run.py -m rank=1,2,4,8 seed=0,1 study=inside                makes LoRA's

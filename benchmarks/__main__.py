@@ -1,4 +1,4 @@
-"""Measure everything: `python -m benchmarks`, which writes RESULTS.md, results.json and growth.png beside this file."""
+"""All measurements: `python -m benchmarks`, which writes RESULTS.md, results.json and growth.png beside this file."""
 
 import json
 import os

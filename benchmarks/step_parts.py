@@ -1,4 +1,4 @@
-"""Where the time of a step goes: its parts, measured inside steps that run, caches as they are then."""
+"""The parts of a step and their times, measured inside steps that run, caches as they are then."""
 
 import statistics
 import time

@@ -1,4 +1,4 @@
-"""What one training step costs and where its gradients go.
+"""The cost of one training step, and where its gradients go.
 
 python -m experiments.anatomy outputs/STUDY         a file anatomy.safetensors beside each method's record
 python -m analysis.anatomy outputs/STUDY            draws them

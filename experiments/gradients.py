@@ -1,4 +1,4 @@
-"""What one batch says at theta_0, before any training: the singular values of the gradient of each weight matrix.
+"""The gradient of one batch at theta_0, before any training: the singular values of that of each weight matrix.
 
 python -m experiments.gradients outputs/STUDY       a file gradients.safetensors beside one record of each theta_0
 python -m analysis.choose outputs/STUDY             recommends rank, matrices and learning rate from it

@@ -1,4 +1,4 @@
-"""How long inference takes with each method, merged and not, beside the base model in the same minutes.
+"""The time that inference takes with each method, merged and not, beside the base model in the same minutes.
 
 python -m experiments.latency outputs/STUDY         a file latency.safetensors beside each method's record
 python -m analysis.latency outputs/STUDY            draws them

@@ -1,4 +1,4 @@
-"""What is left of full fine-tuning when its update, or the pretrained weights, keep only rank k.
+"""The scores of full fine-tuning when its update, or the pretrained weights, keep only rank k.
 
 python run.py method=full study=STUDY               makes a run to cut
 python -m experiments.truncate outputs/STUDY        a file truncate.safetensors beside its record

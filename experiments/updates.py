@@ -1,4 +1,4 @@
-"""What training did to each weight matrix: the singular vectors of its update, and how they lie to W_0.
+"""The update of each weight matrix: its singular vectors, and how they lie to those of W_0.
 
 python -m experiments.updates outputs/STUDY         a file updates.safetensors beside each record
 python -m analysis.spectrum outputs/STUDY           draws them; as do analysis.similarity and analysis.amplification

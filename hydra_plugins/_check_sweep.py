@@ -1,4 +1,4 @@
-"""How many runs a sweep may be."""
+"""The check of how many runs a sweep may be."""
 
 from collections.abc import Sequence
 from itertools import islice

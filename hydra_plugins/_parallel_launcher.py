@@ -1,4 +1,4 @@
-"""What launchers that run several jobs of a sweep at once have in common."""
+"""The base of launchers that run several jobs of a sweep at once."""
 
 import os
 import signal

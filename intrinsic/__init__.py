@@ -1,4 +1,4 @@
-"""How many parameters does a network need to learn a task? Random subspaces and LoRA on one axis."""
+"""Trainable parameters that a network needs to learn a task: random subspaces and LoRA on one axis."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""What others hand in, checked in one line."""
+"""Checks of what others hand in, each in one line."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""What each weight matrix offers at theta_0, from `experiments.gradients`, beside how far training moved it."""
+"""The gain of each weight matrix at theta_0, from `experiments.gradients`, beside how far training moved it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""One paragraph: which rank, which matrices, which learning rate, and how sure that is."""
+"""The recommendation, a paragraph: which rank, which matrices, which learning rate, and how sure that is."""
 
 import math
 import re

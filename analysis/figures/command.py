@@ -1,4 +1,4 @@
-"""Make a command of a figure's function: arguments from its signature, a printed table, mistakes in one line."""
+"""The command of a figure's function: arguments from its signature, a printed table, mistakes in one line."""
 
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""From the folders of studies to a figure's three files: what the three figures have in common."""
+"""Curves of scores: from the folders of studies to the three files of a figure."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""Draw rows of heat maps with one colour scale from 0 to 1."""
+"""Rows of heat maps with one colour scale from 0 to 1."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a study found, as small tables: thresholds with intervals, and each method's best score."""
+"""The findings of a study as small tables: thresholds with intervals, and each method's best score."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""Curves to point at: a Bokeh plot of every finished run, as JSON that BokehJS draws."""
+"""The interactive curves: a Bokeh plot of every finished run, as JSON that BokehJS draws."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How the runs of a study were made, in words, from their configs."""
+"""The protocol of a study's runs in words, from their configs."""
 
 import re
 from collections import Counter

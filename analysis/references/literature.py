@@ -1,4 +1,4 @@
-"""What was published: numbers to measure against, each with its source. Data only."""
+"""Published results: numbers to measure against, each with its source. Data only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

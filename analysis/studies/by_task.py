@@ -1,4 +1,4 @@
-"""Part studies into what can be drawn together: the runs of one task."""
+"""Studies by task: the runs that can be drawn together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What runs have in common, and where they differ."""
+"""Config keys that runs have in common, and those where they differ."""
 
 import json
 import shlex

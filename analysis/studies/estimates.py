@@ -1,4 +1,4 @@
-"""From runs to thresholds: which scores, at which sizes, against which baselines."""
+"""Thresholds from runs: which scores, at which sizes, against which baselines."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

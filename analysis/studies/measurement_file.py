@@ -1,4 +1,4 @@
-"""Read what `python -m experiments.<name>` left beside the records."""
+"""The files that `python -m experiments.<name>` left beside the records."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Load the records of studies, one row a run."""
+"""The records of studies as a table, one row a run."""
 
 import json
 import re

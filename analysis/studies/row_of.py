@@ -1,4 +1,4 @@
-"""From a record to a row, if its numbers are such as runs have."""
+"""The row of a record, if its numbers are such as runs have."""
 
 import math
 from collections.abc import Callable

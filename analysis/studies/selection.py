@@ -1,4 +1,4 @@
-"""From runs to points: name the curves, and choose the learning rate of each point on validation data."""
+"""Selection of points from runs: curves are named, and each point's learning rate is chosen on validation data."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a file says, as mappings that miss nothing silently."""
+"""Mappings of a file's content that miss nothing silently."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What `experiments.updates` measured of one weight of one run."""
+"""The measurement of one weight of one run by `experiments.updates`."""
 
 from collections.abc import Sequence
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""How many runs a second: the fully connected network, alone and R at once."""
+"""Runs a second: the fully connected network, alone and R at once."""
 
 import statistics
 import time

@@ -1,4 +1,4 @@
-"""From a config node to the object it names: what its role may be, and nothing else."""
+"""The way from a config node to the object it names: what its role may be, and nothing else."""
 
 import inspect
 from collections import abc

@@ -1,4 +1,4 @@
-"""A run's resolved config: its own knobs are of their kinds, and what it lacks is missed in one line."""
+"""The check of a run's resolved config: its own knobs are of their kinds, and what it lacks is missed in one line."""
 
 from collections.abc import Mapping
 from typing import Any, NoReturn

@@ -1,4 +1,4 @@
-"""What a single run cannot use."""
+"""The check of what a single run cannot use."""
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode

@@ -1,4 +1,4 @@
-"""The sizes of a space: what tables and figures call a run is what it trains."""
+"""The check of a space's sizes: what tables and figures call a run is what it trains."""
 
 from collections.abc import Mapping
 from typing import Any

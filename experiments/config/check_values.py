@@ -1,4 +1,4 @@
-"""What any value of a config must be, whatever it is for: such that records and figures hold it as it is."""
+"""The check of any value of a config, whatever it is for: records and figures must hold it as it is."""
 
 import math
 import unicodedata

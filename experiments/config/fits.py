@@ -1,4 +1,4 @@
-"""Whether a value of a config is what an annotation says."""
+"""The match of a value of a config with an annotation."""
 
 import typing
 from collections.abc import Mapping

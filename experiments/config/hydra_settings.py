@@ -1,4 +1,4 @@
-"""What a config may say to Hydra: which of our sweepers and launchers, with which values; all else is as it is here."""
+"""The settings of Hydra in a config: our sweepers and launchers with their values; all else is as it is here."""
 
 import re
 from collections.abc import Iterator, Mapping

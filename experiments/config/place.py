@@ -1,4 +1,4 @@
-"""Where a study lies."""
+"""The place of a study."""
 
 import re
 from typing import Any

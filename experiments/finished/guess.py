@@ -1,4 +1,4 @@
-"""What answering without looking scores: the null that stands beside every other score."""
+"""The score of answering without looking: the null that stands beside every other score."""
 
 import math
 

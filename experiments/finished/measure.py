@@ -1,4 +1,4 @@
-"""Measure finished runs: a file beside each record, made once, from which `analysis` draws."""
+"""Measurements of finished runs: a file beside each record, made once, from which `analysis` draws."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""A configuration, or a batch: skip what has its record, train the rest. Imports torch only if it must."""
+"""A job, of one run or a batch: what has its record is skipped, the rest trained. Imports torch only if it must."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What a run that ended leaves in its folder."""
+"""The result of a run: what it leaves in its folder."""
 
 from collections.abc import Sequence
 from pathlib import Path

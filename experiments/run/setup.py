@@ -1,4 +1,4 @@
-"""From a config to what is trained: device, net, schedule."""
+"""The setup of a run from its config: device, net, schedule."""
 
 from collections.abc import Callable
 from typing import Any

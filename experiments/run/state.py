@@ -1,4 +1,4 @@
-"""What a half-finished run needs to go on: written now and then, read at the start."""
+"""The checkpoint of a half-finished run: written now and then, read at the start."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""How many bytes of tensors a call allocates."""
+"""The bytes of tensors that a call allocates."""
 
 import os
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""How many bytes a backward pass holds at most, from the shapes in its graph."""
+"""The most bytes that a backward pass holds at a time, from the shapes in its graph."""
 
 import math
 from collections import Counter, defaultdict

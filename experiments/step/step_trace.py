@@ -1,4 +1,4 @@
-"""What one forward pass leaves behind for its backward pass, and which module made it."""
+"""The trace of a forward pass: what it leaves for its backward pass, and which module made it."""
 
 import weakref
 from collections import Counter

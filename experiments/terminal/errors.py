@@ -1,4 +1,4 @@
-"""A user's mistake ends in one line and exit status 2, a bug in a traceback."""
+"""Endings of commands: a user's mistake in one line and exit status 2, a bug in a traceback."""
 
 import os
 import re

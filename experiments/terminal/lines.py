@@ -1,4 +1,4 @@
-"""What is printed about a run that ended."""
+"""The line that is printed about a run that ended."""
 
 from collections.abc import Iterator
 from pathlib import Path

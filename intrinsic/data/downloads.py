@@ -1,4 +1,4 @@
-"""How datasets come from the network."""
+"""Downloads of datasets."""
 
 import hashlib
 import sys

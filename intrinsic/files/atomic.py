@@ -1,4 +1,4 @@
-"""Write files and folders that are whole or absent, whatever ends the program that writes them."""
+"""Files and folders that are whole or absent, whatever ends the program that writes them."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""Where downloaded datasets live."""
+"""The folder of downloaded datasets."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What outlasts a power cut."""
+"""Writes that outlast a power cut."""
 
 import errno
 import os

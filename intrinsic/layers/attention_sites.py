@@ -1,4 +1,4 @@
-"""Where a model attends to itself, and how a prefix gets in there."""
+"""The places where a model attends to itself, and how a prefix gets in there."""
 
 import copy
 import inspect

@@ -1,4 +1,4 @@
-"""How many layers a model may have."""
+"""The check of how many layers a model may have."""
 
 from intrinsic.errors import UserError
 

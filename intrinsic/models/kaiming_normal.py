@@ -1,4 +1,4 @@
-"""How the plain networks start."""
+"""The initialisation of the plain networks."""
 
 from torch import nn
 

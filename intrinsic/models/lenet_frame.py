@@ -1,4 +1,4 @@
-"""What the networks of LeNet's sizes share: everything but their first two layers."""
+"""The frame of the networks of LeNet's sizes: everything but their first two layers."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""Write LoRA as PEFT writes it."""
+"""Export of LoRA in PEFT's format."""
 
 import json
 import math

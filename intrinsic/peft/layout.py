@@ -1,4 +1,4 @@
-"""What PEFT calls things in its files, and what its patterns can say exactly."""
+"""The layout of PEFT's files: names, and what its patterns can say exactly."""
 
 import re
 from collections.abc import Mapping, Sequence

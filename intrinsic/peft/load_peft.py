@@ -1,4 +1,4 @@
-"""Read LoRA that PEFT wrote."""
+"""Import of LoRA that PEFT wrote."""
 
 from collections.abc import Mapping
 from pathlib import Path

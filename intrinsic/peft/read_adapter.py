@@ -1,4 +1,4 @@
-"""Read the two files of a LoRA adapter, and nothing that LoRA here has not."""
+"""The two files of a LoRA adapter, and nothing that LoRA here does not support."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""All coordinates are trained: d = D."""
+"""The identity: all coordinates are trained, d = D."""
 
 from torch import Tensor
 

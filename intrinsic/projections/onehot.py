@@ -1,4 +1,4 @@
-"""Each coordinate moves a group of weights of its own."""
+"""Groups of weights, each moved by a coordinate of its own."""
 
 import numpy as np
 import torch

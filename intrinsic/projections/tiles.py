@@ -1,4 +1,4 @@
-"""Work in parts."""
+"""Tiles: work in parts."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Whether somebody has written to tensors."""
+"""A check whether somebody has written to tensors."""
 
 import weakref
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Whether a file's numbers mean in a net what they meant in the one that was saved."""
+"""A check whether a file's parameters mean in a net what they meant in the one that was saved."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

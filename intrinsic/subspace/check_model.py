@@ -1,4 +1,4 @@
-"""What a Subspace cannot be made around, or of."""
+"""Checks of what a Subspace is made around, and of."""
 
 import warnings
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What other people's training loops look for on a model."""
+"""Compatibility with other people's training loops: what they look for on a model."""
 
 import inspect
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""How many parameters a net trains, and of how many."""
+"""Counts of trainable parameters, and of all that may move."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""From theta_0 and z to theta_0 + P z: by the fastest way that the moment allows."""
+"""The way from theta_0 and z to theta_0 + P z: the fastest that the moment allows."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""What makes the same coordinates the same model."""
+"""The fingerprint: what makes the same coordinates the same model."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""How a Subspace was made, as plain values, and a Subspace from them."""
+"""The recipe of a Subspace as plain values, and a Subspace from it."""
 
 import dataclasses
 import pkgutil

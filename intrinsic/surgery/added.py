@@ -1,4 +1,4 @@
-"""What modules share that are put into a model, or around one."""
+"""The base of modules that are put into a model, or around one."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext

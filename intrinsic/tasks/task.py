@@ -1,4 +1,4 @@
-"""What is learned: examples in three splits, a loss to minimise and a score to report."""
+"""A task: examples in three splits, a loss to minimise and a score to report."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What every command does about mistakes and about its output."""
+"""The frame of every command: its mistakes in one line, its output whole."""
 
 import errno
 import sys

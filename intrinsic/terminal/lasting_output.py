@@ -1,4 +1,4 @@
-"""Printing that never costs results."""
+"""Output that never costs results."""
 
 import errno
 import io

@@ -1,4 +1,4 @@
-"""Resample the runs within dims and the baselines."""
+"""The bootstrap: runs resampled within dims, and baselines."""
 
 import numpy as np
 

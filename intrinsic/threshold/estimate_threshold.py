@@ -1,4 +1,4 @@
-"""From scores at some dims to the dim at which the target is reached."""
+"""The estimate of a threshold: from scores at some dims to the dim at which the target is reached."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Where a curve of unknown shape crosses a level: an average over sums of sigmoids, local to the crossing."""
+"""Sums of sigmoids: where a curve of unknown shape crosses a level, as an average local to the crossing."""
 
 from dataclasses import dataclass
 

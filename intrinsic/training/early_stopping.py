@@ -1,4 +1,4 @@
-"""How a net does after each epoch, and when its run is over."""
+"""Early stopping: how a net does after each epoch, and when its run is over."""
 
 import math
 import time

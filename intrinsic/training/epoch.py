@@ -1,4 +1,4 @@
-"""What one pass over the training split gave."""
+"""The results of one pass over the training split."""
 
 import math
 from dataclasses import asdict, dataclass

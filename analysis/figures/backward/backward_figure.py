@@ -1,4 +1,4 @@
-"""Draw the graph of a backward pass."""
+"""The figure of a backward pass's graph."""
 
 from typing import Any
 

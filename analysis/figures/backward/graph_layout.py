@@ -1,4 +1,4 @@
-"""Where the nodes of a graph stand."""
+"""The layout of a graph: where its nodes stand."""
 
 import shutil
 import subprocess

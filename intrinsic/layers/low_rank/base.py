@@ -1,4 +1,4 @@
-"""What all layers with a low-rank update share."""
+"""The base of all layers with a low-rank update."""
 
 from math import prod
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which layer is wrapped by which class."""
+"""The table of which layer is wrapped by which class."""
 
 import sys
 from typing import Any

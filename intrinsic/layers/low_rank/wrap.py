@@ -1,4 +1,4 @@
-"""From a layer to the layer with its update."""
+"""The way from a layer to the layer with its update."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where a pretrained model lies."""
+"""The folder of a pretrained model."""
 
 import re
 from importlib.machinery import PathFinder

@@ -1,4 +1,4 @@
-"""What all models of transformers share here: how they are loaded, and how they read our inputs."""
+"""The frame of all models of transformers: how they are loaded, and how they read our inputs."""
 
 import functools
 import re

@@ -1,4 +1,4 @@
-"""Where transformers reads what a stranger has written."""
+"""Loading by transformers of what a stranger has written."""
 
 import logging
 import warnings

@@ -1,4 +1,4 @@
-"""What a pretrained language model predicts."""
+"""The objective of a pretrained language model: what it predicts."""
 
 from typing import Any, Literal
 

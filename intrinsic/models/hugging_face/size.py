@@ -1,4 +1,4 @@
-"""How large a model of transformers would be."""
+"""The size of a model of transformers, before it is made."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What transformers gets to see of a stranger's folder."""
+"""The part of a stranger's folder that transformers gets to see."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Ask for memory before it is needed."""
+"""Prefetches: memory that is asked for before it is needed."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which kernel multiplies by a projection."""
+"""The choice of the kernel that multiplies by a projection."""
 
 import os
 import threading
