@@ -1,3 +1,5 @@
+"""What a page says and holds."""
+
 import base64
 import hashlib
 import io
@@ -6,7 +8,6 @@ import json
 import re
 import struct
 import sys
-from html.parser import HTMLParser
 
 import pytest
 from matplotlib import image
@@ -15,50 +16,18 @@ from analysis.page.every_figure import figure_functions
 from analysis.page.findings import best, thresholds
 from analysis.page.protocol import protocol, question
 from analysis.report import main, report
-from analysis.studies.by_task import OneTask, parts
 from analysis.studies.records import load_records
 from intrinsic.errors import UserError
+from tests.support.page import page
 from tests.support.report_study import EVIL, grid
 from tests.support.studies import add, python
 
 pytestmark = pytest.mark.usefixtures("unrendered")
 
-VOID = {"meta", "link", "img", "br", "input"}
-
 
 @pytest.fixture
 def outputs(tmp_path):
     return tmp_path / "outputs"
-
-
-class Page(HTMLParser):
-    """Elements as (tag, attributes), text of each tag, and the tags that are left open."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.elements, self.texts, self.open, self.text = [], {}, [], text
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-        self.texts.setdefault(tag, []).append("")
-
-    def handle_endtag(self, tag):
-        if self.open and self.open[-1] == tag:
-            self.open.pop()
-
-    def handle_data(self, data):
-        for tag in set(self.open):
-            self.texts[tag][-1] += data
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.elements if name == tag]
-
-
-def page(*studies, **options):
-    return Page(report(*studies, **options).read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -192,39 +161,6 @@ def test_text_of_strangers_is_text(outputs):
     assert len(found.all("script")) == 5  # BokehJS, ours, the plot's data, what configs share in each of two tasks
     assert any(EVIL in line for line in found.texts["li"])
     assert found.open == []
-
-
-def test_tasks_have_sections(outputs):
-    for name, rotate in (("a", 0), ("a", 90), ("b", 90)):
-        for seed in (0, 1):
-            add(outputs / name, rank=1, seed=seed, dataset={"_target_": "data.Digits", "rotate": rotate})
-    add(outputs / "b", rank=2, dataset={"_target_": "data.Digits", "rotate": 90})
-    assert parts([outputs / "a", outputs / "b"]) == [
-        OneTask((outputs / "a",), ("dataset.rotate=0",)),
-        OneTask((outputs / "a", outputs / "b"), ("dataset.rotate=90",)),
-    ]
-    found = page(outputs / "a", outputs / "b")
-    assert len(found.texts["h2"]) == 2
-    assert found.texts["nav"][0].split("\n")[1:3] == ["a (dataset.rotate=0)", "a, b (dataset.rotate=90)"]
-    assert "The runs are of 2 tasks" in found.texts["p"][0]
-    assert {link["href"] for link in found.all("a") if "download" not in link} == {"#task-0", "#task-1"}
-    assert len(page(outputs / "a", outputs / "b", where=["dataset.rotate=0"]).texts["h2"]) == 1
-    assert parts([outputs / "b", outputs / "b"]) == [OneTask((outputs / "b",), ())]
-
-
-def test_a_seed_that_is_copied_makes_no_task(outputs):
-    """In one study a config repeats the seed, in the other it is fixed: each is one task, and they are two."""
-    for seed in (0, 1):
-        add(outputs / "a", rank=1, seed=seed, model={"seed": seed})
-        add(outputs / "b", rank=1, seed=seed, model={"seed": 7})
-    assert parts([outputs / "a", outputs / "b"]) == [OneTask((outputs / "a",), ()), OneTask((outputs / "b",), ())]
-
-
-def test_metrics_make_tasks(outputs):
-    add(outputs / "a", rank=1)
-    path = add(outputs / "b", rank=2)
-    path.write_text(path.read_text().replace('"accuracy"', '"mcc"'))
-    assert len(parts([outputs / "a", outputs / "b"])) == 2
 
 
 @pytest.mark.slow

@@ -1,10 +1,14 @@
 """Studies of runs whose weights and updates are planted."""
 
+import itertools
+
 import torch
 
 from experiments.updates import decompose_update
 from intrinsic.files.tensors import write_tensors
 from tests.support.studies import add
+
+QUERY = "layer.{}.attention.query.weight"
 
 
 def orthonormal(rows, columns, seed):
@@ -31,3 +35,11 @@ def moved(study, weights, method="lora", *, head=(), keep=64, **swept):
     values = {"weights": {name: list(pair[0].shape) for name, pair in weights.items()}, "head": list(head)}
     write_tensors(folder / "updates.safetensors", arrays, {"values": values, "options": {"keep": keep}})
     return folder
+
+
+def random_runs(study, ranks=(2, 8), seeds=(0, 1), layers=3, shape=(40, 30)):
+    """LoRA's runs whose updates are independent and random."""
+    origins = {QUERY.format(layer): gaussian(*shape, layer) for layer in range(layers)}
+    for rank, seed in itertools.product(ranks, seeds):
+        updates = [low_rank(*shape, rank, 100 * rank + 10 * seed + layer) for layer in range(layers)]
+        moved(study, dict(zip(origins, zip(origins.values(), updates, strict=True), strict=True)), rank=rank, seed=seed)
