@@ -52,14 +52,15 @@ def share(name: str, value: Any, *, of: str = "") -> float:
     return float(value)
 
 
-def number(name: str, value: Any) -> float:
+def number(name: str, value: Any, least: float = -math.inf) -> float:
     """Return a finite number of any type as a float.
 
     Raises:
-        UserError: for what is none, a bool, and one that is not finite.
+        UserError: for what is none, a bool, and one that is not finite, or below `least`.
     """
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise UserError(f"need a finite {name}, got {name}={value!r:.100}")
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or float(value) < least:
+        bound = "" if least == -math.inf else f" >= {least:g}"
+        raise UserError(f"need a finite {name}{bound}, got {name}={value!r:.100}")
     return float(value)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import torch
 
-from intrinsic.checks import THREADS, at_most
+from intrinsic.checks import THREADS, at_most, integer
 from intrinsic.errors import UserError
 
 
@@ -36,10 +36,10 @@ def set_threads(threads: int | None) -> None:
     """Let torch use so many CPU threads; None: as many as it chose."""
     if threads is None:
         return
-    most = at_most(THREADS)
-    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= most:
-        raise UserError(f"need threads to be an integer from 1 to {most} (this machine's), or null, got {threads=}")
-    torch.set_num_threads(threads)
+    try:
+        torch.set_num_threads(integer("threads", threads, 1, at_most(THREADS)))
+    except UserError as error:
+        raise UserError(f"{error}: use null for as many as torch chooses") from None
 
 
 def peak_memory_bytes(device: torch.device) -> int:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from numbers import Integral, Real
 
 import torch
 from torch import Tensor
@@ -10,7 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from intrinsic import rng
-from intrinsic.errors import UserError
+from intrinsic.checks import integer, number
 from intrinsic.subspace import Subspace
 from intrinsic.surgery.torch_internals import has_stepped
 from intrinsic.tasks.batches import batches, bucket
@@ -79,11 +78,11 @@ def check_numbers(*, epochs: int, batch_size: int, l2_weights: float, patience: 
     Raises:
         UserError: for a number that is out of range.
     """
-    _check("epochs", epochs, Integral, 1)
-    _check("batch_size", batch_size, Integral, 1)
-    _check("l2_weights", l2_weights, Real, 0)
+    integer("epochs", epochs, 1)
+    integer("batch_size", batch_size, 1)
+    number("l2_weights", l2_weights, 0)
     if patience is not None:
-        _check("patience", patience, Integral, 1)
+        integer("patience", patience, 1)
 
 
 def _epochs(
@@ -147,9 +146,3 @@ def make_scheduler(
         has_stepped(optimizer)
         scheduler.step()
     return scheduler
-
-
-def _check(name: str, value: object, kind: type, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:  # type: ignore[operator]
-        what = "an integer" if kind is Integral else "a number"
-        raise UserError(f"need {name} to be {what} >= {least}, got {name}={value}")

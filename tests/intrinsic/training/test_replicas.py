@@ -215,7 +215,7 @@ class Branching(nn.Linear):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"epochs": 0}, "need epochs to be an integer >= 1, got epochs=0"),
+        ({"epochs": 0}, "need an integer epochs >= 1, got epochs=0"),
         ({"lrs": [0.1]}, "need a lr and a seed for each net, got 2 nets, 1 lrs, 2 seeds"),
         ({"seeds": []}, "need a lr and a seed for each net, got 2 nets, 2 lrs, 0 seeds"),
         ({"make_optimizer": torch.optim.Adafactor}, "need one of Adam, AdamW, SGD as optimiser, got Adafactor: take"),

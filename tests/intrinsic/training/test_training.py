@@ -178,12 +178,12 @@ def test_evaluation_is_reproducible_even_of_a_random_model():
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"epochs": 0}, "need epochs to be an integer >= 1, got epochs=0"),
-        ({"epochs": 1.5}, "need epochs"),
-        ({"batch_size": "8"}, "need batch_size"),
-        ({"l2_weights": -1}, "need l2_weights to be a number >= 0"),
-        ({"l2_weights": math.nan}, "need l2_weights"),
-        ({"patience": 0}, "need patience"),
+        ({"epochs": 0}, "need an integer epochs >= 1, got epochs=0"),
+        ({"epochs": 1.5}, "need an integer epochs"),
+        ({"batch_size": "8"}, "need an integer batch_size >= 1, got batch_size='8'"),
+        ({"l2_weights": -1}, "need a finite l2_weights >= 0"),
+        ({"l2_weights": math.nan}, "need a finite l2_weights"),
+        ({"patience": 0}, "need an integer patience"),
     ],
 )
 def test_numbers_are_checked(change, match):
