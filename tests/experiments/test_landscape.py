@@ -25,6 +25,15 @@ from tests.support.measurements import folders, labelled, make_study, measure, r
 pytestmark = pytest.mark.usefixtures("surroundings", "unrendered")
 
 study = pytest.fixture(scope="session")(make_study)
+
+
+@pytest.fixture(scope="session")
+def measured(study):
+    """The study with its landscapes, which no test changes."""
+    assert measure("landscape", study, "--points", 5, "--examples", 100) == 0
+    return study
+
+
 METHODS = {
     "full": {},
     "subspace": {"projection": intrinsic.Fastfood, "dim": 10},
@@ -151,16 +160,15 @@ def test_what_has_no_landscape():
 
 @pytest.mark.slow
 @pytest.mark.rendered
-def test_the_figure_of_a_study(study, tmp_path):
-    assert measure("landscape", study, "--points", 5, "--examples", 100) == 0
+def test_the_figure_of_a_study(measured, tmp_path):
     for method in ("full", "lora", "subspace", "head"):
-        found = load_file(folders(study, method)[0] / "landscape.safetensors")
-        run = reopen(folders(study, method)[0])
+        found = load_file(folders(measured, method)[0] / "landscape.safetensors")
+        run = reopen(folders(measured, method)[0])
         expected = evaluate(run.net, run.task, subset(run.task.train, 100, 0))
         assert found["solution/loss"][2, 2] == expected["loss"]
         assert found["line/score"][list(found["line/at"]).index(1)] == expected["accuracy"]
-    assert not (folders(study, "full")[1] / "landscape.safetensors").exists()  # one seed of each setting
-    drawn = figure(study, out=tmp_path)
+    assert not (folders(measured, "full")[1] / "landscape.safetensors").exists()  # one seed of each setting
+    drawn = figure(measured, out=tmp_path)
     assert [path.name for path in drawn.paths] == [f"landscape.{suffix}" for suffix in ("png", "pdf", "csv")]
     assert drawn.paths[0].stat().st_size < 200_000
     assert image.imread(drawn.paths[0])[..., :3].std() > 0.05
@@ -169,15 +177,14 @@ def test_the_figure_of_a_study(study, tmp_path):
     csv = pd.read_csv(drawn.paths[2])
     assert csv.groupby(["run", "panel"]).size().unique().tolist() == [7, 25]
     assert any(note.startswith("measured but not drawn: ") for note in drawn.notes)
-    assert list(figure(study, out=tmp_path, where=["method=lora"]).table["run"]) == ["lora, rank 2", "lora, rank 1"]
-    assert figure(study, out=tmp_path).paths[0].read_bytes() == drawn.paths[0].read_bytes()
+    assert list(figure(measured, out=tmp_path, where=["method=lora"]).table["run"]) == ["lora, rank 2", "lora, rank 1"]
+    assert figure(measured, out=tmp_path).paths[0].read_bytes() == drawn.paths[0].read_bytes()
 
 
 @pytest.mark.rendered
-def test_points_that_diverged(study, tmp_path):
+def test_points_that_diverged(measured, tmp_path):
     """Infinite and NaN losses are grey and counted, also where nothing else is left."""
-    assert measure("landscape", study, "--points", 5, "--examples", 100) == 0
-    source = folders(study, "full")[0]
+    source = folders(measured, "full")[0]
     shutil.copytree(source, tmp_path / "odd" / source.name)
     file = tmp_path / "odd" / source.name / "landscape.safetensors"
     header = safe_header(file)
@@ -204,11 +211,10 @@ def safe_header(file):
         return opened.metadata()
 
 
-def test_studies_that_lack_something(study, tmp_path):
-    assert measure("landscape", study, "--points", 5, "--examples", 100) == 0
-    first = folders(study, "full")[0]
+def test_studies_that_lack_something(measured, tmp_path):
+    first = folders(measured, "full")[0]
     shutil.copytree(first, tmp_path / "new" / first.name)
-    lora = folders(study, "lora")[0]
+    lora = folders(measured, "lora")[0]
     shutil.copytree(lora, tmp_path / "new" / lora.name)
     (tmp_path / "new" / lora.name / "landscape.safetensors").unlink()
     drawn = figure(tmp_path / "new")
@@ -217,9 +223,9 @@ def test_studies_that_lack_something(study, tmp_path):
     with pytest.raises(UserError, match=r"different options: points is \d and \d; `python -m experiments\.landscape"):
         figure(tmp_path / "new")
     with pytest.raises(UserError, match=r"need most >= 1, got most=0"):
-        figure(study, most=0)
+        figure(measured, most=0)
     with pytest.raises(UserError, match=r"cannot write to .*; choose another folder with --out"):
-        figure(study, out=first / "record.json" / "figures")
+        figure(measured, out=first / "record.json" / "figures")
     (tmp_path / "new" / first.name / "landscape.safetensors").unlink()
     (tmp_path / "new" / lora.name / "landscape.safetensors").unlink()
     with pytest.raises(UserError, match=r"has landscape\.safetensors; `python -m experiments\.landscape .*new`"):
