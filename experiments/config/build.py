@@ -2,9 +2,9 @@
 
 import inspect
 from collections import abc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from functools import partial
+from functools import partial, wraps
 from typing import Any, get_type_hints
 
 from experiments.config.fits import fits
@@ -36,14 +36,13 @@ def build(node: Any, role: str) -> Any:
     signature = inspect.signature(function)
     arguments = {key: value for key, value in node.items() if key not in ("_target_", "_partial_")}
     _check_names(arguments, signature, rule, target)
-    bound = partial(function, **{key: _within(key, value, rule) for key, value in arguments.items()})
+    called = _translated(function) if rule.partial and function.__module__.startswith("torch.") else function
+    bound = partial(called, **{key: _within(key, value, rule) for key, value in arguments.items()})
     try:
         signature.bind(*rule.given, **dict.fromkeys(rule.named), **arguments)
     except TypeError as error:
         raise UserError(f"{target} cannot be made of {', '.join(arguments) or 'nothing'}: {error}") from None
-    if not rule.partial:
-        return bound()
-    return partial(_translated, bound) if function.__module__.startswith("torch.") else bound
+    return bound if rule.partial else bound()
 
 
 def _check_names(arguments: Mapping[Any, Any], signature: inspect.Signature, rule: Role, target: str) -> None:
@@ -77,19 +76,24 @@ def _plain(name: str, value: Any) -> Any:
     return [_plain(name, item) for item in value] if isinstance(value, list) else value
 
 
-def _translated(bound: partial[Any], *args: Any) -> Any:
-    """Call what is torch's, whose complaints about its arguments are about the user's config.
+def _translated(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A class of torch, whose complaints about its arguments are about the user's config.
 
     What torch takes by mistake, such as true for a number, is looked for in its annotations.
     """
-    given = ", ".join(f"{name}={value!r}" for name, value in bound.keywords.items())
-    try:
-        made = bound(*args)
-    except COMPLAINTS as error:
-        raise UserError(f"{bound.func.__name__}({given}) is refused: {' '.join(str(error).split())}") from None
-    hints = get_type_hints(bound.func.__init__, localns=vars(abc))
-    for name, value in bound.keywords.items():
-        if name in hints and not fits(value, hints[name]):
-            need = str(hints[name]).removeprefix("<class '").removesuffix("'>")
-            raise UserError(f"{bound.func.__name__}({given}) is refused: need {name} as {need}, got {value!r}")
-    return made
+
+    @wraps(function, updated=())
+    def call(*args: Any, **keywords: Any) -> Any:
+        given = ", ".join(f"{name}={value!r}" for name, value in keywords.items())
+        try:
+            made = function(*args, **keywords)
+        except COMPLAINTS as error:
+            raise UserError(f"{function.__name__}({given}) is refused: {' '.join(str(error).split())}") from None
+        hints = get_type_hints(function.__init__, localns=vars(abc))
+        for name, value in keywords.items():
+            if name in hints and not fits(value, hints[name]):
+                need = str(hints[name]).removeprefix("<class '").removesuffix("'>")
+                raise UserError(f"{function.__name__}({given}) is refused: need {name} as {need}, got {value!r}")
+        return made
+
+    return call

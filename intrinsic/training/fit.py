@@ -11,12 +11,11 @@ from torch.optim.lr_scheduler import LRScheduler
 from intrinsic import rng
 from intrinsic.checks import integer, number
 from intrinsic.subspace import Subspace
-from intrinsic.surgery.torch_internals import has_stepped
 from intrinsic.tasks.batches import batches, bucket
 from intrinsic.tasks.task import Task
 from intrinsic.training.early_stopping import EarlyStopping
 from intrinsic.training.epoch import Epoch
-from intrinsic.training.linear_warmup import LinearWarmup
+from intrinsic.training.learning_rates import LearningRates
 from intrinsic.training.regularized import regularized
 
 
@@ -28,7 +27,8 @@ def fit(
     epochs: int,
     batch_size: int,
     seed: int,
-    schedule: Callable[[Optimizer], LRScheduler] | None = None,
+    schedule: Callable[..., LRScheduler] | None = None,
+    interval: str | None = None,
     l2_weights: float = 0.0,
     patience: int | None = None,
     history: Sequence[Epoch] = (),
@@ -46,8 +46,8 @@ def fit(
         epochs: in all, `history` included.
         batch_size: examples a step; the last batch of an epoch may be smaller.
         seed: of data order and dropout.
-        schedule: makes a learning-rate scheduler, which steps once an epoch, or a `LinearWarmup`, which steps with the
-            optimiser.
+        schedule: makes a learning-rate scheduler of an optimiser, see `LearningRates`.
+        interval: when it steps: "step" or "epoch"; None: as its class says, else once an epoch.
         l2_weights: adds this times the sum of squares of the space's weights at theta_0 + P z, of those with two axes
             or more (kernels, not biases): Li et al. 2018. Unlike weight decay, which acts on z.
         patience: epochs without a better validation score after which to stop. None: never.
@@ -58,18 +58,16 @@ def fit(
     """
     check_numbers(epochs=epochs, batch_size=batch_size, l2_weights=l2_weights, patience=patience)
     steps = -(-len(task.train) // batch_size)
-    scheduler = make_scheduler(optimizer, schedule, steps, epochs=len(history))
-    each, warming = (None, scheduler) if isinstance(scheduler, LinearWarmup) else (scheduler, None)
+    rates = LearningRates(optimizer, schedule, interval, steps=steps, epochs=len(history))
 
     def step() -> None:
         optimizer.step()
-        if warming is not None:
-            warming.step()
+        rates.after_step()
 
     def train(number: int) -> float:
         return _train(net, task, optimizer, step, batch_size, rng.fan_out(seed, "epoch", number), l2_weights)
 
-    return _epochs(net, train, each, EarlyStopping(task, epochs, patience, history))
+    return _epochs(net, train, rates, EarlyStopping(task, epochs, patience, history))
 
 
 def check_numbers(*, epochs: int, batch_size: int, l2_weights: float, patience: int | None) -> None:
@@ -86,13 +84,13 @@ def check_numbers(*, epochs: int, batch_size: int, l2_weights: float, patience: 
 
 
 def _epochs(
-    net: Subspace, train: Callable[[int], float], scheduler: LRScheduler | None, course: EarlyStopping
+    net: Subspace, train: Callable[[int], float], rates: LearningRates, course: EarlyStopping
 ) -> Iterator[Epoch]:
     while not course.over:
         start = time.perf_counter()
         yield course.measure(net, train(course.number), start)
-        if scheduler is not None and not course.over:
-            scheduler.step()
+        if not course.over:
+            rates.after_epoch()
 
 
 def _train(
@@ -128,21 +126,3 @@ def _train(
 def data_order(seed: int, count: int) -> Tensor:
     """The order of the examples in the epoch of this seed: (count,) int64."""
     return torch.from_numpy(rng.permutation(rng.fan_out(seed, "order"), count))
-
-
-def make_scheduler(
-    optimizer: Optimizer, schedule: Callable[[Optimizer], LRScheduler] | None, steps: int, *, epochs: int = 0
-) -> LRScheduler | None:
-    """The scheduler as it is after `epochs` of `steps` steps; replayed, so that its state need not be stored."""
-    if schedule is None:
-        return None
-    for group in optimizer.param_groups:
-        group["lr"] = group.pop("initial_lr", group["lr"])
-    scheduler = schedule(optimizer)
-    if isinstance(scheduler, LinearWarmup):
-        scheduler.spread(steps)
-        epochs *= steps
-    for _ in range(epochs):
-        has_stepped(optimizer)
-        scheduler.step()
-    return scheduler

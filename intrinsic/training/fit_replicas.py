@@ -17,8 +17,8 @@ from intrinsic.subspace import Subspace
 from intrinsic.tasks.task import Task
 from intrinsic.training.early_stopping import EarlyStopping
 from intrinsic.training.epoch import Epoch
-from intrinsic.training.fit import check_numbers, data_order, make_scheduler
-from intrinsic.training.linear_warmup import LinearWarmup
+from intrinsic.training.fit import check_numbers, data_order
+from intrinsic.training.learning_rates import LearningRates
 from intrinsic.training.regularized import regularized
 from intrinsic.training.replicas import Call, Replicas
 
@@ -34,7 +34,8 @@ def fit_replicas(
     seeds: Sequence[int],
     epochs: int,
     batch_size: int,
-    schedule: Callable[[Optimizer], LRScheduler] | None = None,
+    schedule: Callable[..., LRScheduler] | None = None,
+    interval: str | None = None,
     l2_weights: float = 0.0,
     patience: int | None = None,
 ) -> Iterator[tuple[int, Epoch, bool]]:
@@ -53,6 +54,7 @@ def fit_replicas(
         epochs: in all.
         batch_size: of each net.
         schedule: as in `fit`.
+        interval: as in `fit`.
         l2_weights: as in `fit`.
         patience: as in `fit`, of each net by itself.
 
@@ -70,8 +72,7 @@ def fit_replicas(
         raise UserError("replicas need inputs of one length, and batches of text have their own: use replicas=1")
     if task.noise is not None:
         raise UserError("replicas read examples as they are, and this task has noise of its own: use replicas=1")
-    scheduler = make_scheduler(optimizer, schedule, -(-len(task.train) // batch_size))
-    each, warming = (None, scheduler) if isinstance(scheduler, LinearWarmup) else (scheduler, None)
+    rates = LearningRates(optimizer, schedule, interval, steps=-(-len(task.train) // batch_size))
 
     def step(objectives: Tensor) -> None:
         grads = torch.autograd.grad(objectives.sum(), list(replicas.trained.values()), allow_unused=True)
@@ -80,8 +81,7 @@ def fit_replicas(
                 # fused optimisers read memory in the parameter's order, whatever the gradient's strides
                 parameter.grad = None if grad is None else grad[cut].contiguous()
         optimizer.step()
-        if warming is not None:
-            warming.step()
+        rates.after_step()
 
     def run() -> Iterator[tuple[int, Epoch, bool]]:
         courses = {net: EarlyStopping(task, epochs, patience) for net in range(len(nets))}
@@ -100,8 +100,7 @@ def fit_replicas(
                 yield net, replace(measured[net], seconds=seconds), courses[net].over
             if all(course.over for course in courses.values()):
                 return
-            if each is not None:
-                each.step()
+            rates.after_epoch()
 
     return run()
 
