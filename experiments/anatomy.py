@@ -15,7 +15,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim import Optimizer
 from torch.utils.flop_counter import FlopCounterMode
 
-from experiments.config.build import build
 from experiments.finished.measure import Measurement, measure
 from experiments.finished.reopen import Reopened
 from experiments.step.allocated_bytes import allocated_bytes
@@ -53,10 +52,10 @@ def anatomy(run: Reopened, *, batch: int = 32) -> Measurement:
         raise UserError(f"need 1 <= batch <= {len(split)} training examples, got batch={batch}")
     order = torch.arange(batch)
     inputs, targets = next(iter(batches(split, order, batch)))
-    l2, loss = run.config["l2_weights"], run.task.loss
+    l2, loss = run.setup.l2_weights, run.task.loss
     with torch.random.fork_rng(devices=[run.device] if run.device.type == "cuda" else []):
         torch.manual_seed(0)  # of dropout
-        values = step_costs(run.net, loss, (inputs, targets), build(run.config["optim"], "optim"), l2)
+        values = step_costs(run.net, loss, (inputs, targets), run.setup.make_optimizer, l2)
         values["identities"] = lora_identities(run.net, loss, (inputs, targets))
     return {**values, "batch": list(inputs.shape), "method": run.record.method, "numbers": run.record.numbers}, {}
 

@@ -8,9 +8,9 @@ Anyone's from_pretrained reads it; here model=hf model.name=FOLDER starts from i
 from pathlib import Path
 from typing import Any
 
-from experiments.config.build import build
 from experiments.finished.finished import finished
 from experiments.finished.reopen import reopen
+from experiments.run.setup import Setup
 from experiments.terminal.errors import one_line_errors
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_folder
@@ -26,8 +26,9 @@ def export(run: Path, folder: Path) -> Path:
             prefixes), and for a folder that is there.
     """
     record = finished(run)
-    if record is not None and "tokenizer" not in record.config:
-        raise UserError(f"{run} trained {record.config['model']['_target_']}: need model=hf or a sibling of it")
+    reader = None if record is None else Setup(record.config).reader
+    if reader is not None and not reader.reads_text:
+        raise UserError(f"{run} trained {reader.name}: need model=hf or a sibling of it")
     if folder.exists():
         raise UserError(f"{folder} is there already: need the name of a new folder")
     opened = reopen(run)
@@ -39,7 +40,7 @@ def export(run: Path, folder: Path) -> Path:
             "need a method that merges, such as lora"
         )
     model.config.use_cache = True  # off here, as training never reads it
-    tokenizer: Any = build(opened.config["tokenizer"], "tokenizer")
+    tokenizer = opened.setup.reader.make_tokenizer()
 
     def write(written: Path) -> None:
         model.save_pretrained(written)

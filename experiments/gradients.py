@@ -86,7 +86,7 @@ def _halves(run: Reopened, examples: int) -> tuple[Tensor, ...]:
     split = run.task.train
     if not 2 <= examples <= len(split):
         raise UserError(f"need 2 <= examples <= {len(split)}, the training examples, got examples={examples}")
-    seed = rng.fan_out(run.config["seed"], "gradients")
+    seed = rng.fan_out(run.setup.seed, "gradients")
     drawn = torch.from_numpy(rng.permutation(seed, len(split)))[:examples].split(-(-examples // 2))
     lengths = split.lengths
     return drawn if lengths is None else tuple(some[lengths[some].argsort()] for some in drawn)

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from experiments.finished.measure import Measurement, measure
 from experiments.finished.reopen import Reopened
-from experiments.run.model import make_model
 from intrinsic.errors import UserError
 
 TURN, MANY = 0.05, 100  # seconds of a turn, and calls in it
@@ -47,9 +46,9 @@ def latency(
     for name, given in (("batches", batches), ("lengths", lengths), ("repeats", (repeats,)), ("copies", (copies,))):
         if min(given) < 1:
             raise UserError(f"need {name} >= 1, got {name}={' '.join(map(str, given))}")
-    base = make_model(run.config, run.task, run.config["seed"]).to(run.device).eval()
+    base = run.setup.model().to(run.device).eval()
     sides = _sides(run, base)
-    text = "tokenizer" in run.config
+    text = run.setup.reader.reads_text
     longest = _longest(base) if text else None
     if longest is not None and max(lengths) > longest:
         raise UserError(f"the model reads at most {longest} tokens, got lengths={' '.join(map(str, lengths))}")

@@ -11,8 +11,7 @@ from torch import nn
 
 from experiments.config.check_config import Config
 from experiments.finished.finished import finished
-from experiments.run.setup import make_net, prepare
-from experiments.run.task import make_task
+from experiments.run.setup import Setup
 from intrinsic.errors import UserError
 from intrinsic.files.records import Record
 from intrinsic.subspace import Subspace
@@ -23,18 +22,22 @@ from intrinsic.tasks.task import Task
 
 @dataclass(frozen=True)
 class Reopened:
-    """A finished run: its record, its task, and its net twice."""
+    """A finished run: its record, what it was made of, and its net twice."""
 
     record: Record
-    task: Task  # on `device`
+    setup: Setup
     start: Subspace  # z = 0: the model's function is that of theta_0
     net: Subspace  # as trained
-    device: torch.device
 
     @property
-    def config(self) -> dict[str, Any]:
-        """The run's resolved config."""
-        return self.record.config
+    def task(self) -> Task:
+        """The run's task, on its device."""
+        return self.setup.task
+
+    @property
+    def device(self) -> torch.device:
+        """The device to measure on."""
+        return self.setup.device
 
     def plain(self) -> tuple[nn.Module, nn.Module]:
         """The model at theta_0 and as trained, both in the original architecture with ordinary weights."""
@@ -57,12 +60,11 @@ def reopen(folder: Path, device: str = "cpu") -> Reopened:
     config = _here(record.config, folder, device)
     if config["base"] != "float32":
         raise UserError(f"{folder} has base={config['base']}, whose weights are not there any more: need base=float32")
-    chosen = prepare(config)
-    task = make_task(config)
-    start = without_reparametrisation(make_net(config, task, chosen))
+    setup = Setup(config)
+    setup.net = start = without_reparametrisation(setup.net)
     net = copy.deepcopy(start)
     load(net, folder / "trained.safetensors")
-    return Reopened(record, task.to(chosen), start, net, chosen)
+    return Reopened(record, setup, start, net)
 
 
 def _here(config: dict[str, Any], folder: Path, device: str) -> Config:

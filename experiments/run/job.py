@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -29,6 +29,9 @@ from intrinsic.files.records import Record, read_record, run_id, write_record
 from intrinsic.terminal.quoted import quoted
 from intrinsic.terminal.say import say
 
+if TYPE_CHECKING:
+    from experiments.run.setup import Setup
+
 
 @dataclass
 class Run:
@@ -37,6 +40,7 @@ class Run:
     config: dict[str, Any] = field(default_factory=dict)
     folder: Path = Path()
     record: Record | None = None
+    setup: "Setup | None" = None  # checked, of one among several
 
     @property
     def ended(self) -> Record:
@@ -123,11 +127,13 @@ def _folder(config: dict[str, Any]) -> Path:
 def _train(runs: Sequence[Run]) -> None:
     """Train the runs that have no record yet, several of them at once."""
     if len(_waiting(runs)) > 1:
-        from experiments.run.setup import check
+        from experiments.run.setup import Setup
 
         for run in _waiting(runs):
             with _reporting(runs, [run]):
-                check(run.config)
+                setup = Setup(run.config)
+                setup.check()
+                run.setup = setup
     waiting = _waiting(runs)
     with _reporting(runs, waiting), ExitStack() as locks:
         for folder in sorted({run.folder for run in waiting}):  # sorted, so that no two await one another
@@ -144,7 +150,7 @@ def _train(runs: Sequence[Run]) -> None:
             elif waiting:
                 from experiments.run.train_replicas import train_replicas
 
-                for index, record in train_replicas([(run.config, run.folder) for run in waiting]):
+                for index, record in train_replicas([(run.setup, run.folder) for run in waiting if run.setup]):
                     _end(runs, waiting[index], record)
         except UserError:
             raise

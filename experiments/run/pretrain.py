@@ -1,14 +1,16 @@
-"""theta_0 from a source task: trained once, kept under the hash of its config."""
+"""theta_0 from a source task: trained once, kept under the hash of its recipe."""
 
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import torch
 from torch import Tensor
 
 from experiments.config.build import build
-from experiments.run.environment import choose_device
-from experiments.run.model import make_model
+from experiments.run.reader import Reader
 from experiments.terminal.progress import Progress
 from intrinsic import rng
 from intrinsic.errors import UserError
@@ -23,60 +25,79 @@ from intrinsic.training.fit import fit
 SOURCE = {"dataset", "epochs", "batch_size", "optim", "seed"}  # what a source task is described by
 
 
-def pretrained(config: dict[str, Any], task: Task) -> dict[str, Tensor]:
-    """The state dict of the run's model after full training on `config["init"]["source"]`.
+@dataclass(frozen=True)
+class SourceTask:
+    """Full training of a model on another task.
 
-    Raises:
-        UserError: if the source changes a knob that the run's dataset does not have, or its task has another shape.
+    Args:
+        recipe: `SOURCE` and the model: all that the weights depend on.
+        folder: where they are kept.
     """
-    source = config["init"]["source"]
-    if not isinstance(source, dict) or not isinstance(source["dataset"], dict):
-        raise UserError(f"need init.source as keys, with keys of a dataset among them, got init.source={source}")
-    unknown = (config["init"].keys() - {"source"}) | (source.keys() - SOURCE)
-    if unknown:
-        raise UserError(f"init.source has no key {min(unknown)}: need {', '.join(sorted(SOURCE))}")
-    foreign = source["dataset"].keys() - config["dataset"].keys()
-    if foreign:
-        raise UserError(
-            f"init=pretrained needs a dataset with the knob {min(foreign)}, which "
-            f"{config['dataset']['_target_']} does not have: use init=scratch"
-        )
-    recipe = {**source, "dataset": {**config["dataset"], **source["dataset"]}, "model": config["model"]}
-    path = Path(config["output"]) / ".pretrained" / f"{run_id(recipe)}.safetensors"
-    if not path.is_file():
-        with locked(path.with_suffix(".lock"), purpose="pretrains the same model", setting="output"):
-            if not path.is_file():
-                _pretrain(recipe, task, path, config)
-    try:
-        return read_tensors(path)[0]
-    except UserError as error:
-        raise UserError(f"{error}; delete it to pretrain again") from None
 
+    recipe: dict[str, Any]
+    folder: Path
 
-def _pretrain(recipe: dict[str, Any], target: Task, path: Path, config: dict[str, Any]) -> None:
-    task: Task = build(recipe["dataset"], "dataset")
-    if (task.input_shape, task.num_outputs) != (target.input_shape, target.num_outputs):
-        raise UserError(
-            f"the source task has inputs {task.input_shape} and {task.num_outputs} outputs, the run's task "
-            f"{target.input_shape} and {target.num_outputs}: change init.source.dataset"
+    @classmethod
+    def of(cls, init: Mapping[str, Any], dataset: Mapping[str, Any], model: Mapping[str, Any], folder: Path) -> Self:
+        """The source task that `init` says, as changes of a run's dataset.
+
+        Raises:
+            UserError: if it changes a knob that the run's dataset does not have.
+        """
+        source = init["source"]
+        if not isinstance(source, dict) or not isinstance(source["dataset"], dict):
+            raise UserError(f"need init.source as keys, with keys of a dataset among them, got init.source={source}")
+        unknown = (init.keys() - {"source"}) | (source.keys() - SOURCE)
+        if unknown:
+            raise UserError(f"init.source has no key {min(unknown)}: need {', '.join(sorted(SOURCE))}")
+        foreign = source["dataset"].keys() - dataset.keys()
+        if foreign:
+            raise UserError(
+                f"init=pretrained needs a dataset with the knob {min(foreign)}, which "
+                f"{dataset['_target_']} does not have: use init=scratch"
+            )
+        return cls({**source, "dataset": {**dataset, **source["dataset"]}, "model": model}, folder)
+
+    def weights(self, target: Task, device: torch.device) -> dict[str, Tensor]:
+        """The state dict of the model after training, on a CPU; for a run's task, whose outputs it must suit.
+
+        Raises:
+            UserError: if the source task has another shape, or training diverges.
+        """
+        path = self.folder / f"{run_id(self.recipe)}.safetensors"
+        if not path.is_file():
+            with locked(path.with_suffix(".lock"), purpose="pretrains the same model", setting="output"):
+                if not path.is_file():
+                    self._train(target, path, device)
+        try:
+            return read_tensors(path)[0]
+        except UserError as error:
+            raise UserError(f"{error}; delete it to pretrain again") from None
+
+    def _train(self, target: Task, path: Path, device: torch.device) -> None:
+        recipe = self.recipe
+        task: Task = build(recipe["dataset"], "dataset")
+        if (task.input_shape, task.num_outputs) != (target.input_shape, target.num_outputs):
+            raise UserError(
+                f"the source task has inputs {task.input_shape} and {task.num_outputs} outputs, the run's task "
+                f"{target.input_shape} and {target.num_outputs}: change init.source.dataset"
+            )
+        net = Subspace(Reader(recipe["model"], None).model(task, recipe["seed"]).to(device))
+        epochs = fit(
+            net,
+            task.to(device),
+            build(recipe["optim"], "optim")(net.parameters()),
+            epochs=recipe["epochs"],
+            batch_size=recipe["batch_size"],
+            seed=rng.fan_out(recipe["seed"], "training"),
         )
-    device = choose_device(config["device"])
-    net = Subspace(make_model(recipe, task, recipe["seed"]).to(device))
-    epochs = fit(
-        net,
-        task.to(device),
-        build(recipe["optim"], "optim")(net.parameters()),
-        epochs=recipe["epochs"],
-        batch_size=recipe["batch_size"],
-        seed=rng.fan_out(recipe["seed"], "training"),
-    )
-    say("pretraining on the source task", sys.stderr)
-    with Progress(recipe["epochs"], task.metric) as progress:
-        for last in epochs:
-            progress.show(last)
-    if last.diverged:
-        raise UserError(f"pretraining diverged in epoch {last.epoch}: lower init.source.optim.lr")
-    metadata = {"recipe": recipe, "validation": last.validation}
-    write_tensors(path, net.model.state_dict(), metadata, remedy=OUTPUT)
-    score = f"validation {task.metric} {last.validation[task.metric]:.4f}"
-    say(f"pretrained on the source task: {score}, kept as {path}", sys.stderr)
+        say("pretraining on the source task", sys.stderr)
+        with Progress(recipe["epochs"], task.metric) as progress:
+            for last in epochs:
+                progress.show(last)
+        if last.diverged:
+            raise UserError(f"pretraining diverged in epoch {last.epoch}: lower init.source.optim.lr")
+        metadata = {"recipe": recipe, "validation": last.validation}
+        write_tensors(path, net.model.state_dict(), metadata, remedy=OUTPUT)
+        score = f"validation {task.metric} {last.validation[task.metric]:.4f}"
+        say(f"pretrained on the source task: {score}, kept as {path}", sys.stderr)

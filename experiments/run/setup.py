@@ -1,96 +1,189 @@
-"""The setup of a run from its config: device, net, schedule."""
+"""The setup of a run from its config: device, task, net, optimiser and schedule."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
-from experiments.config.build import COMPLAINTS, build
+from experiments.config.build import build
 from experiments.config.check_config import check_config
 from experiments.config.check_sizes import check_sizes
 from experiments.run.environment import choose_device, set_threads
-from experiments.run.model import make_model
-from experiments.run.pretrain import pretrained
+from experiments.run.pretrain import SourceTask
+from experiments.run.reader import Reader
+from experiments.run.schedule import Schedule
 from intrinsic import rng
 from intrinsic.errors import UserError
 from intrinsic.layers.int8 import quantize
 from intrinsic.subspace import Subspace
 from intrinsic.tasks.task import Task
+from intrinsic.training.epoch import Epoch
 from intrinsic.training.fit import check_numbers
 
+NUMBERS = ("epochs", "batch_size", "l2_weights", "patience")  # of training, that `fit` takes by these names
 
-def check(config: dict[str, Any]) -> None:
-    """Refuse what would only be noticed after long work.
 
-    Raises:
-        UserError: for a number that is out of range, what an optimiser or a schedule refuses, and a knob of another
-            kind, and a size that is not the knob of its name.
+class Setup:
+    """What a resolved config stands for. Each part is made when it is first read, and once.
+
+    A part may be given instead of made: replicas have one `task` and one `device`.
+
+    Args:
+        config: of a run, or of a record, which another version's may lack keys for parts that are not read.
     """
-    check_numbers(**{key: config[key] for key in ("epochs", "batch_size", "l2_weights", "patience")})
-    rng.fan_out(config["seed"])
-    make_schedule(config)
-    if config["base"] not in ("float32", "int8"):
-        raise UserError(f"need base=float32 or int8, got base={config['base']}")
-    check_config(config)
-    check_sizes(config)
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+
+    def check(self) -> None:
+        """Refuse what would only be noticed after long work.
+
+        Raises:
+            UserError: for a number that is out of range, what an optimiser or a schedule refuses, and a knob of another
+                kind, and a size that is not the knob of its name.
+        """
+        check_numbers(**self.numbers)
+        rng.fan_out(self.seed)
+        _ = self.schedule
+        if self.config["base"] not in ("float32", "int8"):
+            raise UserError(f"need base=float32 or int8, got base={self.config['base']}")
+        check_config(self.config)
+        check_sizes(self.config)
+
+    def check_alike(self, first: "Setup") -> None:
+        """Check that the two may be replicas, whose optimiser, among others, is made by `first`.
+
+        Raises:
+            UserError: if they differ in more than seed and lr.
+        """
+        own, other = _less_seed_and_lr(self.config), _less_seed_and_lr(first.config)
+        differing = [key for key in own if own[key] != other[key]]
+        if differing:
+            raise UserError(f"replicas may differ in seed and lr alone, these do in {differing[0]}: use replicas=1")
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """What `fit` takes beside what is made here."""
+        return {key: self.config[key] for key in NUMBERS}
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of training."""
+        return int(self.config["epochs"])
+
+    @property
+    def l2_weights(self) -> float:
+        """See `intrinsic.training.fit`."""
+        return float(self.config["l2_weights"])
+
+    @property
+    def seed(self) -> int:
+        """The run's seed, which fans out."""
+        seed: int = self.config["seed"]
+        return seed
+
+    @cached_property
+    def device(self) -> torch.device:
+        """The device to train on, ready to be measured."""
+        device = choose_device(self.config["device"])
+        set_threads(self.config["threads"])
+        # weights of pixels that are always black decay to numbers below 1e-38, on which a CPU is ten times slower
+        torch.set_flush_denormal(True)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        return device
+
+    @cached_property
+    def reader(self) -> Reader:
+        """What the model reads, and what it answers."""
+        return Reader(self.config["model"], self.config.get("tokenizer"))
+
+    @cached_property
+    def task(self) -> Task:
+        """The dataset as the model reads it, on the device."""
+        device = self.device
+        return self.reader.task(self.config["dataset"], self.config["data_dir"]).to(device)
+
+    def model(self) -> nn.Module:
+        """A model for the task, at random weights from the seed; the global random state stays as it was."""
+        return self.reader.model(self.task, self.seed)
+
+    @cached_property
+    def net(self) -> Subspace:
+        """The model at its theta_0, inside the subspace of the method."""
+        config, model = self.config, self.model()
+        space, projection = build(config["space"], "space"), build(config["projection"], "projection")
+        if "granularity" in config and "granularity" not in config["subspace"]:
+            raise UserError("granularity does nothing with projection=identity: use another projection")
+        node = {"_target_": "intrinsic.subspace.Subspace", "_partial_": True}
+        wrap = build({**node, **config["subspace"]}, "subspace")
+        self._initialize(model)
+        if config["base"] == "int8":
+            quantize(model)
+        seed = rng.fan_out(self.seed, "subspace")
+        net: Subspace = wrap(model.to(self.device), space=space, projection=projection, head=config["head"], seed=seed)
+        return net
+
+    def _initialize(self, model: nn.Module) -> None:
+        """Bring a model to its theta_0, from the weights that it was drawn with or brought along."""
+        source = self.config["init"]["source"]
+        if source == "zero":
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.zero_()
+        elif source == "hub":
+            self.reader.check_weights()
+        elif source is not None:
+            model.load_state_dict(self.source_task.weights(self.task, self.device))
+
+    @property
+    def source_task(self) -> SourceTask:
+        """What theta_0 is trained on before, where it is."""
+        own = self.config["dataset"], self.config["model"]
+        return SourceTask.of(self.config["init"], *own, Path(self.config["output"]) / ".pretrained")
+
+    @cached_property
+    def make_optimizer(self) -> Callable[[Any], Optimizer]:
+        """What makes an optimiser of parameters."""
+        make: Callable[[Any], Optimizer] = build(self.config["optim"], "optim")
+        return make
+
+    @cached_property
+    def optimizer(self) -> Optimizer:
+        """The optimiser of what the net trains."""
+        return self.make_optimizer(self.net.parameters())
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """What makes the optimiser's scheduler, tried with an optimiser of nothing."""
+        return Schedule.of(self.config["schedule"], self._trial)
+
+    @cached_property
+    def lr(self) -> float:
+        """The learning rate, which an optimiser may have by itself."""
+        rate: float = self._trial.defaults["lr"]
+        return rate
+
+    @cached_property
+    def _trial(self) -> Optimizer:
+        """An optimiser of nothing: it costs no net to learn what the optimiser refuses, and its learning rate."""
+        return self.make_optimizer([torch.zeros(1, requires_grad=True)])
+
+    @contextlib.contextmanager
+    def open_logger(self, folder: Path) -> Iterator[Callable[[Epoch], None]]:
+        """What tells the config's logger of an epoch."""
+        if not self.config["logger"]:
+            yield lambda epoch: None
+            return
+        with build(self.config["logger"], "logger")(config=self.config, folder=folder) as logger:
+            yield logger.log
 
 
-def prepare(config: dict[str, Any]) -> torch.device:
-    """The device to train on, ready to be measured."""
-    device = choose_device(config["device"])
-    set_threads(config["threads"])
-    # weights of pixels that are always black decay to numbers below 1e-38, on which a CPU is ten times slower
-    torch.set_flush_denormal(True)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    return device
-
-
-def make_net(config: dict[str, Any], task: Task, device: torch.device) -> Subspace:
-    """The model at its theta_0, inside the subspace of the method."""
-    model = make_model(config, task, config["seed"])
-    seed = rng.fan_out(config["seed"], "subspace")
-    space, projection = build(config["space"], "space"), build(config["projection"], "projection")
-    if "granularity" in config and "granularity" not in config["subspace"]:
-        raise UserError("granularity does nothing with projection=identity: use another projection")
-    node = {"_target_": "intrinsic.subspace.Subspace", "_partial_": True}
-    wrap = build({**node, **config["subspace"]}, "subspace")
-    if config["init"]["source"] == "zero":
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter.zero_()
-    elif config["init"]["source"] == "hub":
-        if "tokenizer" not in config:
-            raise UserError(
-                f"init=hub needs a model with weights of its own, got {config['model']['_target_']}: "
-                "use model=minilm, or init=scratch"
-            )
-    elif config["init"]["source"] is not None:
-        model.load_state_dict(pretrained(config, task))
-    if config["base"] == "int8":
-        quantize(model)
-    net: Subspace = wrap(model.to(device), space=space, projection=projection, head=config["head"], seed=seed)
-    return net
-
-
-def make_schedule(config: dict[str, Any]) -> Callable[[Optimizer], LRScheduler] | None:
-    """What makes the scheduler of an optimiser, None for a constant learning rate.
-
-    Raises:
-        UserError: if the optimiser or the schedule refuses its arguments, some of which torch looks at only in a step:
-            one is taken here, with an optimiser of nothing.
-    """
-    optimizer: Optimizer = build(config["optim"], "optim")([torch.zeros(1, requires_grad=True)])
-    if not config["schedule"]:
-        return None
-    schedule: Callable[[Optimizer], LRScheduler] = build(config["schedule"], "schedule")
-    scheduler = schedule(optimizer)
-    optimizer.step()
-    try:
-        scheduler.step()
-    except COMPLAINTS as error:
-        given = {key: value for key, value in config["schedule"].items() if not key.startswith("_")}
-        raise UserError(f"{config['schedule']['_target_']} cannot take a step with {given}: {error}") from None
-    return schedule
+def _less_seed_and_lr(config: dict[str, Any]) -> dict[str, Any]:
+    shared = {key: value for key, value in config.items() if key not in ("seed", "lr", "optim")}
+    return {**shared, "optim": {key: value for key, value in config["optim"].items() if key != "lr"}}

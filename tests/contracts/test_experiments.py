@@ -9,8 +9,7 @@ from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
 from experiments.config.build import build
-from experiments.run.model import make_model
-from experiments.run.setup import check, make_net
+from experiments.run.setup import Setup
 from hydra_plugins._threshold_search import Settings
 from intrinsic.tasks.task import Split, classification
 from tests.support.configs import CONF, composed
@@ -39,6 +38,12 @@ def task(config):
     return classification(split, split, split, num_outputs=10)
 
 
+def setup(config):
+    made = Setup(config)
+    made.device, made.task = torch.device("cpu"), task(config)
+    return made
+
+
 @every_experiment
 def test_it_asks_a_question_and_says_how_to_answer_it(name):
     lines = (FOLDER / f"{name}.yaml").read_text().splitlines()
@@ -51,7 +56,7 @@ def test_it_asks_a_question_and_says_how_to_answer_it(name):
     for values in words[1:]:  # the first and the last value of each knob
         key, _, listed = values.partition("=")
         for value in {listed.split(",")[0], listed.split(",")[-1]}:
-            check(compose(name, f"{key}={value}"))
+            Setup(compose(name, f"{key}={value}")).check()
 
 
 @every_experiment
@@ -69,18 +74,15 @@ def test_its_search_can_begin(name):
 
 @on_images
 def test_its_network_has_the_published_size(name):
-    config = compose(name)
-    model = make_model(config, task(config), seed=0)
+    model = setup(compose(name)).model()
     assert sum(parameter.numel() for parameter in model.parameters()) == FULL_DIMS.get(name.rpartition("/")[2], 199_210)
 
 
 @on_images
 def test_it_can_take_a_step_and_so_can_its_baseline(name):
     for overrides in ([], ["method=full", "init=scratch"]):
-        config = compose(name, *overrides)
-        data = task(config)
-        net = make_net(config, data, torch.device("cpu"))
-        optimizer = build(config["optim"], "optim")(net.parameters())
+        made = setup(compose(name, *overrides))
+        data, net, optimizer = made.task, made.net, made.optimizer
         before = [parameter.detach().clone() for parameter in net.parameters()]
         data.loss(net(data.train.inputs[:8]), data.train.targets[:8]).backward()
         optimizer.step()
@@ -91,7 +93,7 @@ def test_it_can_take_a_step_and_so_can_its_baseline(name):
 @pytest.mark.parametrize("protocol", ["quick", "published"])
 def test_the_protocol_is_one_flag(name, protocol):
     config = compose(name, f"protocol={protocol}")
-    check(config)
+    Setup(config).check()
     assert config["batch_size"] == 128
     sgd, labels = "lenet_shuffled" in name, "labels" in name
     assert config["optim"]["_target_"] == f"torch.optim.{'SGD' if sgd else 'Adam'}"
@@ -108,9 +110,8 @@ def test_the_protocol_is_one_flag(name, protocol):
 
 
 def test_a_zero_origin_is_zero_and_leaves_it():
-    config = compose("li2018/origin", "model.width=8", "dim=20")
-    data = task(config)
-    net = make_net(config, data, torch.device("cpu"))
+    made = setup(compose("li2018/origin", "model.width=8", "dim=20"))
+    data, net = made.task, made.net
     assert not any(weight.any() for weight in net.weights().values())
     data.loss(net(data.train.inputs), data.train.targets).backward()
     assert net.z.grad.any()  # the last biases move the outputs, and so z

@@ -8,11 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.config.build import build
 from experiments.config.check_values import check_values
 from experiments.config.fits import fits
-from experiments.run.setup import check, make_net, make_schedule
-from experiments.run.task import make_task
+from experiments.run.setup import Setup
 from intrinsic.errors import UserError
 from intrinsic.files.records import run_id
 from tests.support.commands import QUICK
@@ -152,11 +150,10 @@ def accept(config):
     """What a run does before its first step."""
     check_values(config)
     run_id(config)
-    check(config)
-    task = make_task(config)
-    net = make_net(config, task, torch.device("cpu"))
-    optimizer = build(config["optim"], "optim")(net.parameters())
-    make_schedule(config)
+    setup = Setup(config)
+    setup.check()
+    setup.device = torch.device("cpu")
+    task, net, optimizer = setup.task, setup.net, setup.optimizer
     task.loss(net(task.train.inputs[:4]), task.train.targets[:4]).backward()
     optimizer.step()
 

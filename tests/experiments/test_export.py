@@ -50,7 +50,8 @@ def test_the_folder_has_the_logits_of_the_run(kind, method, trained, tmp_path):
     torch.testing.assert_close(again, merged, atol=0, rtol=0)
     torch.testing.assert_close(again, net, atol=1e-5, rtol=1e-5)  # (W + B A) x and W x + B (A x) differ in rounding
     assert not torch.allclose(again, start, atol=1e-4)
-    tokenizers = [HFTokenizer(name=name, max_length=16) for name in (str(folder), opened.config["model"]["name"])]
+    before = opened.record.config["model"]["name"]
+    tokenizers = [HFTokenizer(name=name, max_length=16) for name in (str(folder), before)]
     assert len({tokenizer.fingerprint for tokenizer in tokenizers}) == 1
     assert not list(folder.parent.glob(".partial*"))
 

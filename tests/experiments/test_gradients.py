@@ -11,12 +11,12 @@ from torch.nn import functional
 
 import intrinsic
 from experiments.finished.measure import _runs
-from experiments.finished.reopen import Reopened
 from experiments.gradients import _kinds, decompose, gradients
 from intrinsic import rng
 from intrinsic.errors import UserError
 from intrinsic.surgery.head import under
 from intrinsic.tasks.task import Split, classification
+from tests.support.measurements import reopened as as_run
 from tests.support.studies import add
 from tests.support.tiny_transformers import tiny
 
@@ -32,7 +32,7 @@ def reopened(model, inputs=None, **how):
     split = Split(inputs, torch.randint(3, (len(inputs),), generator=generator))
     net = intrinsic.Subspace(copy.deepcopy(model), **how)
     task = classification(split, split, split, num_outputs=3)
-    return Reopened({"config": {"seed": 3}}, task, net, net, torch.device("cpu"))
+    return as_run(net, net, task)
 
 
 def naive(run, model, examples):

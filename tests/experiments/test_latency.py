@@ -10,6 +10,7 @@ import intrinsic
 from analysis.latency import latency as draw_latency
 from experiments import latency as timing
 from experiments.latency import _longest, _sides, in_turns, latency, tokens
+from experiments.run.setup import Setup
 from intrinsic.errors import UserError
 from intrinsic.files.records import Record
 from intrinsic.files.tensors import write_tensors
@@ -116,9 +117,10 @@ def test_bad_options(options, match, text_run):
 
 @pytest.fixture
 def text_run(monkeypatch):
-    monkeypatch.setattr(timing, "make_model", lambda *_: reading(tiny("bert").eval(), "float32"))
+    setup = Setup({"seed": 0, "model": {}, "tokenizer": {}})
+    monkeypatch.setattr(setup, "model", lambda: reading(tiny("bert").eval(), "float32"))
     return SimpleNamespace(
-        config={"seed": 0, "tokenizer": {}}, task=None, device=torch.device("cpu"),
+        setup=setup, task=None, device=torch.device("cpu"),
         net=text_net(2, space=intrinsic.LoRA(2)),
         record=Record(status="finished", method="lora", numbers={}, config={}),
     )  # fmt: skip

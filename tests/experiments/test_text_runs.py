@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from experiments.run.task import make_task
+from experiments.run.setup import Setup
 from tests.support.configs import composed
 from tests.support.tiny import write_sst2
 
@@ -125,7 +125,7 @@ def test_bad_commands(refused, data, monkeypatch, command, match):
 
 def test_make_task_keeps_tokens_where_it_is_told(folders, data):
     config = composed("model=hf", f"model.name={folders['bert']}", "dataset=sst2", f"data_dir={data}")
-    task = make_task(config)
+    task = Setup(config).task
     assert task.texts is None
     assert [len(split) for split in (task.train, task.validation, task.test)] == [48, 24, 24]
     assert len(list((data / "tokens").iterdir())) == 1

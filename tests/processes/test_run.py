@@ -203,17 +203,16 @@ def test_what_is_stored_is_enough(output):
     import torch
 
     import intrinsic
-    from experiments.config.build import build
-    from experiments.run.pretrain import pretrained
+    from experiments.run.setup import Setup
     from intrinsic.training.evaluate import evaluate
 
     run(output, "method=unilora", "dim=100", "study=stored", "epochs=3")
     (folder,) = [path.parent for path in (output / "stored").glob("*/record.json")]
     record = json.loads((folder / "record.json").read_text())
-    config = record["config"]
-    task = build(config["dataset"], "dataset")
-    model = build(config["model"], "model")(task.input_shape, task.num_outputs)
-    model.load_state_dict(pretrained(config, task))
+    setup = Setup(record["config"])
+    setup.device = torch.device("cpu")
+    task, model = setup.task, setup.model()
+    model.load_state_dict(setup.source_task.weights(task, setup.device))
     net = intrinsic.load(model, folder / "trained.safetensors")
     assert evaluate(net, task, task.test)["accuracy"] == pytest.approx(record["last"]["test"]["accuracy"])
     assert net.fingerprint() == record["fingerprint"]

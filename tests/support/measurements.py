@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from experiments.finished.reopen import Reopened
+from experiments.run.setup import Setup
 from intrinsic.files.records import Record, read_record
 from intrinsic.tasks.task import Split, classification
 from tests.support.commands import run
@@ -43,9 +44,9 @@ def folders(study, method):
 
 def reopened(start, net, task, method="full"):
     """Two nets as a run that ended."""
-    return Reopened(
-        Record(status="finished", method=method, numbers=net.count(), config={}), task, start, net, torch.device("cpu")
-    )
+    setup = Setup({"seed": 3})
+    setup.device, setup.task = torch.device("cpu"), task
+    return Reopened(Record(status="finished", method=method, numbers=net.count(), config={}), setup, start, net)
 
 
 def labelled(model, inputs, num_outputs):

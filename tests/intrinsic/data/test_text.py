@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from experiments.run.task import make_task
+from experiments.run.setup import Setup
 from intrinsic.data.text import text
 from intrinsic.errors import UserError
 from tests.support.configs import composed
@@ -128,10 +128,10 @@ def test_a_sweep_over_ranks(program, language_folders, corpus, tmp_path):
 
 def test_the_config_says_what_is_learned(language_folders, corpus, tmp_path):
     def task(kind, *more):
-        return make_task(
+        return Setup(
             composed("model=hf_lm", f"model.name={language_folders[kind]}", "dataset=text",
                      f"dataset.file={corpus}", f"data_dir={tmp_path}", *more)
-        )  # fmt: skip
+        ).task  # fmt: skip
 
     assert task("gpt2").noise is None
     assert task("bert").noise is not None

@@ -91,12 +91,14 @@ def test_half_precision_is_close_and_returns_single(folders, tmp_path):
 @every_architecture
 @pytest.mark.parametrize("method", ["full", "head", "lora", "subspace", "said"])
 def test_methods_take_a_step(kind, method, folders, tmp_path):
-    from experiments.run.setup import make_net
+    from experiments.run.setup import Setup
 
     dim = ["dim=60"] if method in ("subspace", "said") else []
     config = composed(f"method={method}", "model=hf", f"model.name={folders[kind]}", "dataset=sst2", *dim)
     task = text_task(folders[kind], tmp_path)
-    net = make_net(config, task, torch.device("cpu"))
+    setup = Setup(config)
+    setup.device, setup.task = torch.device("cpu"), task
+    net = setup.net
     before = [parameter.detach().clone() for parameter in net.parameters()]
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
     (epoch,) = fit(net, task, optimizer, epochs=1, batch_size=2, seed=0)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import intrinsic
-from experiments.run.setup import make_net
+from experiments.run.setup import Setup
 from intrinsic.errors import UserError
 from intrinsic.models.hf_lm import hf_lm
 from intrinsic.models.hf_tokenizer import HFTokenizer
@@ -223,7 +223,9 @@ def test_methods_start_as_the_model_and_lower_the_loss(kind, method, language_fo
     size = ["dim=100"] if method in ("subspace", "said") else []
     config = composed(f"method={method}", "model=hf_lm", f"model.name={language_folders[kind]}", "dataset=text", *size)
     task = task_of(language_folders[kind], tmp_path, OBJECTIVES[kind], many(30))
-    net = make_net(config, task, torch.device("cpu"))
+    setup = Setup(config)
+    setup.device, setup.task = torch.device("cpu"), task
+    net = setup.net
     start = evaluate(net, task, task.test)
     with torch.no_grad():
         plain = build(language_folders[kind]).eval()(task.test.inputs)

@@ -1,5 +1,6 @@
 """When a scheduler steps: with the optimiser or once an epoch, as its class or a config says."""
 
+import json
 from functools import partial
 
 import pytest
@@ -7,10 +8,14 @@ import torch
 from torch.optim.lr_scheduler import ExponentialLR, OneCycleLR
 
 import intrinsic
+from experiments.run.setup import Setup
 from intrinsic.errors import UserError
+from intrinsic.files.records import run_id
 from intrinsic.tasks.task import Split, classification
 from intrinsic.training.fit import fit
 from intrinsic.training.fit_replicas import fit_replicas
+from tests.support.commands import QUICK, run
+from tests.support.configs import composed
 
 EPOCHS, STEPS = 3, 4  # 10 examples in batches of 3
 OPTIONS = {"epochs": EPOCHS, "batch_size": 3}
@@ -79,3 +84,38 @@ def test_replicas_have_the_same():
 def test_another_interval(interval):
     with pytest.raises(UserError, match=r"need schedule\.interval to be step or epoch, got interval="):
         rates(partial(ExponentialLR, gamma=0.9), interval)
+
+
+@pytest.mark.parametrize("interval", ["step", "epoch"])
+@pytest.mark.usefixtures("surroundings")
+def test_a_file_of_one_schedule_is_enough(interval, tmp_path):
+    (tmp_path / "more" / "schedule").mkdir(parents=True)
+    (tmp_path / "more" / "schedule" / "one_cycle.yaml").write_text(
+        f"_target_: torch.optim.lr_scheduler.OneCycleLR\n_partial_: true\ninterval: {interval}\n"
+        "max_lr: ${lr}\nepochs: ${epochs}\n"
+    )
+    assert run(f"--config-dir={tmp_path / 'more'} schedule=one_cycle {QUICK}", tmp_path / "out") == 0
+    (record,) = (tmp_path / "out").rglob("record.json")
+    config = json.loads(record.read_text())["config"]
+    assert config["schedule"]["interval"] == interval
+    assert Setup(config).schedule.interval == interval
+
+
+def test_a_config_says_when():
+    plain = composed("schedule=cosine")
+    stepping = {**plain, "schedule": {**plain["schedule"], "interval": "step"}}
+    assert (Setup(plain).schedule.interval, Setup(stepping).schedule.interval) == (None, "step")
+    assert run_id(plain) != run_id(stepping)
+    assert Setup(composed()).schedule.make is None
+
+
+@pytest.mark.parametrize(
+    ("more", "match"),
+    [
+        (["+schedule.interval=batch"], "need schedule.interval to be step or epoch, got interval='batch'"),
+        (["+schedule.interval=step", "schedule.T_max=0"], "CosineAnnealingLR cannot take a step with {.*: .* by zero"),
+    ],
+)
+def test_bad_configs(more, match):
+    with pytest.raises(UserError, match=match):
+        Setup(composed("schedule=cosine", *more)).check()
