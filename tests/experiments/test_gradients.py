@@ -156,6 +156,6 @@ def test_one_run_of_each_start_is_measured(tmp_path):
     study = tmp_path / "study"
     for seed, method, data in ((2, "full", "a"), (1, "lora", "a"), (1, "lora", "b"), (0, "full", "b")):
         add(study, method, seed=seed, dataset={"_target_": data}, model={"width": 3}, lr=0.1 * (seed + 1))
-    found = [record["config"] for _, record in _runs([Path(study)], ("dataset", "model", "tokenizer"))]
+    found = [record.config for _, record in _runs([Path(study)], ("dataset", "model", "tokenizer"))]
     assert sorted((config["dataset"]["_target_"], config["seed"]) for config in found) == [("a", 1), ("b", 0)]
     assert len(list(_runs([study], True))) == len(list(_runs([study], False))) == 4
