@@ -95,7 +95,7 @@ def step_costs(
     weights: dict[str, Tensor] = {}
     ahead, _ = allocated_bytes(lambda: weights.update(net.weights()), device)
     collecting = _products(weights.values(), list(net.parameters(recurse=False)))
-    fixed = [*net.buffers(), *net.projection.stored().values()]
+    fixed = [*net.buffers(), *net.projection.fixed_tensors().values()]
     resident = [*net.model.parameters(), *net.parameters(), *fixed, *weights.values(), *batch]
     with StepTrace(net.model, resident) as trace:
         value = regularized(loss(net.call(weights, batch[0]), batch[1]), weights, l2)
@@ -113,7 +113,7 @@ def step_costs(
         "flops": count_flops(net, weights, loss, batch),
         "bytes": {
             "weights": model,
-            "method": sum(_bytes(t) for t in (*net.projection.stored().values(), *net.parameters(recurse=False)))
+            "method": sum(_bytes(t) for t in (*net.projection.fixed_tensors().values(), *net.parameters(recurse=False)))
             + max(0, kept - moments - gradients),
             "optimizer": moments,
             "gradients": gradients,

@@ -1,4 +1,4 @@
-"""The roles of what a config builds: a closed list for each group of nodes: a stranger's file calls nothing else.
+"""The roles of what a config builds, each group of nodes a closed list: a stranger's file calls nothing else.
 
 A new space, projection, model, dataset, optimiser, schedule or logger is a file of its package that bears its name: it
 needs no entry here.

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from intrinsic import rng
 from intrinsic.checks import check_memory
-from intrinsic.surgery.added import beside, wide_like
+from intrinsic.surgery.added_module import beside, wide_like
 from intrinsic.surgery.wrapper import Wrapper
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {  # each 0 at 0

@@ -6,10 +6,10 @@ from torch.nn import functional as F
 
 from intrinsic import rng
 from intrinsic.checks import check_memory
-from intrinsic.surgery.added import Added, beside, wide_like
+from intrinsic.surgery.added_module import AddedModule, beside, wide_like
 
 
-class GatedPrefix(Added):
+class GatedPrefix(AddedModule):
     """tanh(gate) softmax(s Q K^T) V over `length` virtual positions: 0 as long as the gate is.
 
     K and V are (kv_heads, length, head_dim), N(0, 1); head h of Q reads those of head h / (heads / kv_heads), as in

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from intrinsic import rng
 from intrinsic.checks import check_memory
 from intrinsic.layers.gated_prefix import GatedPrefix
-from intrinsic.surgery.added import wide_like
+from intrinsic.surgery.added_module import wide_like
 
 
 class ReparametrisedPrefix(GatedPrefix):

@@ -13,9 +13,9 @@ from torch.nn.functional import pad
 
 from intrinsic.checks import integer
 from intrinsic.errors import UserError
+from intrinsic.projections.fixed_tensors import FixedTensors
 from intrinsic.projections.kernels.select import select
-from intrinsic.projections.stored import Stored
-from intrinsic.projections.unchanged import Unchanged
+from intrinsic.projections.tensor_versions import TensorVersions
 from intrinsic.surgery.stable_name import StableName
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MOST_SEED = 2**64 - 1  # the key of its random stream has 64 bits
 
 
-class Projection(Stored, StableName, ABC):
+class Projection(FixedTensors, StableName, ABC):
     """A fixed random matrix P (full_dim, dim) with columns of unit norm, drawn from `seed`.
 
     A subclass draws P in its constructor, keeps it by `_store`, and says how to multiply by it in plain torch: `matvec`
@@ -54,7 +54,7 @@ class Projection(Stored, StableName, ABC):
         if not 0 < dim <= full_dim:
             raise UserError(f"need 0 < dim <= full_dim, got dim={dim}, full_dim={full_dim}")
         self.dim, self.full_dim, self.seed = dim, full_dim, integer("seed", seed, 0, MOST_SEED)
-        self._fingerprints: dict[bool, tuple[str, Unchanged]] = {}
+        self._fingerprints: dict[bool, tuple[str, TensorVersions]] = {}
         self._require(self.plan(self.dim, self.full_dim))
 
     def _require(self, nbytes: int) -> None:
@@ -142,9 +142,9 @@ class Projection(Stored, StableName, ABC):
 
         `bits=False`: that of older versions, which took the bits of P's signs, where `Dense` has them, for its seed's.
         """
-        tensors = self.stored().values()
+        tensors = self.fixed_tensors().values()
         if bits not in self._fingerprints or not self._fingerprints[bits][1](tensors):
-            self._fingerprints[bits] = self._hash(bits), Unchanged(tensors)
+            self._fingerprints[bits] = self._hash(bits), TensorVersions(tensors)
         return self._fingerprints[bits][0]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -166,7 +166,7 @@ class Projection(Stored, StableName, ABC):
 
     def _hash(self, bits: bool) -> str:
         digest = hashlib.sha256(f"{self.stable_name} {self.dim} {self.full_dim}".encode())
-        for name, tensor in sorted(self.stored().items()):
+        for name, tensor in sorted(self.fixed_tensors().items()):
             if tensor.is_meta:
                 raise UserError("P has no values on the meta device: make the net again on the device where it is used")
             array = tensor.detach().cpu().contiguous().numpy()

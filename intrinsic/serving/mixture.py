@@ -11,7 +11,7 @@ from intrinsic.errors import UserError
 from intrinsic.layers.low_rank import LowRank
 from intrinsic.layers.low_rank.linear import LowRankLinear
 from intrinsic.serving.rows import Rows
-from intrinsic.surgery.added import beside
+from intrinsic.surgery.added_module import beside
 from intrinsic.surgery.head import find_head, under
 from intrinsic.surgery.torch_internals import forward_hooks, own_buffers, own_modules, own_parameters
 from intrinsic.surgery.tree import swap, twin

@@ -15,7 +15,7 @@ from intrinsic.checks import integer, share
 from intrinsic.errors import UserError
 from intrinsic.layers.low_rank import LowRank, kinds, low_rank, low_rank_parts, part_names
 from intrinsic.spaces.base import Space
-from intrinsic.surgery.patterns import compiled
+from intrinsic.surgery.patterns import compile_pattern
 from intrinsic.surgery.targets import find_targets
 from intrinsic.surgery.tree import swap, unwrap
 
@@ -67,7 +67,7 @@ class LoRA(Space):
             for key, value in (pattern or {}).items():
                 check(f"{name}[{key!r}]", value)
                 try:
-                    compiled(key)
+                    compile_pattern(key)
                 except UserError as error:
                     raise UserError(f"{name}: {error}") from None
 

@@ -15,7 +15,7 @@ from intrinsic.spaces.base import Space
 from intrinsic.surgery.torch_internals import PARAMETERS
 
 
-def check(model: Any, space: Any, projection: Any) -> None:
+def check_model(model: Any, space: Any, projection: Any) -> None:
     """Check that a model's parameters can be moved, and that a space and a projection are what they are called.
 
     Raises:

@@ -6,13 +6,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from intrinsic.surgery.added import Added
+from intrinsic.surgery.added_module import AddedModule
 from intrinsic.surgery.torch_internals import ignore_in_ddp, own_modules
 
 _FORWARDED = ("config", "main_input_name", "activation_checkpointing_enable", "gradient_checkpointing_enable")
 
 
-class Compatible(Added):
+class Compatible(AddedModule):
     """A module around a `model` that Hugging Face's Trainer and DistributedDataParallel can train in the model's place.
 
     Trainer finds the model's config and its switch for activation checkpointing here; it needs

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from intrinsic.projections.base import Projection
-from intrinsic.projections.kernels.select import tracing
+from intrinsic.projections.kernels.select import is_tracing
 from intrinsic.subspace.flat import Flat, with_dense_gradient
 from intrinsic.subspace.layer_scales import Scales
 
@@ -53,7 +53,7 @@ class Displacement:
     def _make_flat(
         self, parameters: list[nn.Parameter], projection: Projection, coordinates: Sequence[Tensor]
     ) -> Flat | None:
-        if any(map(tracing, coordinates)) or not any(part.requires_grad for part in coordinates):
+        if any(map(is_tracing, coordinates)) or not any(part.requires_grad for part in coordinates):
             return None
         flat = self._flat
         if flat is None or not flat.holds(parameters):
@@ -78,4 +78,4 @@ class Displacement:
 
 def _moved(theta: Tensor, offset: Tensor) -> Tensor:
     moved = (theta + offset).to(theta.dtype)
-    return with_dense_gradient(moved) if moved.requires_grad and not tracing(moved) else moved
+    return with_dense_gradient(moved) if moved.requires_grad and not is_tracing(moved) else moved

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import torch
 from torch import nn
 
-from intrinsic.surgery.added import Added
+from intrinsic.surgery.added_module import AddedModule
 
 
 def fingerprint(model: nn.Module, projection: str, trained: Collection[str], *, constants: bool = True) -> str:
@@ -17,7 +17,7 @@ def fingerprint(model: nn.Module, projection: str, trained: Collection[str], *, 
     the model's precision.
     """
     digest = hashlib.sha256(projection.encode())
-    added = {name: module for name, module in model.named_modules() if isinstance(module, Added)}
+    added = {name: module for name, module in model.named_modules() if isinstance(module, AddedModule)}
     for name, parameter in model.named_parameters():
         if name not in trained:
             digest.update(name.encode())

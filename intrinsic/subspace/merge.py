@@ -8,7 +8,7 @@ from intrinsic.errors import UserError
 from intrinsic.layers.int8 import Int8
 from intrinsic.spaces.base import Space
 from intrinsic.subspace.recurrent import take_no_turns
-from intrinsic.surgery.tree import copied
+from intrinsic.surgery.tree import copy_model
 
 
 def merge(model: nn.Module, weights: Mapping[str, Tensor], space: Space, onto: nn.Module | str | None) -> nn.Module:
@@ -24,7 +24,7 @@ def merge(model: nn.Module, weights: Mapping[str, Tensor], space: Space, onto: n
         raise UserError(
             f'need merge() for a float base, merge("dequantized") or merge(model) for int8, got {onto!r:.50}'
         )
-    plain = copied(model)
+    plain = copy_model(model)
     take_no_turns(plain)
     for name, weight in weights.items():
         plain.get_parameter(name).data.copy_(weight)

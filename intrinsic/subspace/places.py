@@ -60,7 +60,7 @@ class Places(dict[str, nn.Parameter | None]):
         """The tensors."""
         return [self._now(parameter) for parameter in super().values()]
 
-    def held(self, key: str) -> nn.Parameter | None:
+    def original(self, key: str) -> nn.Parameter | None:
         """The parameter itself, also within a call; None if there is none."""
         return super().get(key)
 

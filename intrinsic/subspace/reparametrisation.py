@@ -4,7 +4,7 @@ import torch
 
 from intrinsic.projections.identity import Identity
 from intrinsic.subspace import Subspace
-from intrinsic.surgery.tree import copied
+from intrinsic.surgery.tree import copy_model
 
 
 def without_reparametrisation(net: Subspace) -> Subspace:
@@ -14,7 +14,7 @@ def without_reparametrisation(net: Subspace) -> Subspace:
     """
     if not isinstance(net.projection, Identity):
         return net
-    model = copied(net.model)
+    model = copy_model(net.model)
     space = net.space.settle(model)
     if space is net.space:
         return net

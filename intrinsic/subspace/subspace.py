@@ -18,7 +18,7 @@ from intrinsic.projections.identity import Identity
 from intrinsic.spaces.base import Space
 from intrinsic.spaces.full import Full
 from intrinsic.subspace.alone import alive, check_alone
-from intrinsic.subspace.check_model import check, warn_of_references
+from intrinsic.subspace.check_model import check_model, warn_of_references
 from intrinsic.subspace.compatibility import Compatible, own_storage
 from intrinsic.subspace.count import count
 from intrinsic.subspace.displacement import Displacement
@@ -86,7 +86,7 @@ class Subspace(Compatible):
     ) -> None:
         super().__init__()
         space = Full() if space is None else space
-        check(model, space, projection)
+        check_model(model, space, projection)
         self.space, self.training = space, model.training
         self.head, self.seed, self.granularity, self.scales = head, seed, granularity, scales
         self.make_projection, self.identity = projection, getattr(projection, "func", projection) is Identity

@@ -73,7 +73,7 @@ class Substitution:
     def _held(self) -> dict[str, nn.Parameter]:
         held: dict[str, nn.Parameter] = {}
         for owner, key, name, slot in self._places:
-            parameter = owner.held(key)
+            parameter = owner.original(key)
             if parameter is None:
                 raise UserError(f"{self._type}.{slot} is not a parameter any more: {_REMEDY}")
             first = held.setdefault(name, parameter)
@@ -91,7 +91,7 @@ class Substitution:
         return put(self._by_id(tensors))
 
     def _by_id(self, tensors: Mapping[str, Tensor]) -> dict[int, Tensor]:
-        return {id(owner.held(key)): tensors[name] for owner, key, name, _ in self._places}
+        return {id(owner.original(key)): tensors[name] for owner, key, name, _ in self._places}
 
     def call(
         self,

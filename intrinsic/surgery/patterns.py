@@ -14,7 +14,7 @@ _BESIDE = 5
 
 
 @cache
-def compiled(pattern: str) -> re.Pattern[str]:
+def compile_pattern(pattern: str) -> re.Pattern[str]:
     """A regular expression, if it is one whose time does not explode.
 
     Refused are repetitions of what has a repetition or a choice in it, such as (a+)+ or (a|ab)*, and many repetitions

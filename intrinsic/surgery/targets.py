@@ -7,7 +7,7 @@ from torch import nn
 
 from intrinsic.errors import UserError
 from intrinsic.surgery.head import head_or_none, under
-from intrinsic.surgery.patterns import compiled
+from intrinsic.surgery.patterns import compile_pattern
 
 
 def find_targets(
@@ -37,7 +37,7 @@ def find_targets(
         linear = [name for name, module in places.items() if name in modules and _is_linear(module)]
         patterns = {"all-linear": [name for name in linear if head is None or not under(name, head)]}
     elif isinstance(targets, str):
-        patterns = {targets: [name for name in places if compiled(targets).fullmatch(name)]}
+        patterns = {targets: [name for name in places if compile_pattern(targets).fullmatch(name)]}
     else:
         patterns = {suffix: [name for name in places if ("." + name).endswith("." + suffix)] for suffix in targets}
     for pattern, names in patterns.items():
@@ -72,7 +72,7 @@ def select_names(names: Sequence[str], pattern: str) -> list[str]:
     Raises:
         UserError: if it is invalid or matches none.
     """
-    found = [name for name in names if compiled(pattern).fullmatch(name)]
+    found = [name for name in names if compile_pattern(pattern).fullmatch(name)]
     if not found:
         near = get_close_matches(pattern, names, n=1, cutoff=0.0) or ["none"]
         raise UserError(f"select={pattern!r} matches no parameter: the nearest name is {near[0]!r}")

@@ -63,7 +63,7 @@ def unwrap(model: nn.Module, kind: type[Wrapper]) -> None:
         swap(model, wrapper, wrapper.base)
 
 
-def copied(model: nn.Module, shared: Iterable[Tensor] = ()) -> nn.Module:
+def copy_model(model: nn.Module, shared: Iterable[Tensor] = ()) -> nn.Module:
     """A deep copy of a model, whatever its modules keep; the `shared` tensors are in it themselves.
 
     Results of autograd, such as the weight that `weight_norm` has put into its layer in the last call, are copied
@@ -91,7 +91,7 @@ def twin(model: nn.Module, weights: Mapping[str, Tensor] | None = None) -> nn.Mo
     """
     kept = set(model.state_dict(keep_vars=True))
     shared: list[Tensor] = [*model.parameters(), *(b for name, b in model.named_buffers() if name not in kept)]
-    tree = copied(model, shared)
+    tree = copy_model(model, shared)
     if weights:
         slots = parameter_slots(model)
         names = {name: slots[id(model.get_parameter(name))] for name in weights}

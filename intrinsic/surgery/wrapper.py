@@ -5,7 +5,7 @@ from typing import Any
 from torch import nn
 
 from intrinsic.errors import UserError
-from intrinsic.surgery.added import Added
+from intrinsic.surgery.added_module import AddedModule
 from intrinsic.surgery.torch_internals import (
     CALL_HOOKS,
     HELD,
@@ -17,7 +17,7 @@ from intrinsic.surgery.torch_internals import (
 from intrinsic.surgery.transformers_internals import ACCELERATE
 
 
-class Wrapper(Added):
+class Wrapper(AddedModule):
     """A module around `base` that behaves as the base does, but for what it adds to what the base returns.
 
     It starts in the base's mode. While it is in the base's place (see `inject.swap`), the hooks of the base's calls are

@@ -91,8 +91,8 @@ def test_the_seed_decides_the_bits(name):
         second = make(name, 30, 333, seed=4)
     finally:
         torch.set_num_threads(threads)
-    assert first.stored().keys() == second.stored().keys() != set()
-    for mine, other in zip(first.stored().values(), second.stored().values(), strict=True):
+    assert first.fixed_tensors().keys() == second.fixed_tensors().keys() != set()
+    for mine, other in zip(first.fixed_tensors().values(), second.fixed_tensors().values(), strict=True):
         assert torch.equal(mine, other)
     assert first.fingerprint() == second.fingerprint()
     assert first.fingerprint() != make(name, 30, 333, seed=5).fingerprint()
@@ -122,7 +122,7 @@ def test_columns_are_independent(name):
 @cases
 def test_the_plan_is_what_is_stored(name, dim, full_dim):
     projection = make(name, dim, full_dim)
-    stored = sum(tensor.nbytes for tensor in projection.stored().values())
+    stored = sum(tensor.nbytes for tensor in projection.fixed_tensors().values())
     assert not list(projection.parameters())
     assert not list(projection.buffers())
     assert list(projection.state_dict()) == ["_extra_state"]  # the fingerprint

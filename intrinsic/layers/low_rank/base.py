@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from intrinsic import rng
 from intrinsic.errors import UserError
-from intrinsic.surgery.added import beside, exactly, wide_like
+from intrinsic.surgery.added_module import beside, exactly, wide_like
 from intrinsic.surgery.wrapper import Wrapper
 
 

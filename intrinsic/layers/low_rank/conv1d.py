@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intrinsic.layers.low_rank.base import LowRank, check_rank, kaiming
-from intrinsic.surgery.added import beside
+from intrinsic.surgery.added_module import beside
 
 
 class LowRankConv1D(LowRank):

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from intrinsic.errors import UserError
 from intrinsic.layers.low_rank.base import LowRank, check_rank, kaiming
-from intrinsic.surgery.added import beside
+from intrinsic.surgery.added_module import beside
 from intrinsic.surgery.torch_internals import convolve
 
 

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from intrinsic import rng
 from intrinsic.errors import UserError
 from intrinsic.layers.low_rank.base import LowRank, check_rank
-from intrinsic.surgery.added import exactly, wide_like
+from intrinsic.surgery.added_module import exactly, wide_like
 
 
 class LowRankEmbedding(LowRank):

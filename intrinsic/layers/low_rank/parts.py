@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intrinsic.layers.low_rank.base import LowRank, check_rank, kaiming
-from intrinsic.surgery.added import Added, wide_like
+from intrinsic.surgery.added_module import AddedModule, wide_like
 from intrinsic.surgery.torch_internals import has_one_input_matrix, own_modules
 
 # layers whose output is query, key and value, a third each and in this order, in every public model that has a layer of
@@ -18,7 +18,7 @@ from intrinsic.surgery.torch_internals import has_one_input_matrix, own_modules
 FUSED = {"Conv1D": ("c_attn",), "Linear": ("qkv", "Wqkv")}
 
 
-class Part(Added):
+class Part(AddedModule):
     """The factors of some rows of a matrix: A (r, in), B (rows, r)."""
 
     def __init__(self, like: Tensor, rows: tuple[int, int], inputs: int, rank: int, scaling: float, seed: int) -> None:

@@ -12,20 +12,20 @@ import torch
 from torch import Tensor, nn
 
 from intrinsic.errors import UserError
-from intrinsic.projections.kernels.guarded import Guarded
+from intrinsic.projections.kernels.guarded_kernels import GuardedKernels
 from intrinsic.projections.kernels.prove import prove
 from intrinsic.surgery.torch_internals import in_a_transform
 
 _NEEDS = {"cpu": "numba", "cuda": "triton"}
 _LONGEST = 200  # characters of a reason
 _Key = tuple[type[nn.Module], torch.device, torch.dtype]
-_CHOSEN: dict[_Key, Guarded | None] = {}
+_CHOSEN: dict[_Key, GuardedKernels | None] = {}
 _LEFT_OUT: dict[_Key, str] = {}  # the warning
 _PROVING: set[_Key] = set()
 _LOCK = threading.RLock()  # one proof at a time; who asks for the same kernels waits
 
 
-def select(owner: type[nn.Module], x: Tensor) -> Guarded | None:
+def select(owner: type[nn.Module], x: Tensor) -> GuardedKernels | None:
     """The kernels for a projection class and an argument, or None: plain torch.
 
     They are the module `kernels/<file of the class>_<cpu or cuda>.py` beside that file, if there is one, with
@@ -44,7 +44,7 @@ def select(owner: type[nn.Module], x: Tensor) -> Guarded | None:
     choice = os.environ.get("INTRINSIC_KERNELS", "auto")
     if choice not in ("auto", "torch"):
         raise UserError(f"need INTRINSIC_KERNELS=auto or torch, got INTRINSIC_KERNELS={choice}")
-    if choice == "torch" or x.dtype not in (torch.float32, torch.float64) or tracing(x):
+    if choice == "torch" or x.dtype not in (torch.float32, torch.float64) or is_tracing(x):
         return None
     key = owner, x.device, x.dtype
     if key in _CHOSEN:
@@ -66,7 +66,7 @@ def left_out(owner: type[nn.Module], x: Tensor) -> str | None:
     return _LEFT_OUT.get((owner, x.device, x.dtype))
 
 
-def tracing(x: Tensor) -> bool:
+def is_tracing(x: Tensor) -> bool:
     """Whether x stands for another tensor: memory must not be touched behind torch's back."""
     return type(x) not in (Tensor, nn.Parameter) or torch.compiler.is_compiling() or in_a_transform()
 
@@ -84,7 +84,7 @@ def _choose(key: _Key) -> None:
     except Exception as error:  # whatever is wrong with kernels, torch is not
         _leave_out(key, where, error)
     else:
-        _CHOSEN[key] = None if kernels is None else Guarded(kernels, lambda error: _leave_out(key, where, error))
+        _CHOSEN[key] = None if kernels is None else GuardedKernels(kernels, lambda error: _leave_out(key, where, error))
 
 
 def _leave_out(key: _Key, where: str, error: Exception) -> None:

@@ -70,7 +70,7 @@ def test_signs_that_are_not_stored_are_the_same(dim, full_dim, monkeypatch):
     monkeypatch.setattr(dense, "STORED", 0)
     monkeypatch.setattr(dense, "_TILE", 1 << 18)  # plain torch unpacks the larger ones in several tiles
     drawn = intrinsic.Dense(dim, full_dim, seed=3)
-    assert (drawn.nbytes, drawn.stored()) == (0, {})
+    assert (drawn.nbytes, drawn.fixed_tensors()) == (0, {})
     assert drawn.fingerprint() == stored.fingerprint(bits=False)
     z, g, _ = vectors(dim, full_dim, torch.float64)
     for forward, adjoint in ((drawn.matvec, drawn.rmatvec), (drawn.forward, drawn.adjoint)):

@@ -78,7 +78,7 @@ CHANGES = {
 
 
 def bits(projection):
-    return {name: tensor.clone() for name, tensor in projection.stored().items()}
+    return {name: tensor.clone() for name, tensor in projection.fixed_tensors().items()}
 
 
 def same(one, other):
@@ -106,7 +106,7 @@ def test_nothing_changes_p(name, dim, extra, seed, granularity, change):
     assert after.fingerprint() == mark
     assert not list(after.buffers())
     if change in ("averaged", "copied"):
-        assert list(map(id, after.stored().values())) == list(map(id, projection.stored().values()))
+        assert list(map(id, after.fixed_tensors().values())) == list(map(id, projection.fixed_tensors().values()))
     g = torch.linspace(-1, 1, sum(sizes), dtype=torch.float64)
     torch.testing.assert_close(after.adjoint(g), P.T @ g)
     assert torch.equal(matrix(after), P)
@@ -131,7 +131,7 @@ def test_an_altered_p_is_noticed(name, wrapper, tmp_path):
     net = subspace(partial(make, name), granularity=granularity)
     state, mark = net.state_dict(), net.fingerprint()
     intrinsic.save(net, tmp_path / "run.safetensors")
-    for tensor in net.projection.stored().values():
+    for tensor in net.projection.fixed_tensors().values():
         with torch.no_grad():
             tensor.view(-1)[-1] += 1
     assert net.fingerprint() != mark
@@ -146,7 +146,7 @@ def test_an_altered_p_is_noticed(name, wrapper, tmp_path):
 def test_signs_that_are_not_stored_count_by_their_seed(granularity, monkeypatch):
     monkeypatch.setattr(dense, "STORED", 0)
     nets = [draw(intrinsic.Dense, 9, [30, 40], granularity=granularity, seed=seed) for seed in (1, 2)]
-    assert nets[0].stored() == {}
+    assert nets[0].fixed_tensors() == {}
     assert nets[0].fingerprint() != nets[1].fingerprint()
 
 

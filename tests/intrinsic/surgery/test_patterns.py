@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import intrinsic
-from intrinsic.surgery.patterns import compiled
+from intrinsic.surgery.patterns import compile_pattern
 
 NAME = "encoder.layers.11.attention.self.query_key_value_projection"
 GOOD = [
@@ -34,7 +34,7 @@ BAD = [
 @pytest.mark.parametrize("pattern", GOOD, ids=lambda pattern: pattern[:20])
 def test_what_people_write_is_taken(pattern):
     began = time.process_time()
-    compiled(pattern).fullmatch(NAME)
+    compile_pattern(pattern).fullmatch(NAME)
     assert time.process_time() - began < 5  # it ends
 
 
@@ -57,4 +57,4 @@ def test_what_may_take_years_is_refused(pattern):
 def test_what_is_none():
     for pattern in ("(", "[a", "a" * 10 + "{5,1}", "(" * 5000):
         with pytest.raises(intrinsic.UserError, match="is not a regular expression"):
-            compiled(pattern)
+            compile_pattern(pattern)

@@ -8,7 +8,7 @@ from torch import Tensor
 from intrinsic.surgery.torch_internals import version
 
 
-class Unchanged:
+class TensorVersions:
     """Whether tensors are the same ones as before, with the same numbers, as far as torch counts what is written."""
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:

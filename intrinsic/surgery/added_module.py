@@ -13,7 +13,7 @@ from intrinsic.surgery.torch_internals import Movable, relocate
 _HALF = (torch.float16, torch.bfloat16)
 
 
-class Added(StableName, Movable):
+class AddedModule(StableName, Movable):
     """A module whose own numbers are float32 at least, whatever the model's precision: half loses small steps.
 
     They are cast in the product (see `beside`), so that a half-precision model still computes in half precision.
@@ -43,16 +43,16 @@ def wide_like(like: Tensor) -> Tensor:
     return like.new_empty(0, dtype=torch.float32 if like.dtype.itemsize < 4 else like.dtype)
 
 
-def autocasting(device: torch.device) -> bool:
+def is_autocasting(device: torch.device) -> bool:
     """Whether autocast is on for a device."""
     return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
 
 
 def beside(number: Tensor, activation: Tensor) -> Tensor:
-    """A number of an `Added` module as it enters a product: in the activation's dtype; autocast has its own."""
-    return number if autocasting(activation.device) else number.to(activation.dtype)
+    """A number of an `AddedModule` module as it enters a product: in the activation's dtype; autocast has its own."""
+    return number if is_autocasting(activation.device) else number.to(activation.dtype)
 
 
 def exactly(device: torch.device) -> AbstractContextManager[Any]:
     """Products in their operands' own precision, under autocast too: those of weights, and of table look-ups."""
-    return torch.autocast(device.type, enabled=False) if autocasting(device) else nullcontext()
+    return torch.autocast(device.type, enabled=False) if is_autocasting(device) else nullcontext()

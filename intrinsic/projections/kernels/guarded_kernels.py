@@ -15,7 +15,7 @@ _COMPILERS = ("triton", "numba", "llvmlite")
 _SAID = ("Triton Error", "PassManager::run failed")  # by Triton's compiler and driver in bare RuntimeErrors
 
 
-class Guarded:
+class GuardedKernels:
     """The kernels of a module, outside of autocast; what does not compile is told to `failed` and done by plain torch.
 
     Args:

@@ -12,7 +12,7 @@ from intrinsic.errors import UserError
 from intrinsic.surgery.torch_internals import Movable
 
 
-class Stored(Movable):
+class FixedTensors(Movable):
     """A module that keeps tensors as plain attributes: no buffers, which averaging, broadcasts and loops would change.
 
     They go to other devices with the module, and keep their dtype and their numbers, also in `to_empty`. Deep copies
@@ -30,11 +30,11 @@ class Stored(Movable):
         setattr(self, name, torch.from_numpy(np.ascontiguousarray(array)))
         self._names.append(name)
 
-    def stored(self) -> dict[str, Tensor]:
+    def fixed_tensors(self) -> dict[str, Tensor]:
         """The tensors of this module and its parts by name, buffers included."""
         found = dict(self.named_buffers())
         for prefix, part in self.named_modules():
-            if isinstance(part, Stored):
+            if isinstance(part, FixedTensors):
                 found |= {f"{prefix}.{name}".removeprefix("."): getattr(part, name) for name in part._names}
         return found
 
