@@ -20,11 +20,9 @@ from intrinsic.errors import UserError
 from intrinsic.subspace import Subspace
 from intrinsic.tasks.task import Split
 from intrinsic.training.evaluate import evaluate
-from tests.support.measurements import folders, labelled, make_study, measure, reopened
+from tests.support.measurements import folders, labelled, measure, reopened
 
 pytestmark = pytest.mark.usefixtures("surroundings", "unrendered")
-
-study = pytest.fixture(scope="session")(make_study)
 
 
 @pytest.fixture(scope="session")

@@ -19,12 +19,11 @@ from intrinsic.files.records import read_record
 from intrinsic.subspace import Subspace
 from intrinsic.tasks.task import Split, Task
 from tests.support.commands import assert_one_line
-from tests.support.measurements import folders, labelled, make_study, measure, reopened
+from tests.support.measurements import folders, labelled, measure, reopened
 
 pytestmark = pytest.mark.usefixtures("surroundings", "unrendered")
 
 OUTPUTS = 4
-study = pytest.fixture(scope="session")(make_study)
 
 
 def planted(rank, layers=None, noise=0.0):
