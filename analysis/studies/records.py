@@ -70,8 +70,7 @@ def load_records(
         frame = frame.drop_duplicates("run_id")
     if runs is not None:
         frame, notes = frame[frame["run_id"].isin(runs)], []
-    for condition in where:
-        frame = _filter(frame, condition)
+    frame = _filter(frame, where)
     for key in across:
         _need_key(frame, key, "--across KEY", key)
     check_one_task(frame, across)
@@ -118,18 +117,21 @@ def _files(study: Path) -> tuple[list[Path], int]:
     return files, unfinished
 
 
-def _filter(frame: pd.DataFrame, condition: str) -> pd.DataFrame:
-    """Keep the runs whose config meets `key=value`."""
-    key, equals, wanted = condition.partition("=")
-    _need_key(frame, key if equals else "", "--where KEY=VALUE", condition)
-    try:
-        same = {wanted, value_text(json.loads(wanted))}  # 1e-2 and 0.01 are one value
-    except ValueError:
-        same = {wanted}
-    values = frame["config"].map(lambda flat: value_text(flat.get(key)))
-    if not values.isin(same).any():
-        raise UserError(f"no run has {condition}; {key} is {', '.join(sorted(set(values)))}")
-    return frame[values.isin(same)]
+def _filter(frame: pd.DataFrame, where: Sequence[str]) -> pd.DataFrame:
+    """Keep the runs whose config meets every `key=value`; each key is one of some run, kept or not."""
+    conditions = [condition.partition("=") for condition in where]
+    for (key, equals, _), condition in zip(conditions, where, strict=True):
+        _need_key(frame, key if equals else "", "--where KEY=VALUE", condition)
+    for (key, _, wanted), condition in zip(conditions, where, strict=True):
+        try:
+            same = {wanted, value_text(json.loads(wanted))}  # 1e-2 and 0.01 are one value
+        except ValueError:
+            same = {wanted}
+        values = frame["config"].map(lambda flat, key=key: value_text(flat.get(key)))
+        if not values.isin(same).any():
+            raise UserError(f"no run has {condition}; {key} is {', '.join(sorted(set(values)))}")
+        frame = frame[values.isin(same)]
+    return frame
 
 
 def _need_key(frame: pd.DataFrame, key: str, form: str, given: str) -> None:
@@ -147,6 +149,4 @@ def configs(studies: Sequence[str | Path], where: Sequence[str] = ()) -> list[di
 def every(studies: Sequence[str | Path], where: Sequence[str] = ()) -> pd.DataFrame:
     """The rows of `load_records`, whatever their tasks, in the order of the studies."""
     frame = pd.DataFrame(_rows(studies, "test", "last")[0])
-    for condition in where:
-        frame = _filter(frame, condition)
-    return frame
+    return _filter(frame, where)

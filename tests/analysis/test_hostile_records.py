@@ -15,6 +15,7 @@ from analysis.figures.as_csv import as_csv
 from analysis.rank_curve import rank_curve
 from analysis.report import report
 from analysis.studies.plain import plain
+from analysis.studies.records import load_records
 from analysis.threshold import threshold
 from intrinsic.errors import UserError
 from tests.support.studies import add, python, refused
@@ -210,3 +211,10 @@ def test_whatever_is_changed_in_records_there_is_a_figure_or_one_line(records, t
     elif function is not report:
         assert all(path.stat().st_size > 0 for path in drawn.paths)
         assert all(label.isprintable() for label in map(str, drawn.rows["curve"]))
+
+
+def test_a_key_that_the_first_filter_leaves_no_run_of_is_a_key(study):
+    for rank, model in ((1, {"_target_": "A", "depth": 2}), (2, {"_target_": "B"})):
+        add(study, rank=rank, model=model)
+    frame, _ = load_records([study], where=["model._target_=B", "model.depth=null"])
+    assert list(frame["rank"]) == [2]
