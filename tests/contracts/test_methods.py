@@ -1,7 +1,6 @@
 """The contract of a method, one case for every file in conf/method: a space and a projection around a model."""
 
 import copy
-from functools import cache
 
 import pytest
 import torch
@@ -9,93 +8,10 @@ from torch import nn
 from torch.nn import functional as F
 
 import intrinsic
-from experiments.config.build import build
-from intrinsic.models.vit import ViT
-from tests.support.configs import composed, names
+from tests.support.configs import names
+from tests.support.methods import data, small, space_of, step, trained, wrap
 
-DIM = 60  # at least one coordinate for each tensor of the small model
 every_method = pytest.mark.parametrize("method", names("method"))
-
-
-class Small(nn.Module):
-    """Every kind of layer that needs care: a convolution, BatchNorm, dropout, an embedding, tied weights."""
-
-    def __init__(self):
-        super().__init__()
-        self.embedding = nn.Embedding(6, 5)
-        self.convolution = nn.Conv2d(1, 4, 3)
-        self.norm = nn.BatchNorm2d(4)
-        self.inner = nn.Linear(4 * 9 + 5, 5)
-        self.decoder = nn.Linear(5, 6, bias=False)
-        self.decoder.weight = self.embedding.weight
-        self.head = nn.Linear(6, 3)
-
-    def forward(self, image, token):
-        features = F.relu(self.norm(self.convolution(image))).flatten(1)
-        hidden = torch.tanh(self.inner(torch.cat([features, self.embedding(token)], 1)))
-        return self.head(F.dropout(self.decoder(hidden), 0.2, self.training))
-
-
-class Attentive(Small):
-    """With a transformer in it, for the spaces that need one."""
-
-    def __init__(self):
-        super().__init__()
-        self.transformer = ViT((1, 5, 5), 4, patch=1, width=4, depth=1, heads=2, dropout=0.0)
-        self.inner = nn.Linear(4 * 9 + 5 + 4, 5)
-
-    def forward(self, image, token):
-        features = F.relu(self.norm(self.convolution(image))).flatten(1)
-        hidden = torch.tanh(self.inner(torch.cat([features, self.embedding(token), self.transformer(image)], 1)))
-        return self.head(F.dropout(self.decoder(hidden), 0.2, self.training))
-
-
-config_of = cache(composed)
-
-
-def space_of(method):
-    return build(config_of(f"method={method}")["space"], "space")
-
-
-def small(method, seed=0):
-    needs = space_of(method).needs
-    torch.manual_seed(seed)
-    model = (Attentive() if "attention" in needs else Small()).double()
-    for parameter in model.parameters():
-        parameter.data += 0.1 * torch.randn_like(parameter)  # also biases and scales, which start at 0 and 1
-    return model
-
-
-def data():
-    generator = torch.Generator().manual_seed(1)
-    return torch.rand(8, 1, 5, 5, generator=generator).double(), torch.arange(8) % 6, torch.arange(8) % 3
-
-
-def wrap(method, model, seed=0):
-    """The method of a config file around a model."""
-    dim = [f"dim={DIM}"] if "dim" in config_of(f"method={method}") else []
-    config = config_of(f"method={method}", *dim)
-    space, projection = build(config["space"], "space"), build(config["projection"], "projection")
-    return intrinsic.Subspace(
-        model, space=space, projection=projection, head=config["head"], seed=seed, **config["subspace"]
-    )
-
-
-def step(net, optimizer):
-    image, token, target = data()
-    net.train()
-    torch.manual_seed(5)  # dropout
-    optimizer.zero_grad()
-    F.cross_entropy(net(image, token), target).backward()
-    optimizer.step()
-
-
-def trained(method, seed=0):
-    net = wrap(method, small(method), seed)
-    optimizer = torch.optim.Adam(net.parameters(), lr=0.05)
-    for _ in range(5):
-        step(net, optimizer)
-    return net.eval()
 
 
 @torch.no_grad()
@@ -214,45 +130,3 @@ def test_the_seed_decides(method):
         assert not all(torch.equal(mine, other) for mine, other in rows)
     else:
         assert with_seed[0].fingerprint() != with_seed[1].fingerprint()
-
-
-def test_counts():
-    expected = {  # of Small: 6 x 5 tied, 36 + 4, 4 + 4, 41 x 5 + 5, 6 x 3 + 3 numbers
-        "full": {"trained": 309, "dim": 309, "full_dim": 309, "head": 21},
-        "head": {"trained": 21, "dim": 21, "full_dim": 21, "head": 21},
-        "bitfit": {"trained": 4 + 4 + 5 + 21, "dim": 13, "full_dim": 13, "head": 21},
-        "subspace": {"trained": DIM, "dim": DIM, "full_dim": 309, "head": 0},
-        "said": {"trained": DIM, "dim": DIM, "full_dim": 309, "head": 0},
-        "lora": {"trained": 4 * 57, "dim": 4 * 57, "full_dim": 4 * 57, "head": 0},  # rank 4: (41 + 5) + (5 + 6)
-        "unilora": {"trained": DIM, "dim": DIM, "full_dim": 4 * 57, "head": 0},
-    }
-    assert {method: wrap(method, small(method)).count() for method in expected} == expected
-
-
-def test_counts_of_what_needs_attention():
-    def trained(method):
-        config = config_of(f"method={method}")
-        return wrap(method, small(method)).count()["trained"], config.get("bottleneck"), config.get("length")
-
-    count, m, _ = trained("adapter")
-    assert count == 2 * (2 * 4 * m + m + 4)  # behind attention and feed-forward, 4 wide
-    count, _, length = trained("prefix")
-    assert count == 2 * length * 4 + 2  # keys and values of two heads, 2 wide each, and their gates
-    lora = intrinsic.Subspace(small("prefix"), space=intrinsic.LoRA(4)).count()["trained"]
-    assert trained("lora_prefix")[0] == lora + count
-
-
-def test_said_counts_its_scales():
-    net = wrap("said", small("said"))
-    layers = {"embedding", "convolution", "norm", "inner", "head"}  # the decoder's weight is the embedding's
-    assert net.lambdas.shape == (len(layers),)
-    assert net.z.shape == (DIM - len(layers),)
-    with torch.no_grad():
-        net.z.normal_()
-        before = {name: weight.clone() for name, weight in net.weights().items()}
-        net.lambdas[2] = 3.0
-        after = net.weights()
-    origin = small("said").state_dict()
-    for name, weight in after.items():
-        factor = 3.0 if name.startswith("norm.") else 1.0
-        torch.testing.assert_close(weight - origin[name], factor * (before[name] - origin[name]))

@@ -35,12 +35,21 @@ def records(folder):
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory):
-    """The folder of a search that several tests read, and what it printed."""
-    folder, out = tmp_path_factory.mktemp("searched"), io.StringIO()
-    with contextlib.redirect_stdout(out):
-        assert run(f"{SUBSPACE} study=s", folder) == 0
-    return folder / "s", out.getvalue()
+def searches(tmp_path_factory):
+    """A study searched with ten runs, again, and with eighteen: what each printed, and the files that it left."""
+    folder, results = tmp_path_factory.mktemp("searched"), []
+    for runs in (10, 10, 18):
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            assert run(f"{SUBSPACE} study=s hydra.sweeper.max_runs={runs}", folder) == 0
+        results.append((out.getvalue(), files(folder / "s")))
+    return folder / "s", results
+
+
+@pytest.fixture
+def searched(searches):
+    """The folder of the whole search, and what it printed."""
+    study, found = searches
+    return study, found[-1][0]
 
 
 def test_a_search_ends_with_an_interval(searched):
@@ -81,16 +90,11 @@ def test_a_search_is_what_the_analysis_makes_of_its_records(searched, tmp_path):
     assert (study / "figures" / "threshold.csv").read_text() == (tmp_path / "threshold.csv").read_text()
 
 
-@pytest.mark.slow
-def test_asked_for_more_only_what_is_new_is_trained(program, tmp_path):
-    program(f"{SUBSPACE} study=s hydra.sweeper.max_runs=10", tmp_path)
-    before = files(tmp_path / "s")
-    _, out, _ = program(f"{SUBSPACE} study=s hydra.sweeper.max_runs=10", tmp_path)
-    assert files(tmp_path / "s") == before
-    assert out.count("skipped: already there") == 10
-    _, out, _ = program(f"{SUBSPACE} study=s hydra.sweeper.max_runs=12", tmp_path)
-    assert out.count("skipped: already there") == 10
-    after = files(tmp_path / "s")
+def test_asked_for_more_only_what_is_new_is_trained(searches):
+    _, ((_, before), (again, same), (more, after)) = searches
+    assert same == before
+    assert again.count("skipped: already there") == 10
+    assert more.count("skipped: already there") == 10
     assert all(after[path] == content for path, content in before.items() if path.name == "record.json")
 
 

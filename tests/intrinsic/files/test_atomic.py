@@ -2,7 +2,6 @@
 
 import errno
 import os
-import shutil
 import stat
 from pathlib import Path
 
@@ -12,11 +11,8 @@ from safetensors import SafetensorError
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_atomically, write_folder, write_together
 from intrinsic.files.data_folder import write_data as write_data
+from tests.support.atomic_writes import text
 from tests.support.configs import files
-
-
-def text(content):
-    return lambda path: path.write_text(content)
 
 
 def mode(path):
@@ -174,11 +170,6 @@ def test_an_error_among_several_leaves_the_old_ones(tmp_path, monkeypatch):
     assert files(tmp_path) == dict.fromkeys(paths, b"old")
 
 
-def test_names_as_long_as_any(tmp_path):
-    write_atomically(tmp_path / ("n" * 255), text("new"))
-    assert files(tmp_path) == {tmp_path / ("n" * 255): b"new"}
-
-
 def test_a_file_system_without_syncs_does_not_matter_and_a_broken_disk_does(tmp_path, monkeypatch):
     def fails_with(number):
         def fsync(descriptor):
@@ -203,20 +194,3 @@ def test_content_is_on_the_disk_before_its_name(tmp_path, monkeypatch):
     write_atomically(tmp_path / "new" / "file", text("new"))
     shown = [each if isinstance(each, str) else each.name for each in done]
     assert shown == [tmp_path.name, "file", "name file", "new"]
-
-
-def test_a_folder_that_is_there_is_not_taken(tmp_path):
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "link").symlink_to("gone")
-    for name in ("folder", "link"):
-        with pytest.raises(UserError, match=f"cannot write to .*{name}: it is there already; give another path"):
-            write_folder(tmp_path / name, lambda folder: shutil.rmtree(folder))
-    assert sorted(os.listdir(tmp_path)) == ["folder", "link"]
-
-
-def test_datasets_end_in_their_own_remedy(tmp_path):
-    (tmp_path / "data").symlink_to("/dev/null")
-    with pytest.raises(
-        UserError, match=r"data: it is not a regular file; choose another folder with data_dir=.* or INTR"
-    ):
-        write_data(tmp_path / "data", b"new")

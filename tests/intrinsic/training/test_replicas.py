@@ -10,35 +10,12 @@ from torch import nn
 import intrinsic
 from experiments.config.build import build
 from intrinsic.tasks.task import Split, classification
-from intrinsic.training.fit import fit
 from intrinsic.training.fit_replicas import fit_replicas
 from tests.support.configs import composed, names
+from tests.support.replica_nets import SEEDS, both, task
 
-SEEDS, LRS = [3, 1, 3, 2], [0.05, 0.01, 0.01, 0.05]  # not sorted, each learning rate twice
 # sums over stacked tensors are rounded otherwise than over single ones: by 1e-16 a step, which training amplifies
 EXACT = {"rtol": 1e-9, "atol": 1e-11}
-
-
-class Moving(nn.Module):
-    """A buffer that is assigned to and not written in place, and one module's weight in two places."""
-
-    def __init__(self):
-        super().__init__()
-        self.first, self.second = nn.Linear(16, 16), nn.Linear(16, 16)
-        self.second.weight = self.first.weight
-        self.register_buffer("mean", torch.zeros(16))
-
-    def forward(self, x):
-        if self.training:
-            self.mean = 0.9 * self.mean + 0.1 * x.mean(0).detach()
-        return self.second(self.first(x - self.mean).relu())
-
-
-def network(seed):
-    torch.manual_seed(seed)
-    # no bias before BatchNorm: its gradient is nothing but rounding, which Adam scales up
-    first = nn.Linear(6, 16, bias=False)
-    return nn.Sequential(first, nn.BatchNorm1d(16), nn.ReLU(), Moving(), nn.Linear(16, 2)).double()
 
 
 NETS = {
@@ -60,42 +37,6 @@ OPTIMIZERS = {
     "sgd": partial(torch.optim.SGD, momentum=0.9, nesterov=True),
     "plain sgd": torch.optim.SGD,
 }
-
-
-def task(n=50):
-    generator = torch.Generator().manual_seed(0)
-    inputs = torch.rand(3, n, 6, generator=generator, dtype=torch.float64)
-    targets = (inputs[..., 0] > inputs[..., 1]).long()
-    return classification(*(Split(*both) for both in zip(inputs, targets, strict=True)), num_outputs=2)
-
-
-def both(make, optimizer=torch.optim.Adam, *, seeds=SEEDS, lrs=LRS, of=network, data=None, **options):
-    """Nets and histories of separate runs, and of replicas."""
-    options = {"epochs": 3, "batch_size": 16} | options
-    data = data or task()
-    alone = [make(of(seed), seed=seed) for seed in seeds]
-    histories = [
-        list(fit(net, data, optimizer(net.parameters(), lr=lr), seed=seed, **options))
-        for net, seed, lr in zip(alone, seeds, lrs, strict=True)
-    ]
-    together = [make(of(seed), seed=seed) for seed in seeds]
-    found = [[] for _ in seeds]
-    before = torch.get_rng_state()
-    for index, epoch, last in fit_replicas(
-        together, data, optimizer_of(optimizer, lrs), lrs=lrs, seeds=seeds, **options
-    ):
-        found[index].append(epoch)
-        assert last == (len(found[index]) == len(histories[index]))
-    assert torch.equal(torch.get_rng_state(), before)
-    return (alone, histories), (together, found)
-
-
-def optimizer_of(optimizer, lrs):
-    def make(groups):
-        assert [group["lr"] for group in groups] == sorted(set(lrs))
-        return optimizer(groups, lr=1e9)  # the groups have their own
-
-    return make
 
 
 def assert_equal(separate, replicated):
@@ -205,27 +146,3 @@ def test_dropout_is_drawn_for_each_and_again_the_same():
     seen += losses()
     assert seen[0] != seen[1]
     assert losses() == seen
-
-
-class Branching(nn.Linear):
-    def forward(self, x):
-        return super().forward(x) if x.sum() > 0 else super().forward(-x)
-
-
-@pytest.mark.parametrize(
-    ("change", "match"),
-    [
-        ({"epochs": 0}, "need an integer epochs >= 1, got epochs=0"),
-        ({"lrs": [0.1]}, "need a lr and a seed for each net, got 2 nets, 1 lrs, 2 seeds"),
-        ({"seeds": []}, "need a lr and a seed for each net, got 2 nets, 2 lrs, 0 seeds"),
-        ({"make_optimizer": torch.optim.Adafactor}, "need one of Adam, AdamW, SGD as optimiser, got Adafactor: use"),
-        ({"nets": [nn.Linear(6, 2), nn.Linear(6, 2, bias=False)]}, "replicas need nets made alike, got .*bias"),
-        ({"nets": [Branching(6, 2), Branching(6, 2)]}, "Branching cannot be replicated: .*data-dependent"),
-    ],
-)
-def test_what_cannot_be_replicated(change, match):
-    options = {"lrs": [0.1, 0.1], "seeds": [0, 1], "epochs": 1, "batch_size": 8, "make_optimizer": torch.optim.SGD}
-    options |= {"nets": [nn.Linear(6, 2), nn.Linear(6, 2)]} | change
-    nets = [intrinsic.Subspace(net.double()) for net in options.pop("nets")]
-    with pytest.raises(intrinsic.UserError, match=match):
-        list(fit_replicas(nets, task(), **options))
