@@ -78,7 +78,12 @@ def test_the_files_are_there_after_each_stage_and_time_ends_them(options):
     assert found[-1]["reason"] == "no time was left"
 
 
-@pytest.mark.parametrize("name", projections())
+LONG = ("dense", "fastfood", "kronecker")  # in the interpreter; by day test_triton.py holds their kernels
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.nightly if name in LONG else ()) for name in projections()]
+)
 def test_kernels_agree_with_plain_torch_in_float64(name):
     rows = list(kernels.measure(CPU, "tiny", name))
     assert {row["dtype"] for row in rows} == {"float32", "float64", "bfloat16"}

@@ -175,15 +175,15 @@ def test_runs_that_all_fail_end_the_search(program, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [2, pytest.param(10, marks=pytest.mark.nightly)])
-def test_killed_often_it_finds_the_same(count, tmp_path):
+@pytest.mark.parametrize(("count", "runs"), [(2, 14), pytest.param(10, 26, marks=pytest.mark.nightly)])
+def test_killed_often_it_finds_the_same(count, runs, tmp_path):
     """At random moments, without warning; no run with a record is trained again."""
     command = [
         sys.executable,
         str(RUN),
         *SUBSPACE.split(),
         "study=s",
-        "hydra.sweeper.max_runs=26",
+        f"hydra.sweeper.max_runs={runs}",
         "hydra.sweeper.ratio=1.01",
         "hydra.sweeper.batch=4",
         "threads=1",
