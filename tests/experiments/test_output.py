@@ -135,7 +135,6 @@ def test_a_reader_who_leaves_ends_nothing(tmp_path):
     for shown in (
         f"-m analysis.rank_curve {study}",
         f"-m experiments.updates {study}",
-        f"{RUN[1]} --cfg job",
         "-m analysis.compare --help",
     ):
         pipe = f"{sys.executable} {shown} | true; echo ${{PIPESTATUS[0]}}"
