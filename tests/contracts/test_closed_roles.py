@@ -114,7 +114,7 @@ def writer(place):
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_node_writes_no_file(tmp_path, role):
-    with pytest.raises(UserError, match=r"_target_=intrinsic\.files\.data_folder\.write is refused"):
+    with pytest.raises(UserError, match=r"_target_=intrinsic\.files\.data_folder\.write_data is refused"):
         build(writer(tmp_path), role)
     assert not list(tmp_path.iterdir())
 

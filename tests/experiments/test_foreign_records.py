@@ -133,7 +133,7 @@ def test_places_of_another_machine_are_not_used(study, tmp_path):
     with pytest.raises(UserError, match="init=pretrained needs a dataset with the knob data_dir"):
         reopen(folder)
     study("config.init.source.dataset.data_dir", ...)
-    config = reopen(folder).config
+    config = reopen(folder).setup.config
     assert list((tmp_path / "theirs" / ".pretrained").glob("*.safetensors"))  # beside the study
     assert not (tmp_path / "elsewhere").exists() and not (tmp_path / "nowhere").exists()  # noqa: PT018
     assert config["seed"] == 0

@@ -67,7 +67,7 @@ def test_other_kinds_of_values_end_in_one_line(key, state):
             assert len(run.load()) == 2
             continue
         with pytest.raises(
-            UserError, match=r"no checkpoint of a run \(.*; delete it to start this run again"
+            UserError, match=r"is not a checkpoint of a run \(.*; delete it to start this run again"
         ) as caught:
             run.load()
         assert len(str(caught.value)) < 500 + len(str(state))

@@ -79,7 +79,7 @@ def read_object(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON ({' '.join(str(error).split())[:200]}): need the model's own") from None
     if not isinstance(content, dict):
-        raise UserError(f"{path} is not a JSON object, but a {type(content).__name__}: need the model's own")
+        raise UserError(f"{path} is not a JSON object ({type(content).__name__}): need the model's own")
     return content
 
 

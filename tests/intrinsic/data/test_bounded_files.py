@@ -100,7 +100,7 @@ def test_files_beyond_memory(tmp_path):
             file.truncate(3073 << 28)
     options = {"rotate": 0, "shuffle_pixels": False, "shuffle_labels": False, "fraction": 1.0, "seed": 0}
     refused(r"data_batch_1.bin needs 4949.4 GB, .* use a smaller one", cifar10, data_dir=tmp_path, **options)
-    refused("zero: cannot be read .no regular file.", read_idx, type(path)("/dev/zero"), dims=3)
+    refused("zero: cannot be read .not a regular file.", read_idx, type(path)("/dev/zero"), dims=3)
 
 
 @given(st.data())

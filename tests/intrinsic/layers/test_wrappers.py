@@ -141,7 +141,9 @@ def test_hooks_of_accelerate(space):
         add_hook_to_module(module, ModelHook())
     add_hook_to_module(net.model[1], Double())
     torch.testing.assert_close(net.model[1](net.model[0](X)), 2 * before)
-    with pytest.raises(UserError, match="given a forward of its own after it was wrapped, which would be lost: take"):
+    with pytest.raises(
+        UserError, match="given a forward of its own after it was wrapped, which would be lost: remove it"
+    ):
         space.unwire(net.model)
     assert isinstance(net.model[1], LowRank | AdapterLayer)
     remove_hook_from_module(net.model[1], recurse=True)

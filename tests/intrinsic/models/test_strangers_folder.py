@@ -70,7 +70,7 @@ def test_a_harmed_index(tmp_path, content):
     folder = make_folder(tmp_path / "model")
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors.index.json").write_text(content)
-    refused(r"index.json (is not JSON|has no weight_map)", build, folder)
+    refused(r"index.json (is not a JSON object|is not JSON|has no weight_map)", build, folder)
 
 
 def test_an_adapter_beside_the_weights(tmp_path, trap):
@@ -158,7 +158,7 @@ def test_a_model_of_many_layers(tmp_path, monkeypatch):
 def test_a_config_that_is_none(tmp_path, content):
     folder = make_folder(tmp_path / "model")
     (folder / "config.json").write_text(content)
-    match = r"config.json (is not JSON|names no model_type)"
+    match = r"config.json (is not a JSON object|is not JSON|names no model_type)"
     refused(match, build, folder)
     refused(match, HFTokenizer, name=str(folder), max_length=16)
     refused(match, hf_objective, str(folder), None)

@@ -155,9 +155,9 @@ def test_what_is_no_file(tmp_path):
     with open(tmp_path / "sparse", "wb") as file:
         file.truncate(1 << 43)
     refused = {
-        tmp_path: "no regular file",
-        tmp_path / "pipe": "no regular file",
-        "/dev/zero": "no regular file",
+        tmp_path: "is not a regular file",
+        tmp_path / "pipe": "is not a regular file",
+        "/dev/zero": "is not a regular file",
         tmp_path / "loop": "cannot use the path",
         tmp_path / "sparse": "GB of memory are free",
         "a\0b": "cannot use the path",

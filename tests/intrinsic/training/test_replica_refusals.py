@@ -20,7 +20,7 @@ class Branching(nn.Linear):
         ({"epochs": 0}, "need an integer epochs >= 1, got epochs=0"),
         ({"lrs": [0.1]}, "need a lr and a seed for each net, got 2 nets, 1 lrs, 2 seeds"),
         ({"seeds": []}, "need a lr and a seed for each net, got 2 nets, 2 lrs, 0 seeds"),
-        ({"make_optimizer": torch.optim.Adafactor}, "need one of Adam, AdamW, SGD as optimiser, got Adafactor: take"),
+        ({"make_optimizer": torch.optim.Adafactor}, "need one of Adam, AdamW, SGD as optimiser, got Adafactor: use"),
         ({"nets": [nn.Linear(6, 2), nn.Linear(6, 2, bias=False)]}, "replicas need nets made alike, got .*bias"),
         ({"nets": [Branching(6, 2), Branching(6, 2)]}, "Branching cannot be replicated: .*data-dependent"),
     ],
