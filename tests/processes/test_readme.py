@@ -72,15 +72,27 @@ def has_mnist():
     return any(home and list(Path(home).glob("mnist/train-images-idx3-ubyte*")) for home in homes)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("example", blocks("console"), ids=lambda text: text.splitlines()[0])
-def test_examples_print_what_the_readme_shows(clone, example, monkeypatch, capsys):
-    if "dataset=mnist" in example and not has_mnist():
-        pytest.skip("set INTRINSIC_DATA to a folder with mnist/ to run this one")
+def printed_as_shown(example, clone, monkeypatch, capsys):
     for part in example.split("$ python ")[1:]:
         command, *shown = part.splitlines()
         printed = [shape(line) for line in printed_by(command, clone, monkeypatch, capsys).splitlines()]
-        assert printed[-len(shown) :] == [shape(line) for line in shown]
+        assert printed[-len(shown) :] == [shape(line) for line in shown], command
+
+
+@pytest.mark.slow
+def test_examples_print_what_the_readme_shows(clone, monkeypatch, capsys):
+    """One after another, as a reader types them: some read what earlier ones left."""
+    examples = [example for example in blocks("console") if "dataset=mnist" not in example]
+    assert len(examples) > 5
+    for example in examples:
+        printed_as_shown(example, clone, monkeypatch, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_mnist(), reason="set INTRINSIC_DATA to a folder with mnist/ to run this one")
+def test_the_example_on_mnist(clone, monkeypatch, capsys):
+    (example,) = [example for example in blocks("console") if "dataset=mnist" in example]
+    printed_as_shown(example, clone, monkeypatch, capsys)
 
 
 @pytest.mark.slow
