@@ -1,6 +1,7 @@
 """Import of LoRA that PEFT wrote."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +56,11 @@ def load_peft(model: nn.Module, folder: str | Path, *, seed: int = 0) -> Subspac
     space = _space(model, config, found, known, folder)
     places = {place: found[place] for place in known if place in found}  # in the order in which `wire` has them
     net = Subspace(model, space=space, head=None if head is None else "train", seed=seed)
-    try:
+    with ExitStack() as undo:  # whatever stops it, an interrupt too
+        undo.callback(net.unwrap)
         check_unshared(model)
         _fill(net, {place: factors[name] for place, name in places.items()}, head, rest, folder)
-    except Exception:
-        net.unwrap()
-        raise
+        undo.pop_all()
     return net
 
 

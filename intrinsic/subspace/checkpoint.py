@@ -1,5 +1,6 @@
 """Seeds, coordinates and buffers in a safetensors file; never a pickle."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -52,13 +53,12 @@ def load(model: nn.Module, path: str | Path) -> Subspace:
     """
     tensors, metadata = read_tensors(path)
     net = model if isinstance(model, Subspace) else rebuild(model, path)
-    try:
+    with ExitStack() as undo:  # whatever stops it, an interrupt too
+        if net is not model:
+            undo.callback(net.unwrap)
         check_fit(net, metadata, path)
         load_trained(net, tensors, path)
-    except Exception:
-        if net is not model:
-            net.unwrap()
-        raise
+        undo.pop_all()
     return net
 
 

@@ -1,7 +1,7 @@
 """theta = theta_0 + P z around any module."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import reduce
 from typing import Any, Literal, Self
 
@@ -93,7 +93,8 @@ class Subspace(Compatible):
         before = set(model.modules())
         self._flags = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
         coordinates = self.space.wire(model, seed=rng.fan_out(seed, "space"))
-        try:
+        with ExitStack() as undo:  # whatever stops it, an interrupt too
+            undo.callback(self.space.unwire, model)
             coordinates, beside = place_head(model, coordinates, head)
             coordinates = {name: p for name, p in coordinates.items() if p.numel()}
             self.coordinate_names, self.coordinate_sizes = list(coordinates), [p.numel() for p in coordinates.values()]
@@ -107,9 +108,7 @@ class Subspace(Compatible):
             check_alone(before, changes=bool(self.trained_names) or before != set(model.modules()))
             warn_of_references(model, [] if self.identity else coordinates.values())
             drawn = self.draw()
-        except Exception:
-            self.space.unwire(model)
-            raise
+            undo.pop_all()
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name in self.trained_names)
         slots = parameter_slots(model)

@@ -80,3 +80,16 @@ def test_a_parameter_that_is_also_held_elsewhere_is_named():
     with pytest.warns(UserWarning, match="Sequential '' holds a parameter in its attribute 'elsewhere', too"):
         subspace(model)
     intrinsic.Subspace(model, space=intrinsic.LoRA(2, targets=["2"]))  # whose numbers it does not hold
+
+
+def test_an_interrupt_leaves_the_model_as_it_was(monkeypatch):
+    def interrupted(self):
+        raise KeyboardInterrupt("planted")
+
+    model = plain()
+    modules, flags = list(model.modules()), [p.requires_grad for p in model.parameters()]
+    monkeypatch.setattr(intrinsic.Subspace, "draw", interrupted)
+    with pytest.raises(KeyboardInterrupt, match="planted"):
+        intrinsic.Subspace(model, space=intrinsic.LoRA(2, targets=["0"]))
+    assert list(model.modules()) == modules
+    assert [p.requires_grad for p in model.parameters()] == flags
