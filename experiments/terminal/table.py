@@ -1,6 +1,7 @@
 """The table at the end of a sweep."""
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -8,6 +9,7 @@ from intrinsic.files.records import Record
 from intrinsic.terminal.quoted import quoted
 
 SPLITS = ("validation", "test")
+FILE = 100_000  # columns that no table has
 
 
 def print_table(overrides: list[dict[str, str]], records: list[Record]) -> None:
@@ -37,7 +39,8 @@ def print_table(overrides: list[dict[str, str]], records: list[Record]) -> None:
         )
         table.add_row(*(Text(quoted(cell)) for cell in cells))  # as it stands: a value such as [a] is no markup
     console = Console()
-    console = console if console.is_terminal else Console(width=200)  # a file has no margin to wrap at
+    if not console.is_terminal:  # a file has no margin: what a line says last, the remedy, is not cut off
+        console = Console(width=max(200, Measurement.get(console, console.options.update(width=FILE), table).maximum))
     console.print(table)
 
 

@@ -20,3 +20,10 @@ def test_what_was_swept_and_what_came_out(capsys):
     assert first == ["[hidden.0]", "1,234", "0.5000", "0.2500", "1.2", "finished"]
     assert second[:5] == ["[/a1]", "-", "-", "-", "-"]
     assert " ".join(second[5:]) == "error: targets='[/a1]' matches no Linear"
+
+
+def test_a_file_has_no_margin(capsys):
+    """A remedy stands last in its line, behind a path of any length."""
+    error = f"the job died, see /{'a' * 150}/0_log.err"
+    print_table([{"seed": "0"}, {"seed": "1"}], [record(1.0), Record(status="error", error=error, config={})])
+    assert capsys.readouterr().out.splitlines()[-1].endswith(error)
