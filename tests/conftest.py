@@ -1,7 +1,6 @@
 """Fixtures of several folders."""
 
 import sys
-import urllib.error
 import urllib.request
 
 import pytest
@@ -10,6 +9,7 @@ from PIL import Image
 
 from tests.support.commands import assert_one_line, run
 from tests.support.configs import composed, files
+from tests.support.network import no_network
 from tests.support.tiny import ARCHITECTURES, make_folder
 from tests.support.tiny_language import LANGUAGE, make_language_folder
 
@@ -39,13 +39,14 @@ def config():
 
 
 @pytest.fixture
-def surroundings(tmp_path, monkeypatch):
-    """A folder of its own to run in, without a network or a key of W&B."""
-
-    def no_network(*_args, **_kwargs):
-        raise urllib.error.URLError("no network in tests")
-
+def offline(monkeypatch):
+    """No network."""
     monkeypatch.setattr(urllib.request.OpenerDirector, "open", no_network)
+
+
+@pytest.fixture
+def surroundings(tmp_path, monkeypatch, offline):
+    """A folder of its own to run in, without a network or a key of W&B."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for name in ("WANDB_API_KEY", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)

@@ -16,11 +16,6 @@ from tests.support.studies import add, python
 pytestmark = pytest.mark.usefixtures("unrendered")
 
 
-@pytest.fixture
-def study(tmp_path):
-    return tmp_path / "outputs" / "ranks"
-
-
 def test_the_planted_rank_is_found_on_validation_data(study):
     fill(study)
     drawn = choose(study)
@@ -94,7 +89,7 @@ def test_what_cannot_be_chosen_is_one_line(study, tmp_path):
         assert "\n" not in str(caught.value)
 
     add(study, "full")
-    refused(r"nothing to choose by: `python run\.py -m method=lora .*`python -m experiments\.gradients .*ranks`")
+    refused(r"nothing to choose by: `python run\.py -m method=lora .*`python -m experiments\.gradients .*demo`")
     fill(study, seeds=(1,))
     gradients(study, {"q": 4.0, "v": 2.0})
     refused(r"need 1 <= rank <= 16, the ranks measured, got rank=17; .*--keep 17` measures more", rank=17)

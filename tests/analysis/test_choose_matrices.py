@@ -13,11 +13,6 @@ from tests.support.studies import add
 pytestmark = pytest.mark.usefixtures("unrendered")
 
 
-@pytest.fixture
-def study(tmp_path):
-    return tmp_path / "outputs" / "ranks"
-
-
 def test_matrices_stand_in_the_order_of_their_gain(study):
     """At rank 4, gain = 2 s / (4 (m + n)): q 8 / 128, v 4 / 128, up 20 / 320; layer 1 has 1.1 times as much."""
     fill(study)
@@ -71,7 +66,7 @@ def test_gradients_without_ranks_still_say_matrices(study):
     drawn = choose(study)
     assert "Which rank and which learning rate is not known: no run of LoRA has finished." in said(drawn)
     assert "a parameter trained there at rank 1 gains more" in said(drawn)
-    assert any("`python run.py -m method=lora rank=1,2,4,8 seed=0,1,2 study=ranks` makes" in x for x in drawn.notes)
+    assert any("`python run.py -m method=lora rank=1,2,4,8 seed=0,1,2 study=demo` makes" in x for x in drawn.notes)
     assert any(
         f"no updates of full: `python -m experiments.updates {study}` measures updates" in x for x in drawn.notes
     )

@@ -3,8 +3,6 @@
 import contextlib
 import math
 import random
-import urllib.error
-import urllib.request
 from functools import cache
 from importlib import import_module
 
@@ -19,20 +17,17 @@ from intrinsic.data.toy import toy
 from intrinsic.errors import UserError
 from intrinsic.models.sums import Sums
 from tests.support.configs import CONF
+from tests.support.images import PLAIN
+from tests.support.network import no_network
 
 CONFIGS = sorted((CONF / "dataset").glob("*.yaml"))
-PLAIN = {"rotate": 0, "shuffle_pixels": False, "shuffle_labels": False, "fraction": 1.0, "seed": 0}
-
-
-def no_network(*_args, **_kwargs):
-    raise urllib.error.URLError("no network in tests")
 
 
 @pytest.fixture(autouse=True)
-def offline(monkeypatch):
-    monkeypatch.setattr(urllib.request.OpenerDirector, "open", no_network)
+def closed_hub(monkeypatch, offline):
+    """Without a network; the hub's client has ways of its own."""
     with contextlib.suppress(ImportError):
-        import datasets  # the hub's client has ways of its own
+        import datasets
 
         monkeypatch.setattr(datasets, "load_dataset", no_network)
 

@@ -3,11 +3,10 @@
 import json
 
 import pytest
-import torch
-from safetensors.torch import load_file
 
 from experiments.run.setup import Setup
 from tests.support.configs import composed
+from tests.support.stopped_run import check_going_on
 from tests.support.tiny import write_sst2
 
 pytestmark = pytest.mark.usefixtures("surroundings")
@@ -42,32 +41,13 @@ def test_a_model_brings_its_own_recipe():
 
 
 @pytest.mark.parametrize("method", ["full", "lora", "subspace"])
-def test_a_run_that_was_stopped_goes_on_with_the_same_bits(method, folders, data, tmp_path, monkeypatch):
+def test_a_run_that_was_stopped_goes_on_with_the_same_bits(method, folders, data, tmp_path):
     """Data order, buckets, dropout, the rate within an epoch: all as if never stopped."""
-    from experiments.run.state import RunState
-    from experiments.run.train import train
-
     config = composed(
         f"method={method}", "model=hf", f"model.name={folders['bert']}", "dataset=sst2", f"data_dir={data}",
         "epochs=4", "batch_size=5", "lr=0.01", "checkpoint_seconds=0", f"output={tmp_path}",
     )  # fmt: skip
-    whole = train(config, tmp_path / "whole")
-    usual, added = RunState.add, []
-
-    def stop(self, epoch):
-        usual(self, epoch)
-        added.append(epoch)
-        if len(added) == 2:
-            raise KeyboardInterrupt("after two epochs")
-
-    monkeypatch.setattr(RunState, "add", stop)
-    with pytest.raises(KeyboardInterrupt, match="after two epochs"):
-        train(config, tmp_path / "stopped")
-    monkeypatch.setattr(RunState, "add", usual)
-    again = train(config, tmp_path / "stopped")
-    assert again.history == whole.history
-    stored = [load_file(tmp_path / name / "trained.safetensors") for name in ("whole", "stopped")]
-    assert all(torch.equal(stored[0][name], stored[1][name]) for name in stored[0])
+    check_going_on(config, tmp_path)
 
 
 def test_a_sweep_over_ranks(program, folders, data, tmp_path):

@@ -7,10 +7,11 @@ import sys
 import pytest
 
 from intrinsic.errors import UserError
+from tests.support.configs import ROOT
 
 # a child for each step: it kills itself before its number-th change of a file or folder; only the last one ends
 PROGRAM = """
-import json, os, shutil, signal, sys
+import json, shutil, sys
 from pathlib import Path
 
 import torch
@@ -18,9 +19,9 @@ from torch import nn
 
 import intrinsic
 from intrinsic.files.atomic import write_folder
+from tests.support.forked import killed_at
 
 torch.set_num_threads(1)
-EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.chown", "fcntl.flock")
 X = torch.linspace(-1, 1, 8).view(2, 4)
 
 def model():
@@ -49,22 +50,7 @@ def steps(act, read, prepare):
     while True:
         number += 1
         prepare()
-        child = os.fork()
-        if child == 0:
-            signal.alarm(60)
-            left = number
-            def count(event, arguments):
-                nonlocal left
-                changes = event in EVENTS and not (event == "open" and arguments[1] in ("r", "rb"))
-                left -= changes
-                if changes and not left:
-                    os.kill(os.getpid(), signal.SIGKILL)
-            sys.addaudithook(count)
-            act()
-            os._exit(0)
-        status = os.waitpid(child, 0)[1]
-        killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-        assert killed or status == 0, status
+        killed = killed_at(number, act)
         print(json.dumps([killed, read()]), flush=True)
         if not killed:
             return
@@ -96,6 +82,7 @@ def kills(tmp_path, kind):
         capture_output=True,
         text=True,
         timeout=200,
+        cwd=ROOT,
     )
     return [json.loads(line) for line in done.stdout.splitlines()]
 

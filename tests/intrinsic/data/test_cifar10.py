@@ -12,17 +12,9 @@ import pytest
 from intrinsic.data import cifar10 as cifar10_module
 from intrinsic.data.cifar10 import cifar10
 from intrinsic.errors import UserError
+from tests.support.images import PLAIN
 
-PLAIN = {"rotate": 0, "shuffle_pixels": False, "shuffle_labels": False, "fraction": 1.0, "seed": 0}
-
-
-def no_network(*_args, **_kwargs):
-    raise urllib.error.URLError("no network in tests")
-
-
-@pytest.fixture(autouse=True)
-def offline(monkeypatch):
-    monkeypatch.setattr(urllib.request.OpenerDirector, "open", no_network)
+pytestmark = pytest.mark.usefixtures("offline")
 
 
 @pytest.fixture

@@ -14,18 +14,12 @@ import torch
 from intrinsic.data import mnist as mnist_module
 from intrinsic.data.mnist import mnist
 from intrinsic.errors import UserError
+from tests.support import images
 
-PLAIN = {"name": "synthetic", "rotate": 0, "shuffle_pixels": False, "shuffle_labels": False, "fraction": 1.0, "seed": 0}
+pytestmark = pytest.mark.usefixtures("offline")
+
+PLAIN = {"name": "synthetic", **images.PLAIN}
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
-
-
-def no_network(*_args, **_kwargs):
-    raise urllib.error.URLError("no network in tests")
-
-
-@pytest.fixture(autouse=True)
-def offline(monkeypatch):
-    monkeypatch.setattr(urllib.request.OpenerDirector, "open", no_network)
 
 
 def splits(task):

@@ -4,12 +4,12 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from experiments.run.setup import Setup
 from intrinsic.data.text import text
 from intrinsic.errors import UserError
 from tests.support.configs import composed
+from tests.support.stopped_run import check_going_on
 from tests.support.tiny import make_folder
 from tests.support.tiny_language import write_text
 
@@ -85,31 +85,12 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_bits(
     kind, method, language_folders, corpus, tmp_path, monkeypatch
 ):
     """Training masks are drawn anew in each epoch, as dropout is, and as if never stopped."""
-    from experiments.run.state import RunState
-    from experiments.run.train import train
-
     config = composed(
         f"method={method}", "model=hf_lm", f"model.name={language_folders[kind]}", "dataset=text",
         f"dataset.file={corpus}", f"data_dir={tmp_path}", "epochs=4", "batch_size=5", "lr=0.01",
         "checkpoint_seconds=0", f"output={tmp_path}",
     )  # fmt: skip
-    whole = train(config, tmp_path / "whole")
-    usual, added = RunState.add, []
-
-    def stop(self, epoch):
-        usual(self, epoch)
-        added.append(epoch)
-        if len(added) == 2:
-            raise KeyboardInterrupt("after two epochs")
-
-    monkeypatch.setattr(RunState, "add", stop)
-    with pytest.raises(KeyboardInterrupt, match="after two epochs"):
-        train(config, tmp_path / "stopped")
-    monkeypatch.setattr(RunState, "add", usual)
-    again = train(config, tmp_path / "stopped")
-    assert again.history == whole.history
-    stored = [load_file(tmp_path / name / "trained.safetensors") for name in ("whole", "stopped")]
-    assert all(torch.equal(stored[0][name], stored[1][name]) for name in stored[0])
+    whole = check_going_on(config, tmp_path)
     assert {"loss", "accuracy", "perplexity"} == set(whole.last["test"])
 
 

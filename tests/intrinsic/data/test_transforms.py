@@ -9,8 +9,7 @@ import torch
 from intrinsic.data.transforms import Transforms
 from intrinsic.errors import UserError
 from intrinsic.tasks.task import Split
-
-PLAIN = {"rotate": 0, "shuffle_pixels": False, "shuffle_labels": False, "fraction": 1.0, "seed": 0}
+from tests.support.images import PLAIN
 
 
 def three_splits(shape=(1, 5, 5), sizes=(40, 20, 20)):

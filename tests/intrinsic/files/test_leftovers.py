@@ -2,8 +2,6 @@
 
 import errno
 import os
-import signal
-import sys
 import time
 
 import pytest
@@ -12,9 +10,7 @@ from intrinsic.files import partial as partial_folders
 from intrinsic.files.atomic import write_atomically, write_folder, write_together
 from intrinsic.files.partial import partial
 from tests.support.configs import files
-from tests.support.forked import forked
-
-CHANGES = ("open", "os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "fcntl.flock")
+from tests.support.forked import forked, killed_at
 
 
 @pytest.fixture(autouse=True)
@@ -25,27 +21,6 @@ def no_syncs(monkeypatch):
 
 def text(content):
     return lambda path: path.write_text(content)
-
-
-def killed_at(number, act):
-    """Whether a child that dies at its `number`-th change of a file system died so."""
-
-    def doomed():
-        left = number
-
-        def count(event, arguments):
-            nonlocal left
-            changes = event in CHANGES and not (event == "open" and arguments[1] in ("r", "rb"))
-            left -= changes
-            if changes and not left:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(count)
-        act()
-
-    status = forked(doomed)
-    assert status in (0, -signal.SIGKILL)
-    return status != 0
 
 
 def pair(folder, content):
