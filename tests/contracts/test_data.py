@@ -12,6 +12,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from intrinsic.data import digits as digits_module
 from intrinsic.data.digits import digits
 from intrinsic.data.toy import toy
 from intrinsic.errors import UserError
@@ -191,3 +192,14 @@ def test_toy_is_solved_by_a_hand_built_solution():
 def test_toy_needs_steps(steps):
     with pytest.raises(UserError, match="need an integer steps >= 1"):
         toy(steps=steps)
+
+
+def test_digits_are_those_of_scikit_learn(monkeypatch):
+    """By the file that is known, and by scikit-learn itself where it has another."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    expected = np.column_stack([bunch.data, bunch.target])
+    np.testing.assert_array_equal(digits_module._read(), expected)
+    monkeypatch.setattr(digits_module, "SHA256", "another")
+    np.testing.assert_array_equal(digits_module._read(), expected)
