@@ -2,15 +2,14 @@
 
 import os
 import re
-import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from hydra.core.global_hydra import GlobalHydra
 
+from tests.support.commands import here
 from tests.support.configs import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -47,19 +46,12 @@ def printed_by(command, clone, monkeypatch, capsys):
     """What a command prints that ends well: the first in a process of its own, later ones in this one."""
     if command in README.split("$ python ", 2)[1].splitlines()[:1]:
         return run(clone, *command.split())
-    GlobalHydra.instance().clear()
     monkeypatch.chdir(clone)
-    module, *arguments = command.removeprefix("-m ").split()
-    monkeypatch.setattr(sys, "argv", [module, *arguments])
     capsys.readouterr()
-    try:
-        if command.startswith("-m "):
-            runpy.run_module(module, run_name="__main__")
-        else:
-            runpy.run_path(str(ROOT / module), run_name="__main__")
-    except SystemExit as stop:
-        assert not stop.code, capsys.readouterr().err  # noqa: PT017  # the status of a command
-    return capsys.readouterr().out
+    status = here(*command.split())
+    out, err = capsys.readouterr()
+    assert status == 0, err
+    return out
 
 
 def shape(line):

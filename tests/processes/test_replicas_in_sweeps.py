@@ -1,14 +1,11 @@
 """Sweeps with replicas: the folders, records and rows of separate runs."""
 
 import json
-import runpy
-import sys
 
 import pytest
-from hydra.core.global_hydra import GlobalHydra
 
 from hydra_plugins.grid_sweeper import _grouped
-from tests.support.configs import CONF
+from tests.support.commands import RUN, here
 
 QUICK = ["init=scratch", "threads=1", "dataset.fraction=0.2", "epochs=3"]
 GRID = ["seed=0,1", "lr=0.003,0.03", *QUICK]
@@ -16,19 +13,12 @@ OWN = {"seconds", "started_at", "peak_memory_bytes", "replicas", "output"}  # of
 
 
 @pytest.fixture
-def sweep(tmp_path, monkeypatch, capsys):
+def sweep(tmp_path, capsys):
     """Runs a sweep in this process: exit status, what it printed, and the records by seed and lr."""
 
     def call(*arguments, output="out"):
-        GlobalHydra.instance().clear()
         capsys.readouterr()
-        status = 0
-        with monkeypatch.context() as patch:
-            patch.setattr(sys, "argv", [str(CONF.parent / "run.py"), "-m", f"output={tmp_path / output}", *arguments])
-            try:
-                runpy.run_path(sys.argv[0], run_name="__main__")
-            except SystemExit as stop:
-                status = stop.code
+        status = here(RUN, "-m", f"output={tmp_path / output}", *arguments)
         records = [json.loads(path.read_text()) for path in (tmp_path / output).rglob("record.json")]
         return status, capsys.readouterr(), {(r["config"]["seed"], r["config"]["lr"]): r for r in records}
 

@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from tests.support.commands import here
 from tests.support.configs import ROOT
 
 TIMES = {"seconds", "started_at", "peak_memory_bytes"}
@@ -35,6 +37,21 @@ def run(output, *arguments, status=0, **environment):
     return done
 
 
+@pytest.fixture
+def run_here(output, capsys, monkeypatch):
+    """Runs a command in this process, whose start takes longer than what it does."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+
+    def call(*arguments, status=0):
+        capsys.readouterr()
+        found = here(*command(output, *arguments)[1:])
+        out, err = capsys.readouterr()
+        assert found == status, err
+        return SimpleNamespace(stdout=out, stderr=err)
+
+    return call
+
+
 def records(output, study="default"):
     """The records of a study by run id, without what differs between two equal runs."""
     found = {path.parent.name: json.loads(path.read_text()) for path in (output / study).glob("*/record.json")}
@@ -48,8 +65,8 @@ def timeless(node):
 
 
 @pytest.mark.slow
-def test_a_rank_sweep(output):
-    done = run(output, "-m", "rank=1,2,4,8", "study=ranks")
+def test_a_rank_sweep(output, run_here):
+    done = run_here("-m", "rank=1,2,4,8", "study=ranks")
     found = records(output, "ranks")
     by_rank = {record["config"]["rank"]: record for record in found.values()}
     assert sorted(by_rank) == [1, 2, 4, 8]
@@ -68,7 +85,7 @@ def test_a_rank_sweep(output):
     assert [row.split()[:2] for row in table[1:]] == [["1", "256"], ["2", "512"], ["4", "1,024"], ["8", "2,048"]]
 
     before = {path: path.stat().st_mtime_ns for path in (output / "ranks").glob("*/*")}
-    again = run(output, "-m", "rank=1,2,4,8", "study=ranks")
+    again = run_here("-m", "rank=1,2,4,8", "study=ranks")
     assert again.stdout.count("skipped: already there") == 4
     assert {path: path.stat().st_mtime_ns for path in (output / "ranks").glob("*/*")} == before
 
@@ -82,10 +99,10 @@ def test_a_rank_sweep(output):
         pytest.param("method=full lr=0.001,0.002", marks=pytest.mark.nightly),
     ],
 )
-def test_a_kill_costs_nothing_but_time(output, method):
+def test_a_kill_costs_nothing_but_time(output, run_here, method):
     name = method.split()[0].partition("=")[2]
     sweep = ["-m", *method.split(), "epochs=60", "checkpoint_seconds=0", "optim=adamw", "schedule=cosine"]
-    run(output, *sweep, f"study={name}")
+    run_here(*sweep, f"study={name}")
     undisturbed = records(output, name)
     assert len(undisturbed) == 2
     study = output / f"{name}_killed"
@@ -102,7 +119,7 @@ def test_a_kill_costs_nothing_but_time(output, method):
             kills += 1
         process.wait()
     assert kills, "the runs ended before they could be killed"
-    run(output, *sweep, f"study={study.name}")
+    run_here(*sweep, f"study={study.name}")
     assert records(output, study.name) == undisturbed
     assert {path.name for path in study.glob("*/*")} == {"record.json", "trained.safetensors"} | {
         path.name for path in study.glob("*/.*")
@@ -110,45 +127,45 @@ def test_a_kill_costs_nothing_but_time(output, method):
 
 
 @pytest.mark.slow
-def test_a_diverged_run_is_a_result(output):
-    done = run(output, "-m", "method=full", "optim=sgd", "lr=1e30,0.01", "epochs=3", "study=diverged")
+def test_a_diverged_run_is_a_result(output, run_here):
+    done = run_here("-m", "method=full", "optim=sgd", "lr=1e30,0.01", "epochs=3", "study=diverged")
     statuses = {record["config"]["lr"]: record["status"] for record in records(output, "diverged").values()}
     assert statuses == {1e30: "diverged", 0.01: "finished"}
     assert "diverged in epoch" in done.stdout
     assert (
-        run(output, "-m", "method=full", "optim=sgd", "lr=1e30,0.01", "epochs=3", "study=diverged").stdout.count(
-            "skipped"
-        )
+        run_here("-m", "method=full", "optim=sgd", "lr=1e30,0.01", "epochs=3", "study=diverged").stdout.count("skipped")
         == 2
     )
 
 
 @pytest.mark.slow
-def test_a_crash_is_recorded_and_the_sweep_goes_on(output, tmp_path):
+def test_a_crash_is_recorded_and_the_sweep_goes_on(output, run_here, monkeypatch):
     """A bug in one run: a traceback, a record that says so, the other runs as always, exit status 1."""
-    (tmp_path / "sitecustomize.py").write_text(
-        "import intrinsic.training.fit as t\n"
-        "fit = t.fit\n"
-        "def broken(*args, **options):\n"
-        "    if options['epochs'] == 2:\n"
-        "        raise ZeroDivisionError('planted')\n"
-        "    return fit(*args, **options)\n"
-        "t.fit = broken\n"
-    )
-    path = os.pathsep.join([str(tmp_path), str(ROOT)])
-    done = run(output, "-m", "epochs=2,3", "study=crash", status=1, PYTHONPATH=path)
+    import experiments.run.train as module
+
+    fit = module.fit
+
+    def broken(*args, **options):
+        if options["epochs"] == 2:
+            raise ZeroDivisionError("planted")
+        return fit(*args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "fit", broken)
+        done = run_here("-m", "epochs=2,3", "study=crash", status=1)
     assert "Traceback" in done.stderr
     found = {record["config"]["epochs"]: record for record in records(output, "crash").values()}
     assert found[2]["status"] == "failed"
     assert found[2]["error"] == "ZeroDivisionError: planted"
     assert found[3]["status"] == "finished"
-    run(output, "-m", "epochs=2,3", "study=crash")  # a failed run is tried again
+    run_here("-m", "epochs=2,3", "study=crash")  # a failed run is tried again
     assert {record["status"] for record in records(output, "crash").values()} == {"finished"}
 
 
 @pytest.mark.slow
-def test_wandb_offline(output):
-    run(output, "-m", "rank=1,2", "epochs=2", "logger=wandb", "study=logged", WANDB_SILENT="true")
+def test_wandb_offline(output, run_here, monkeypatch):
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    run_here("-m", "rank=1,2", "epochs=2", "logger=wandb", "study=logged")
     runs = sorted((output / "logged").glob("*/record.json"))
     assert len(runs) == 2
     for record in runs:
@@ -191,7 +208,7 @@ def test_heavy_packages_are_imported_only_where_they_are_used(output):
 
 
 @pytest.mark.slow
-def test_what_is_stored_is_enough(output):
+def test_what_is_stored_is_enough(output, run_here):
     """The file beside the record gives the recorded accuracy on a fresh model of the same config."""
     import torch
 
@@ -199,7 +216,7 @@ def test_what_is_stored_is_enough(output):
     from experiments.run.setup import Setup
     from intrinsic.training.evaluate import evaluate
 
-    run(output, "method=unilora", "dim=100", "study=stored", "epochs=3")
+    run_here("method=unilora", "dim=100", "study=stored", "epochs=3")
     (folder,) = [path.parent for path in (output / "stored").glob("*/record.json")]
     record = json.loads((folder / "record.json").read_text())
     setup = Setup(record["config"])

@@ -21,16 +21,24 @@ def words(command, output):
     return [str(RUN), *options, *usual, *(word for word in given if word not in options)]
 
 
+def here(program, *arguments):
+    """The exit status of `python PROGRAM ARGUMENTS`, a file or (-m) a module, run in this process."""
+    GlobalHydra.instance().clear()
+    module = program == "-m"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [*map(str, arguments if module else (program, *arguments))])
+        try:
+            runpy.run_module(sys.argv[0], run_name="__main__") if module else runpy.run_path(
+                sys.argv[0], run_name="__main__"
+            )
+        except SystemExit as stop:
+            return stop.code or 0
+    return 0
+
+
 def run(command, output):
     """The exit status of a command, run in this process."""
-    GlobalHydra.instance().clear()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", words(command, output))
-        try:
-            runpy.run_path(str(RUN), run_name="__main__")
-        except SystemExit as stop:
-            return stop.code
-    return 0
+    return here(*words(command, output))
 
 
 def assert_one_line(err, match):

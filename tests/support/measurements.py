@@ -1,30 +1,18 @@
 """Measurements of finished runs, in this process."""
 
-import runpy
-import sys
-
-import pytest
 import torch
 
 from experiments.finished.reopen import Reopened
 from experiments.run.setup import Setup
 from intrinsic.files.records import Record, read_record
 from intrinsic.tasks.task import Split, classification
-from tests.support.commands import run
+from tests.support.commands import here, run
 from tests.support.configs import ROOT
-
-EXPERIMENTS = ROOT / "experiments"
 
 
 def measure(name, *arguments):
     """The exit status of `python -m experiments.<name> <arguments>`."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [name, *map(str, arguments)])
-        try:
-            runpy.run_path(str(EXPERIMENTS / f"{name}.py"), run_name="__main__")
-        except SystemExit as stop:
-            return stop.code
-    return 0
+    return here(ROOT / "experiments" / f"{name}.py", *arguments)
 
 
 def make_study(tmp_path_factory):
