@@ -73,6 +73,12 @@ class GridSweeper(BasicSweeper):
         super().get_job_batch()  # counts
         return [job.overrides for job in self._chunks[self.batch_index - 1]]
 
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        """Compose the configs of all jobs before the first is launched."""
+        assert self.hydra_context is not None
+        with self.hydra_context.config_loader.looking():
+            super().validate_batch_is_legal(batch)
+
     def _runs(self, arguments: list[str]) -> list[list[list[str]]]:
         """The overrides of every run, in the chunks that are launched one after another."""
         from hydra.core.override_parser.overrides_parser import OverridesParser

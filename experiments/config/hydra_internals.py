@@ -12,9 +12,11 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository
 from hydra._internal.utils import get_args_parser
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigResult
-from omegaconf import OmegaConf
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
 
 from intrinsic.errors import UserError
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
 __all__ = ["BASIC_LAUNCHER", "BasicSweeper", "ClosedLoader", "composing_with", "given_options"]
+MODES = (["hydra.mode=RUN"], ["hydra.mode=MULTIRUN"])  # as Hydra adds them at the end
+SEEN = 64  # configs that a sweep may hold ready
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"  # as a config names it
 
 
@@ -61,6 +65,45 @@ class ClosedLoader(ConfigLoaderImpl):
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path)
         self.repository = _ReadOnce(config_search_path)
+        self.seen: dict[tuple[str | None, ...], DictConfig] = {}
+        self.looks = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs."""
+        return vars(self) | {"seen": {}}
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Compose configs whose mistakes shall show early: the first ones are kept for when they are used."""
+        self.looks = True
+        try:
+            yield
+        finally:
+            self.looks = False
+
+    def load_configuration(
+        self,
+        config_name: str | None,
+        overrides: list[str],
+        run_mode: RunMode,
+        from_shell: bool = True,
+        validate_sweep_overrides: bool = True,
+    ) -> DictConfig:
+        """Compose a config, once for a look and for use; Hydra's own look is for the mode, which it then adds."""
+        looks, key = self.looks or not validate_sweep_overrides, (config_name, *overrides)
+        more = 0 if key in self.seen or overrides[-1:] not in MODES else 1
+        key = key[: len(key) - more]
+        config = self.seen.get(key) if looks else self.seen.pop(key, None)
+        if config is None or "???" in config.hydra.runtime.choices.values():  # what only a sweep may leave open
+            config = super().load_configuration(config_name, overrides, run_mode, from_shell, validate_sweep_overrides)
+            if looks and len(self.seen) < SEEN:
+                self.seen[config_name, *overrides] = config
+        elif validate_sweep_overrides:
+            parsed = OverridesParser.create().parse_overrides(overrides)
+            self.validate_sweep_overrides_legal(parsed, run_mode, from_shell)
+            self._apply_overrides_to_config(parsed[len(parsed) - more :], config)
+            config.hydra.overrides.hydra.extend(overrides[len(parsed) - more :])
+        return config
 
     def _process_config_searchpath(
         self, config_name: str | None, parsed_overrides: list[Override], repo: CachingConfigRepository

@@ -21,6 +21,7 @@ from intrinsic import rng
 from intrinsic.errors import UserError
 from intrinsic.layers.int8 import quantize
 from intrinsic.subspace import Subspace
+from intrinsic.surgery.torch_internals import import_compiler_later
 from intrinsic.tasks.task import Task
 from intrinsic.training.epoch import Epoch
 from intrinsic.training.fit import check_numbers
@@ -39,6 +40,7 @@ class Setup:
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
+        import_compiler_later()
 
     def check(self) -> None:
         """Refuse what would only be noticed after long work.

@@ -42,8 +42,9 @@ def test_gradient_is_the_adjoint(name, dim, full_dim):
 def test_gradients_to_any_order(name, dim, full_dim):
     projection = make(name, dim, full_dim)
     z = torch.linspace(-1, 1, dim, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda z: projection(z).sin(), z, check_forward_ad=True)
-    assert torch.autograd.gradgradcheck(lambda z: projection(z).sin(), z)
+    fast = full_dim > 10  # along random directions in place of every entry
+    assert torch.autograd.gradcheck(lambda z: projection(z).sin(), z, check_forward_ad=True, fast_mode=fast)
+    assert torch.autograd.gradgradcheck(lambda z: projection(z).sin(), z, fast_mode=fast)
 
 
 @cases

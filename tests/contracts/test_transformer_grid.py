@@ -8,13 +8,13 @@ import torch
 import intrinsic
 from experiments.config.build import build
 from tests.support.configs import composed, names
+from tests.support.pairwise import pairwise
 from tests.support.tiny_transformers import FAMILIES, batch, logits, tiny
 
 pytestmark = pytest.mark.timeout(120)
 DIM = 8
 every_family = pytest.mark.parametrize("family", FAMILIES)
 every_space = pytest.mark.parametrize("space", names("space"))
-every_projection = pytest.mark.parametrize("projection", names("projection"))
 config_of = cache(composed)
 
 
@@ -66,9 +66,7 @@ def step(net, family):
     optimizer.step()
 
 
-@every_family
-@every_space
-@every_projection
+@pytest.mark.parametrize(("projection", "space", "family"), pairwise(names("projection"), names("space"), FAMILIES))
 def test_starts_as_the_model_and_takes_a_step(projection, space, family):
     model = tiny(family)
     before = logits(model, family)

@@ -9,9 +9,12 @@ from importlib.metadata import version
 from inspect import signature
 
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
 
 from experiments.config import hydra_internals
+from experiments.config.hydra_internals import ClosedLoader
 from tests.support.configs import ROOT
 
 KNOWN = ["1.3.0", "1.3.1", "1.3.2", "1.3.8"]  # versions of hydra-core that have all of them, with these arguments
@@ -19,6 +22,8 @@ NAMES = {
     "hydra.ConfigLoaderImpl": "config_search_path",  # what hydra.main composes with: `composing_with` sets it
     "config_loader_impl.ConfigLoaderImpl": "config_search_path",
     "config_loader_impl.ConfigLoaderImpl._process_config_searchpath": "self config_name parsed_overrides repo",
+    "config_loader_impl.ConfigLoaderImpl._apply_overrides_to_config": "overrides cfg",
+    "config_loader_impl.ConfigLoaderImpl.validate_sweep_overrides_legal": "overrides run_mode from_shell",
     "config_repository.CachingConfigRepository.load_config": "self config_path",
     "config_repository.ConfigRepository": "config_search_path",
     "config_repository.ConfigRepository.load_config": "self config_path",
@@ -28,6 +33,9 @@ NAMES = {
     "utils.get_args_parser": "",
 }
 FILE = "experiments/config/hydra_internals.py"
+
+
+pytestmark = pytest.mark.usefixtures("surroundings")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -51,3 +59,27 @@ def test_one_file_uses_them():
 def test_the_basic_launcher_is_the_one_that_hydra_names():
     launcher = ConfigStore.instance().load("hydra/launcher/basic.yaml").node
     assert launcher._target_ == hydra_internals.BASIC_LAUNCHER
+
+
+@pytest.mark.parametrize(
+    ("command", "compositions"),
+    [("rank=0", 1), ("-m rank=0,-1,-1", 4), ("hydra.mode=MULTIRUN rank=0", 2), ("hydra.mode=RUN rank=0", 1)],
+)
+def test_a_config_is_composed_once_as_hydra_composes_it(program, monkeypatch, command, compositions):
+    """A look at each config before any runs, and its use."""
+    compose, load, made = ConfigLoaderImpl.load_configuration, ClosedLoader.load_configuration, []
+
+    def count(self, *arguments):
+        made.append(arguments)
+        return compose(self, *arguments)
+
+    def compare(self, name, overrides, *arguments):
+        config = load(self, name, overrides, *arguments)
+        assert OmegaConf.to_container(config) == OmegaConf.to_container(compose(self, name, overrides, *arguments))
+        return config
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", count)
+    monkeypatch.setattr(ClosedLoader, "load_configuration", compare)
+    status, _, err = program(command)
+    assert (status, "got rank=0" in err) == (1 if "MULTIRUN" in command or "-m" in command else 2, True)
+    assert len(made) == compositions

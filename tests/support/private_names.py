@@ -29,6 +29,7 @@ NAMES = {
         "_conv_forward": "torch.nn:Conv2d",
         "_current_autograd_node": "torch:_C",
         "_current_graph_task_id": "torch:_C",
+        "_dynamo": "torch",
         "_ddp_params_and_buffers_to_ignore": "torch.nn.parallel:DistributedDataParallel",
         "_execution_engine": "torch.autograd:Variable",
         "_extra_state": "torch.nn.modules:module",
