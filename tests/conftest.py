@@ -25,6 +25,14 @@ settings.register_profile(
 settings.load_profile("repeatable")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """What runs the whole program is slow."""
+    for item in items:
+        if "program" in item.fixturenames:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def denormals():
     """Runs in this process make their threads take tiny numbers for 0, which hypothesis refuses to work with."""

@@ -9,7 +9,7 @@ from analysis.dim_curve import dim_curve
 from analysis.rank_curve import rank_curve
 from tests.support.studies import add, python, refused
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unrendered")]
 
 
 def point(drawn, curve, x):

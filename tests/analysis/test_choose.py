@@ -13,7 +13,7 @@ from intrinsic.threshold import estimate_threshold
 from tests.support.choose_study import RANKS, accuracy, fill, gradients, said, updates
 from tests.support.studies import add, python
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unrendered")]
 
 
 def test_the_planted_rank_is_found_on_validation_data(study):
@@ -107,7 +107,6 @@ def test_what_cannot_be_chosen_is_one_line(study, tmp_path):
     refused("the runs are of different tasks: model.name")
 
 
-@pytest.mark.slow
 @pytest.mark.rendered
 def test_the_command_and_a_legible_figure(study):
     fill(study)

@@ -17,6 +17,8 @@ from analysis.studies.strict_dict import StrictDict
 from intrinsic.errors import UserError
 from tests.support.updates_study import low_rank, moved
 
+pytestmark = pytest.mark.slow
+
 
 def make(study, *names):
     weights = {name: (low_rank(24, 16, 16, 1), low_rank(24, 16, 2, 2, 0.1)) for name in names or ("layer.weight",)}

@@ -20,7 +20,7 @@ from analysis.threshold import threshold
 from intrinsic.errors import UserError
 from tests.support.studies import add, python, refused
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unrendered")]
 
 NAMES = [
     r"$\frac{1}$", r"$\undefined$ $", "a\ud800b", "\udfff", "line\nbreak\r\x00\x1b[31m", "\u202egnp.exe", "🦜" * 3,
@@ -56,7 +56,6 @@ def grid(study):
 BEYOND = ['"seed": 18446744073709551616', '"seed": 1e400', '"seed": NaN', '"\\ud800": 0', '"seed": "\\udfff"']
 
 
-@pytest.mark.slow
 @pytest.mark.rendered
 def test_names_are_drawn_as_they_are(study):
     for number, name in enumerate(NAMES):

@@ -1,8 +1,6 @@
 """What was measured beside what was published: made-up records of the studies' own configs."""
 
 import json
-import subprocess
-import sys
 import zlib
 
 import pandas as pd
@@ -17,8 +15,9 @@ from intrinsic.models.lenet import LeNet
 from intrinsic.models.mlp import MLP
 from intrinsic.models.untied_lenet import UntiedLeNet
 from tests.support.configs import CONF, composed
+from tests.support.studies import python
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unrendered")]
 
 BY_TASK = {task.task: task for task in PUBLISHED}
 WITH_FILE = {path.stem for path in (CONF / "experiment" / "li2018").glob("*.yaml")}
@@ -128,8 +127,7 @@ def test_what_cannot_be_compared_is_refused_in_one_line(tmp_path):
         published(tmp_path / "mixed")
     where = ["epochs=10"]
     assert list(published(tmp_path / "mixed", where=where).table["runs"]) == [2, 2]
-    command = [sys.executable, "-m", "analysis.published", str(tmp_path / "s")]
-    done = subprocess.run(command, cwd=CONF.parent, capture_output=True, text=True, check=False)
+    done = python("-m", "analysis.published", tmp_path / "s")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 

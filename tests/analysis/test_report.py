@@ -22,7 +22,7 @@ from tests.support.page import page
 from tests.support.report_study import EVIL, grid
 from tests.support.studies import add, python
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unrendered")]
 
 
 @pytest.fixture
@@ -44,7 +44,6 @@ def found(demo):
     return page(demo, out=demo.parent / "page.html")
 
 
-@pytest.mark.slow
 @pytest.mark.rendered
 def test_a_page_that_needs_nothing_else(found):
     assert len(found.text.encode()) < 5_000_000
@@ -163,7 +162,6 @@ def test_text_of_strangers_is_text(outputs):
     assert found.open == []
 
 
-@pytest.mark.slow
 @pytest.mark.rendered
 def test_figures_beyond_the_size_are_named(demo, monkeypatch):
     monkeypatch.setattr(sys.modules["analysis.report"], "IMAGES", 50_000)

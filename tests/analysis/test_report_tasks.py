@@ -6,7 +6,7 @@ from analysis.studies.by_task import OneTask, parts
 from tests.support.page import page
 from tests.support.studies import add
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unrendered")]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from analysis.similarity import geodesic, phi, similarity
 from tests.support.studies import refused
 from tests.support.updates_study import QUERY, gaussian, low_rank, moved, orthonormal, random_runs
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unrendered")]
 
 
 def test_phi_and_the_geodesic_are_those_of_their_definitions():

@@ -33,6 +33,7 @@ def test_a_planted_update_of_rank_three(study):
     assert spectrum(study, k=1).table.set_index("run").loc["lora r=8", "energy at 1"] == pytest.approx(1 / 3, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_planted_intruders_are_found_and_none_in_the_weight_itself(study):
     origin = gaussian(200, 150, 0)
     left = torch.linalg.svd(origin, full_matrices=False)[0]

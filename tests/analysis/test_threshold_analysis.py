@@ -34,6 +34,7 @@ def content(drawn):
     return json.loads(drawn.paths[0].read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.rendered
 def test_it_is_the_estimate_of_the_scores(study):
     fill(study)

@@ -19,6 +19,7 @@ def test_the_report_is_that_of_the_results():
     assert (HERE / "RESULTS.md").read_text() == report(json.loads((HERE / "results.json").read_text()))
 
 
+@pytest.mark.slow
 def test_the_figure_is_drawn(tmp_path):
     draw_growth(json.loads((HERE / "results.json").read_text())["products"], tmp_path / "growth.png")
     assert (tmp_path / "growth.png").read_bytes()[1:4] == b"PNG"
@@ -40,6 +41,7 @@ def test_every_projection_is_measured():
     assert set(projections()) == set(names("projection")) - {"identity"}
 
 
+@pytest.mark.slow
 def test_a_step_and_a_product_run():
     net = intrinsic.Subspace(steps.NETWORKS["LeNet"](), projection=intrinsic.OneHot, dim=100)
     make_step(net, fused=True)()

@@ -18,6 +18,8 @@ from benchmarks.gpu.part import Part
 from benchmarks.projections import projections
 from intrinsic.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 WORKER = """
 import json, os, sys, time
@@ -154,7 +156,6 @@ def test_it_needs_a_gpu_or_says_how_to_go_without(tmp_path):
         command.main(["--device", "cpu"])
 
 
-@pytest.mark.slow
 def test_the_command_writes_what_a_part_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "stages", lambda scale: [[Part(("kernels", "onehot"), 75)]])
     command.main(["--device", "cpu", "--scale", "tiny", "--output", str(tmp_path)])
@@ -163,7 +164,6 @@ def test_the_command_writes_what_a_part_measured(tmp_path, monkeypatch):
     assert part["rows"]
 
 
-@pytest.mark.slow
 @pytest.mark.nightly  # by day: one part so, and the code of the others in this process
 def test_the_command_runs_every_part(tmp_path):
     command.main(["--device", "cpu", "--scale", "tiny", "--output", str(tmp_path)])

@@ -14,6 +14,8 @@ from hydra_plugins._threshold_search import Settings
 from intrinsic.tasks.task import Split, classification
 from tests.support.configs import CONF, composed
 
+pytestmark = pytest.mark.slow
+
 FOLDER = CONF / "experiment"
 NAMES = sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*.yaml"))
 every_experiment = pytest.mark.parametrize("name", NAMES)

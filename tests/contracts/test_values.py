@@ -158,6 +158,7 @@ def accept(config):
     optimizer.step()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BASES)
 @settings(max_examples=120)
 @given(st.data())

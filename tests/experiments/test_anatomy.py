@@ -15,6 +15,8 @@ from experiments.step.lora_identities import lora_identities
 from tests.support.small_nets import ADAM, IN, OUT, WIDE, N, data, squares, text_net, two_layers
 from tests.support.tiny_transformers import batch as tiny_batch
 
+pytestmark = pytest.mark.slow
+
 
 def text_batch():
     ids = tiny_batch("bert")["input_ids"]

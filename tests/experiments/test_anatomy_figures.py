@@ -16,7 +16,7 @@ from intrinsic.files.tensors import write_tensors
 from tests.support.small_nets import ADAM, IN, OUT, WIDE, N, data, squares, two_layers
 from tests.support.studies import add, refused
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unrendered")]
 
 SIZES = {"a": (2.0, 0.5), "b": (1.0, 0.3), "c": (1.0, 0.9), "d": (0.5, 0.2)}
 EDGES = [("a", "b"), ("a", "c"), ("b", "d"), ("c", "d"), ("a", "d")]
@@ -59,7 +59,6 @@ def write(record, net):
     write_tensors(record.parent / "anatomy.safetensors", {}, {"values": values, "options": {"batch": N}})
 
 
-@pytest.mark.slow
 @pytest.mark.rendered
 def test_the_figures(study):
     drawn = draw_anatomy(study)

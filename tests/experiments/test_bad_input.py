@@ -167,7 +167,9 @@ def test_bad_command(refused, command, match):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["rank=0", "dataset=mnistt", "--foo"])
+@pytest.mark.parametrize(
+    "command", ["rank=0", *(pytest.param(each, marks=pytest.mark.nightly) for each in ("dataset=mnistt", "--foo"))]
+)
 def test_a_process_ends_as_this_one_does(program, output, command):
     done = subprocess.run([sys.executable, *words(command, output)], capture_output=True, text=True, timeout=100)
     assert (done.returncode, done.stdout, done.stderr) == program(command)

@@ -1,7 +1,6 @@
 """Command lines that went wrong without a word, or took the machine with them."""
 
 import json
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -46,19 +45,6 @@ def test_refused(refused, command):
 def test_a_batch_larger_than_the_data_is_all_of_it(program, tmp_path):
     status, out, _ = program(f"{QUICK} epochs=1 batch_size=1000000000000", tmp_path / "out")
     assert (status, "test accuracy" in out) == (0, True)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["joblib", pytest.param("basic", marks=pytest.mark.nightly)])
-def test_paths_count_from_where_the_command_was_given(launcher, tmp_path):
-    command = f"{RUN} -m hydra.job.chdir=true hydra/launcher={launcher} rank=1,2 {QUICK} epochs=1"
-    done = subprocess.run(
-        [sys.executable, *shlex.split(command)], capture_output=True, text=True, cwd=tmp_path, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    records = sorted(tmp_path.rglob("record.json"))
-    assert len(records) == 2
-    assert {record.parent.parent for record in records} == {tmp_path / "outputs" / "default"}
 
 
 def test_without_assertions_it_says_why_not(tmp_path):

@@ -18,7 +18,7 @@ from tests.support.tiny import build as build_classifier
 from tests.support.tiny import write_sst2
 from tests.support.tiny_language import MODEL, write_text
 
-pytestmark = pytest.mark.usefixtures("surroundings")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("surroundings")]
 
 pytest.importorskip("transformers")
 

@@ -14,7 +14,7 @@ from intrinsic.tasks.task import Split
 from intrinsic.training.evaluate import evaluate
 from tests.support.measurements import labelled, reopened
 
-pytestmark = pytest.mark.usefixtures("surroundings", "unrendered")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("surroundings", "unrendered")]
 
 
 METHODS = {

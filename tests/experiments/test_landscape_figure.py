@@ -17,7 +17,7 @@ from intrinsic.errors import UserError
 from intrinsic.training.evaluate import evaluate
 from tests.support.measurements import folders, measure
 
-pytestmark = pytest.mark.usefixtures("surroundings", "unrendered")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("surroundings", "unrendered")]
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,6 @@ def measured(study):
     return study
 
 
-@pytest.mark.slow
 @pytest.mark.rendered
 def test_the_figure_of_a_study(measured, tmp_path):
     for method in ("full", "lora", "subspace", "head"):

@@ -19,7 +19,7 @@ from tests.support.small_nets import text_net, two_layers
 from tests.support.studies import add, refused
 from tests.support.tiny_transformers import tiny
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unrendered")]
 
 
 class Clock:

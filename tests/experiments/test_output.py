@@ -95,7 +95,7 @@ def statuses(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "launcher", ["joblib", *(pytest.param(n, marks=pytest.mark.nightly) for n in ("basic", "submitit_local"))]
+    "launcher", ["basic", *(pytest.param(n, marks=pytest.mark.nightly) for n in ("joblib", "submitit_local"))]
 )
 def test_a_full_output_costs_no_run(tmp_path, launcher):
     sweep = [f"hydra/launcher={launcher}", "rank=1,2", "seed=0,1", "replicas=2", "epochs=1", *QUICK.split()]
@@ -132,18 +132,10 @@ def test_a_reader_who_leaves_ends_nothing(tmp_path):
     assert done.stdout.splitlines()[1:] == ["0"]
     assert statuses(tmp_path / "default") == ["finished"] * 3
     study = f"{tmp_path}/default"
-    for shown in (
-        f"-m analysis.rank_curve {study}",
-        f"-m experiments.updates {study}",
-        "-m analysis.compare --help",
-    ):
+    for shown in (f"-m analysis.rank_curve {study}", "-m analysis.compare --help"):
         pipe = f"{sys.executable} {shown} | true; echo ${{PIPESTATUS[0]}}"
         done = subprocess.run(["bash", "-c", pipe], capture_output=True, text=True, timeout=120, cwd=ROOT)
-        assert (done.stdout, done.stderr.count("\n"), "Traceback" in done.stderr) == (
-            "0\n",
-            int("updates" in shown),
-            False,
-        ), shown
+        assert (done.stdout, done.stderr) == ("0\n", ""), shown
 
 
 def test_say_prints_one_line(capsys):

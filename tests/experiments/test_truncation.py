@@ -14,7 +14,7 @@ from intrinsic.subspace import Subspace
 from intrinsic.tasks.task import Split, Task
 from tests.support.measurements import labelled, reopened
 
-pytestmark = pytest.mark.usefixtures("surroundings", "unrendered")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("surroundings", "unrendered")]
 
 OUTPUTS = 4
 

@@ -14,10 +14,9 @@ from intrinsic.files.records import read_record
 from tests.support.commands import assert_one_line
 from tests.support.measurements import folders, measure
 
-pytestmark = pytest.mark.usefixtures("surroundings", "unrendered")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("surroundings", "unrendered")]
 
 
-@pytest.mark.slow
 def test_a_whole_run_has_the_score_of_its_record(study, capsys):
     assert measure("truncate", study) == 0
     for folder in folders(study, "full"):

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import os
 import random
 import signal
 import subprocess
@@ -13,10 +12,10 @@ import time
 import pytest
 
 from analysis.threshold import threshold
-from tests.support.commands import RUN, assert_one_line, run
+from tests.support.commands import assert_one_line, run, words
 from tests.support.configs import files
 
-pytestmark = pytest.mark.usefixtures("surroundings")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("surroundings")]
 
 SEARCH = "-m hydra/sweeper=threshold init=scratch dataset.fraction=0.3 epochs=3 batch_size=32 model.width=16 threads=1"
 SEARCH += " hydra.sweeper.high=1000 hydra.sweeper.max_runs=18"
@@ -70,7 +69,6 @@ def test_a_search_ends_with_an_interval(searched):
         assert sorted(seeds) == list(range(len(seeds)))
 
 
-@pytest.mark.slow
 def test_the_baseline_may_be_of_another_start(program, tmp_path):
     start = "init=zero hydra.sweeper.baseline=[\\'method=full\\',\\'init=scratch\\']"
     status, _, err = program(f"{SUBSPACE} {start} study=s", tmp_path)
@@ -98,7 +96,6 @@ def test_asked_for_more_only_what_is_new_is_trained(searches):
     assert all(after[path] == content for path, content in before.items() if path.name == "record.json")
 
 
-@pytest.mark.slow
 def test_learning_rates_are_tried_and_chosen_on_validation_data(program, tmp_path):
     rates = "hydra.sweeper.lrs=[0.003,0.01,0.03,0.1] hydra.sweeper.baseline_lrs=[0.003,0.01]"
     program(f"{SUBSPACE} study=s hydra.sweeper.max_runs=40 {rates}", tmp_path)
@@ -120,7 +117,6 @@ def test_learning_rates_are_tried_and_chosen_on_validation_data(program, tmp_pat
         assert len(tried) in (2, 3)
 
 
-@pytest.mark.slow
 def test_ranks_are_searched_too_and_combinations_one_by_one(program, tmp_path):
     ranks = "method=lora model.width=16,32 hydra.sweeper.axis=rank hydra.sweeper.low=1 hydra.sweeper.high=8"
     status, out, _ = program(
@@ -135,7 +131,6 @@ def test_ranks_are_searched_too_and_combinations_one_by_one(program, tmp_path):
         assert content["setting"] == [f"model.width={width}"]
 
 
-@pytest.mark.slow
 def test_the_baseline_has_none_of_the_methods_choices(program, tmp_path):
     status, _, _ = program(
         f"{SUBSPACE} projection=sparse granularity=tensor study=s hydra.sweeper.max_runs=10", tmp_path
@@ -174,27 +169,17 @@ def test_runs_that_all_fail_end_the_search(program, tmp_path):
     assert_one_line(err.splitlines()[-1] + "\n", "no run of the search has finished: device=nowhere")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("count", "runs"), [(2, 14), pytest.param(10, 26, marks=pytest.mark.nightly)])
 def test_killed_often_it_finds_the_same(count, runs, tmp_path):
     """At random moments, without warning; no run with a record is trained again."""
-    command = [
-        sys.executable,
-        str(RUN),
-        *SUBSPACE.split(),
-        "study=s",
-        f"hydra.sweeper.max_runs={runs}",
-        "hydra.sweeper.ratio=1.01",
-        "hydra.sweeper.batch=4",
-        "threads=1",
-    ]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    settings = f"hydra.sweeper.max_runs={runs} hydra.sweeper.ratio=1.01 hydra.sweeper.batch=4"
+    command = f"{SUBSPACE} study=s {settings}"
 
     def start(folder):
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        return subprocess.Popen([*command, f"output={folder}"], env=environment, **quiet)
+        return subprocess.Popen([sys.executable, *words(command, folder)], **quiet)
 
-    assert start(tmp_path / "calm").wait() == 0
+    assert run(command, tmp_path / "calm") == 0
     draw, kept = random.Random(0), {}  # noqa: S311
     for _ in range(count):
         process = start(tmp_path / "shaken")
@@ -205,7 +190,7 @@ def test_killed_often_it_finds_the_same(count, runs, tmp_path):
         process.send_signal(signal.SIGKILL)
         process.wait()
         kept |= {path: path.read_bytes() for path in (tmp_path / "shaken").glob("*/*/record.json") if path not in kept}
-    assert start(tmp_path / "shaken").wait() == 0
+    assert run(command, tmp_path / "shaken") == 0
     assert all(path.read_bytes() == content for path, content in kept.items())
     assert found(tmp_path / "shaken" / "s") == found(tmp_path / "calm" / "s")
     assert records(tmp_path / "shaken" / "s").keys() == records(tmp_path / "calm" / "s").keys()

@@ -5,14 +5,14 @@ import os
 import pytest
 
 from tests.support.configs import ROOT
-from tests.support.sweeps import DIE, records, run
+from tests.support.sweeps import DIE, records, run_here
 
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory):
     """The records of the sweep by the basic launcher."""
     output = tmp_path_factory.mktemp("basic")
-    assert run(output).returncode == 0
+    assert run_here(output) == 0
     return records(output)
 
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.support.sweeps import command, records, rows, run
+from tests.support.sweeps import command, records, rows, run, run_here
 
 
 @pytest.mark.slow
@@ -23,17 +23,16 @@ from tests.support.sweeps import command, records, rows, run
         ),
     ],
 )
-def test_a_dead_worker_loses_its_run_only(tmp_path, undisturbed, mortal, launcher, reason):
+def test_a_dead_worker_loses_its_run_only(tmp_path, undisturbed, mortal, capsys, launcher, reason):
     arguments = f"hydra/launcher={launcher}".split()
     done = run(tmp_path, *arguments, **mortal)
     assert done.returncode == 1
     (dead,) = {1, 2, 3} - records(tmp_path).keys()
     assert re.fullmatch(rf"\[\d/3, +\d+ s left\]  error: {reason}: lora rank={dead} seed=0\n", done.stderr)
-    assert re.search(f"failed: {reason}", " ".join(rows(done)[dead]))
-    assert [rank for rank, row in rows(done).items() if row[-1] == "finished"] == sorted({1, 2, 3} - {dead})
-    again = run(tmp_path, *arguments, **mortal)
-    assert again.returncode == 0
-    assert again.stdout.count("(skipped: already there)") == 2
+    assert re.search(f"failed: {reason}", " ".join(rows(done.stdout)[dead]))
+    assert [rank for rank, row in rows(done.stdout).items() if row[-1] == "finished"] == sorted({1, 2, 3} - {dead})
+    assert run_here(tmp_path) == 0
+    assert capsys.readouterr().out.count("(skipped: already there)") == 2
     assert records(tmp_path) == undisturbed
 
 
@@ -89,6 +88,6 @@ def test_two_nodes_one_dies(tmp_path, undisturbed):
     finally:
         cluster.shutdown()
     basic = tmp_path / "basic"
-    assert run(basic, "epochs=400", "checkpoint_seconds=0").returncode == 0
+    assert run_here(basic, "epochs=400", "checkpoint_seconds=0") == 0
     assert records(tmp_path) == records(basic)
     assert sorted(records(tmp_path)) == [1, 2, 3]

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from tests.support.sweeps import command, records, run
+from tests.support.sweeps import command, records, run_here
 
 SECONDS = 6.0  # how long after its start a sweep is killed, at most: from its first lines to its last run
 
@@ -19,7 +19,7 @@ SECONDS = 6.0  # how long after its start a sweep is killed, at most: from its f
 @pytest.fixture(scope="module")
 def calm(tmp_path_factory):
     output = tmp_path_factory.mktemp("calm")
-    assert run(output, "checkpoint_seconds=0").returncode == 0
+    assert run_here(output, "checkpoint_seconds=0") == 0
     return records(output)
 
 
@@ -53,7 +53,6 @@ def test_no_finished_run_is_lost(launcher, count, calm, tmp_path):
         kept |= {path: path.read_bytes() for path in tmp_path.glob("*/*/*/record.json") if path not in kept}
     time.sleep(1)  # a worker whose sweep was killed may still write a record that it had begun
     for each in range(round_ + 1):
-        done = run(tmp_path / str(each), *arguments)
-        assert done.returncode == 0, done.stderr
+        assert run_here(tmp_path / str(each), "checkpoint_seconds=0") == 0  # what is missing
         assert records(tmp_path / str(each)) == calm
     assert all(path.read_bytes() == content for path, content in kept.items())

@@ -16,22 +16,24 @@ from hydra_plugins.joblib_launcher import JoblibLauncher
 from hydra_plugins.submitit_launcher import SubmititLauncher
 from intrinsic.errors import UserError
 from tests.support.configs import CONF, names
-from tests.support.sweeps import command, records, rows, run
+from tests.support.sweeps import command, records, rows, run, run_here
 
 ONE_MACHINE = sorted(set(names("hydra/launcher")) - {"submitit_slurm"})  # that one needs Slurm: test_slurm.py
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ONE_MACHINE)
-def test_a_launcher_changes_no_run(tmp_path, undisturbed, launcher):
-    done = run(tmp_path, f"hydra/launcher={launcher}", RAY_ADDRESS="local")
+def test_a_launcher_changes_no_run(tmp_path, undisturbed, capsys, launcher):
+    sweep = [f"hydra/launcher={launcher}", "hydra.job.chdir=true"]  # paths count from where the command was given
+    done = run("outputs", *sweep, cwd=tmp_path, RAY_ADDRESS="local")
     assert (done.returncode, done.stderr) == (0, "")
-    assert records(tmp_path) == undisturbed
+    assert records(tmp_path / "outputs") == undisturbed
     assert re.findall(r"^\[(\d)/3, +\d+ s left\]  lora rank=\d", done.stdout, re.MULTILINE) == ["1", "2", "3"]
-    assert list(rows(done)) == [1, 2, 3]
-    again = run(tmp_path, f"hydra/launcher={launcher}", RAY_ADDRESS="local")
-    assert again.stdout.count("(skipped: already there)") == 3
-    assert rows(again) == rows(done)
+    assert list(rows(done.stdout)) == [1, 2, 3]
+    assert run_here(tmp_path / "outputs") == 0
+    again = capsys.readouterr().out
+    assert again.count("(skipped: already there)") == 3
+    assert rows(again) == rows(done.stdout)
 
 
 @pytest.mark.slow
@@ -45,7 +47,7 @@ def test_a_launcher_changes_no_run(tmp_path, undisturbed, launcher):
         pytest.param("submitit_local", signal.SIGTERM, marks=pytest.mark.nightly),
     ],
 )
-def test_workers_end_with_their_parent(tmp_path, launcher, kill):
+def test_workers_end_with_their_parent(tmp_path, capsys, launcher, kill):
     sweep = [f"hydra/launcher={launcher}", "epochs=3,20000", "rank=1", "checkpoint_seconds=0"]
     process = subprocess.Popen(
         command(tmp_path, *sweep),
@@ -65,8 +67,8 @@ def test_workers_end_with_their_parent(tmp_path, launcher, kill):
     assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[kill], err
     assert kill != signal.SIGINT or "stopped: the same command continues from the last checkpoint\n" in err
     assert not psutil.wait_procs(workers, timeout=20)[1]
-    sweep[1] = "epochs=3"
-    assert "(skipped: already there)" in run(tmp_path, *sweep).stdout
+    assert run_here(tmp_path, "epochs=3", "rank=1", "checkpoint_seconds=0") == 0
+    assert "(skipped: already there)" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -7,6 +7,8 @@ import pytest
 from hydra_plugins.grid_sweeper import _grouped
 from tests.support.commands import RUN, here
 
+pytestmark = pytest.mark.slow
+
 QUICK = ["init=scratch", "threads=1", "dataset.fraction=0.2", "epochs=3"]
 GRID = ["seed=0,1", "lr=0.003,0.03", *QUICK]
 OWN = {"seconds", "started_at", "peak_memory_bytes", "replicas", "output"}  # of a process, not of a run
@@ -146,7 +148,6 @@ def test_a_crash_loses_no_finished_run(sweep, monkeypatch):
     assert {record["status"] for record in found.values()} == {"finished"}
 
 
-@pytest.mark.slow
 def test_a_logger_is_told_of_every_run(sweep, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")

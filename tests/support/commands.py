@@ -22,15 +22,16 @@ def words(command, output):
 
 
 def here(program, *arguments):
-    """The exit status of `python PROGRAM ARGUMENTS`, a file or (-m) a module, run in this process."""
+    """The exit status of `python PROGRAM ARGUMENTS`, a file or (-m) a module of this project, run in this process."""
     GlobalHydra.instance().clear()
-    module = program == "-m"
+    path = program
+    if program == "-m":
+        module, *arguments = arguments
+        path = ROOT / f"{module.replace('.', '/')}.py"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [*map(str, arguments if module else (program, *arguments))])
+        patch.setattr(sys, "argv", [str(path), *map(str, arguments)])
         try:
-            runpy.run_module(sys.argv[0], run_name="__main__") if module else runpy.run_path(
-                sys.argv[0], run_name="__main__"
-            )
+            runpy.run_path(str(path), run_name="__main__")
         except SystemExit as stop:
             return stop.code or 0
     return 0

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+from tests.support.commands import here
 from tests.support.configs import ROOT
 
 GRID = ["init=scratch", "dataset.fraction=0.2", "threads=1", "epochs=5", "rank=1,2,3"]
@@ -33,13 +34,23 @@ def command(output, *arguments):
     return [sys.executable, str(ROOT / "run.py"), "-m", f"output={output}", *GRID, *arguments]
 
 
-def run(output, *arguments, **environment):
+def run(output, *arguments, cwd=None, **environment):
     """A sweep that has ended; without the lines that say, on a slow machine, that it is under way."""
     done = subprocess.run(
-        command(output, *arguments), capture_output=True, text=True, timeout=300, env={**os.environ, **environment}
+        command(output, *arguments),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=cwd,
+        env={**os.environ, **environment},
     )
     done.stderr = re.sub(r"\d of \d jobs ended, \d under way\n", "", done.stderr)
     return done
+
+
+def run_here(output, *arguments):
+    """The exit status of a sweep by the basic launcher in this process, whose start takes longer than what it does."""
+    return here(*command(output, *arguments)[1:])
 
 
 def records(output):
@@ -54,6 +65,6 @@ def timeless(node):
     return [timeless(value) for value in node] if isinstance(node, list) else node
 
 
-def rows(done):
+def rows(printed):
     """The cells of the table by rank."""
-    return {int(line.split()[0]): line.split()[1:] for line in done.stdout.splitlines()[-3:]}
+    return {int(line.split()[0]): line.split()[1:] for line in printed.splitlines()[-3:]}

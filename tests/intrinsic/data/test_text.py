@@ -13,7 +13,7 @@ from tests.support.stopped_run import check_going_on
 from tests.support.tiny import make_folder
 from tests.support.tiny_language import write_text
 
-pytestmark = pytest.mark.usefixtures("surroundings")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("surroundings")]
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from intrinsic.files.partial import partial
 from tests.support.configs import files
 from tests.support.forked import forked, killed_at
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def no_syncs(monkeypatch):

@@ -14,6 +14,7 @@ from intrinsic.files.records import Record, plain_numbers, read_record, run_id, 
 from tests.support.configs import composed
 
 
+@pytest.mark.slow
 def test_the_id_depends_on_what_changes_the_numbers_and_on_nothing_else():
     base = run_id(composed())
     same = ["study=other", "output=elsewhere", "data_dir=/x", "device=cpu", "checkpoint_seconds=1"]

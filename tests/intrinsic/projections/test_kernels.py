@@ -12,16 +12,16 @@ from intrinsic.projections import dense
 from intrinsic.projections.kernels import select
 
 KINDS = [intrinsic.Dense, intrinsic.Sparse, intrinsic.Fastfood, intrinsic.Kronecker, intrinsic.OneHot]
-# one coordinate, as many as weights, a cut last block, several tiles and chunks, a block of more than 2**16
-SIZES = [(1, 1), (1, 7), (5, 5), (9, 31), (30, 333), (64, 4096), (100, 4099), (257, 70_001), (66_000, 70_000)]
+# one coordinate, as many as weights, a cut last block, several tiles and chunks
+SIZES = [(1, 1), (1, 7), (5, 5), (9, 31), (30, 333), (64, 4096), (100, 4099), (257, 70_001)]
+LONG = (66_000, 70_000)  # a block of more than 2**16
 WIDE = (33_000, 34_000)  # columns of Sparse that take 32 bits with their sign; by night as many as of the others
 CASES = [
-    (kind, *size)
-    for kind in KINDS
-    for size in SIZES
-    if kind not in (intrinsic.Dense, intrinsic.Sparse) or size[0] < 60_000
+    *(pytest.param(kind, *size) for kind in KINDS for size in SIZES),
+    *(pytest.param(kind, *LONG, marks=pytest.mark.slow) for kind in KINDS[2:]),
+    pytest.param(intrinsic.Sparse, *WIDE, marks=pytest.mark.slow),
+    pytest.param(intrinsic.Sparse, *LONG, marks=pytest.mark.nightly),
 ]
-CASES += [(intrinsic.Sparse, *WIDE), pytest.param(intrinsic.Sparse, *SIZES[-1], marks=pytest.mark.nightly)]
 cases = pytest.mark.parametrize(("kind", "dim", "full_dim"), CASES)
 both = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 # against the largest entry: sums of up to full_dim terms in another order
@@ -66,6 +66,7 @@ def test_the_bits_of_a_product_do_not_depend_on_threads(kind, dim, full_dim):
     assert torch.equal(found[0][1], found[1][1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dim", "full_dim"), [size for size in SIZES if size[0] < 60_000])
 def test_signs_that_are_not_stored_are_the_same(dim, full_dim, monkeypatch):
     stored = intrinsic.Dense(dim, full_dim, seed=3)
@@ -121,6 +122,7 @@ def test_tracers_see_plain_torch():
     assert select.select(torch.nn.Linear, torch.ones(3)) is None  # no kernels stand beside that class
 
 
+@pytest.mark.slow
 def test_kernels_leave_torch_its_number_of_threads():
     code = """
 import torch, intrinsic

@@ -3,6 +3,7 @@
 import copy
 import io
 
+import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -61,6 +62,7 @@ def model(layers, shared, tied):
     return nn.Sequential(*made, *(made[:1] if shared else []), nn.Linear(WIDTH, 3))
 
 
+@pytest.mark.slow
 @given(
     layers=blocks,
     shared=st.booleans(),

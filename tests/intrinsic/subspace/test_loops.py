@@ -86,6 +86,7 @@ def test_trainer(case, tmp_path):
     assert loss.isfinite()
 
 
+@pytest.mark.slow
 def test_trainer_with_activation_checkpointing(tmp_path):
     net, other = subspace(bert()), subspace(bert())
     trained_by_trainer(net, tmp_path, activation_checkpointing=True)
@@ -94,6 +95,7 @@ def test_trainer_with_activation_checkpointing(tmp_path):
     torch.testing.assert_close(net.z, other.z, atol=1e-4, rtol=0)  # as above
 
 
+@pytest.mark.slow
 def test_trainer_goes_on_from_its_own_checkpoint(tmp_path):
     whole, half, rest = (subspace(bert()) for _ in range(3))
     schedule = {"lr_scheduler_type": "constant", "save_strategy": "steps", "save_steps": 2}

@@ -14,6 +14,8 @@ from torch import nn
 import intrinsic
 from intrinsic.files.tensors import read_tensors, write_tensors
 
+pytestmark = pytest.mark.slow
+
 X = torch.linspace(-1, 1, 8).view(2, 4)
 STRANGE = [None, True, -1, 0, 3, 10**6, 10**12, 10**30, 1.5, 1e308, float("nan"), "x", "8", "(a+)+$", "\x1b[31m"]
 STRANGE += [

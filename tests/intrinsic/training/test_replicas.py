@@ -14,6 +14,8 @@ from intrinsic.training.fit_replicas import fit_replicas
 from tests.support.configs import composed, names
 from tests.support.replica_nets import SEEDS, both, task
 
+pytestmark = pytest.mark.slow
+
 # sums over stacked tensors are rounded otherwise than over single ones: by 1e-16 a step, which training amplifies
 EXACT = {"rtol": 1e-9, "atol": 1e-11}
 
