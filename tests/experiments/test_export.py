@@ -1,8 +1,5 @@
 """Trained runs as folders of transformers."""
 
-import runpy
-import sys
-
 import pytest
 import torch
 
@@ -14,6 +11,7 @@ from intrinsic.models.hf_lm import hf_lm
 from intrinsic.models.hf_tokenizer import HFTokenizer
 from tests.support.commands import assert_one_line
 from tests.support.configs import composed
+from tests.support.measurements import measure
 from tests.support.tiny import build as build_classifier
 from tests.support.tiny import write_sst2
 from tests.support.tiny_language import MODEL, write_text
@@ -102,12 +100,10 @@ def test_what_cannot_be_exported(trained, program, tmp_path):
     assert not (tmp_path / "folder").exists()
 
 
-def test_the_command(trained, tmp_path, monkeypatch, capsys):
+def test_the_command(trained, tmp_path, capsys):
     run = trained("bert", "lora")
-    monkeypatch.setattr(sys, "argv", ["export", str(run), str(tmp_path / "folder")])
-    runpy.run_module("experiments.export", run_name="__main__")
+    assert measure("export", run, tmp_path / "folder") == 0
     assert capsys.readouterr().out == f"{tmp_path / 'folder'}\n"
     assert (tmp_path / "folder" / "model.safetensors").is_file()
-    with pytest.raises(SystemExit, match="2"):
-        runpy.run_module("experiments.export", run_name="__main__")
+    assert measure("export", run, tmp_path / "folder") == 2
     assert_one_line(capsys.readouterr().err, "is there already")

@@ -1,9 +1,7 @@
 """A record that somebody else made, opened by run.py and experiments.*: one line, nothing called, written or logged."""
 
 import json
-import runpy
 import shutil
-import sys
 
 import pytest
 
@@ -12,6 +10,7 @@ from experiments.finished.reopen import reopen
 from intrinsic.errors import UserError
 from tests.support.commands import QUICK, assert_one_line
 from tests.support.configs import files
+from tests.support.measurements import measure
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 
@@ -52,17 +51,6 @@ def study(finished, tmp_path):
     return change
 
 
-def command(module, *arguments):
-    """The exit status of `python -m experiments.<module>`, run in this process."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [module, *map(str, arguments)])
-        try:
-            runpy.run_module(f"experiments.{module}", run_name="__main__", alter_sys=False)
-        except SystemExit as stop:
-            return stop.code
-    return 0
-
-
 def writer(place):
     """The node that wrote any file of any content."""
     path = {"_target_": "intrinsic.files.data_folder.data_folder", "data_dir": str(place), "name": "written"}
@@ -83,7 +71,7 @@ def test_a_record_writes_no_file(study, tmp_path, capsys, path):
     folder = study(f"config.{path}", writer(tmp_path / "place") | ({"_partial_": True} if path == "optim" else {}))
     shutil.rmtree(tmp_path / "theirs" / ".pretrained")
     before = files(folder)
-    assert command("anatomy", folder.parent) == 2
+    assert measure("anatomy", folder.parent) == 2
     err = capsys.readouterr().err
     assert "intrinsic.files.data_folder.write_data is refused" in err
     assert not (tmp_path / "place").exists()
@@ -105,7 +93,7 @@ MISSING += [
 @pytest.mark.parametrize("path", [*MISSING, "method"])
 def test_a_record_that_lacks_something(study, capsys, path):
     folder = study(f"config.{path}", ...)
-    assert command("anatomy", folder.parent) == 2
+    assert measure("anatomy", folder.parent) == 2
     err = capsys.readouterr().err
     assert "Traceback" not in err
     assert_one_line(err.splitlines()[-1] + "\n", "its config has no|cannot be made of|need .* as keys|is not a record")

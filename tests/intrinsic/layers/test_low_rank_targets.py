@@ -85,6 +85,7 @@ def test_options_that_are_refused(options, match):
         intrinsic.LoRA(2, **options)
 
 
+@pytest.mark.slow
 def test_transformers_is_not_imported_for_its_conv1d():
     code = (
         "import sys, torch, intrinsic\n"

@@ -18,7 +18,7 @@ def matrix(projection):
     return projection(torch.eye(projection.dim, dtype=torch.float64)).T.numpy()
 
 
-@pytest.mark.parametrize("n", [1, 2, 4, 64, 128, 2048, 8192])
+@pytest.mark.parametrize("n", [1, 2, 4, 64, 128, 2048, pytest.param(8192, marks=pytest.mark.slow)])
 def test_hadamard(n):
     x = torch.linspace(-1, 2, 3 * n, dtype=torch.float64).view(3, n)
     expected = x.numpy() @ hadamard_matrix(n).astype(np.float64)

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.configs import ROOT
 
 PROGRAM = """
@@ -43,6 +45,7 @@ assert torch._dynamo.config.disable is False
 """
 
 
+@pytest.mark.slow
 def test_steps_do_not_import_it_and_compiling_does():
     done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
