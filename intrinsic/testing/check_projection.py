@@ -20,8 +20,9 @@ from intrinsic.testing.projection_draws import Make
 from intrinsic.testing.state_rules import copies, memory, seed, unfit_dims
 
 PRODUCTS = (adjoint, derivatives, unit_columns, replicas, precision, independent_columns, rows, granularity)
-STATE = (seed, memory, copies)
-RULES: dict[str, Callable[[Make], None]] = {rule.__name__: rule for rule in (unfit_dims, *PRODUCTS, *STATE)}
+RULES: dict[str, Callable[[Make], None]] = {
+    rule.__name__: rule for rule in (unfit_dims, seed, memory, copies, *PRODUCTS)
+}
 
 
 def check_projection(projection: Callable[..., Projection], **options: Any) -> None:
