@@ -87,4 +87,4 @@ def test_what_is_added_passes_the_contract_tests(copied):
     environment = {**os.environ, "PYTHONPATH": str(copied), "INTRINSIC_KERNELS": "torch"}  # nothing is compiled anew
     done = subprocess.run(command, cwd=copied, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
-    assert int(re.search(r"(\d+) passed", done.stdout).group(1)) > 120
+    assert int(re.search(r"(\d+) passed", done.stdout).group(1)) > 100

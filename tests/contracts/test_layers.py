@@ -16,6 +16,7 @@ COMMANDS = "commands"
 ORDER = {
     "intrinsic": [
         ["errors", "public"],
+        ["missing_package"],
         ["checks", "own_packages", "surgery", "terminal"],
         ["files", "rng", "threshold"],
         ["layers", "projections", "tasks"],
