@@ -123,6 +123,10 @@ def importable(folder, monkeypatch):
     monkeypatch.syspath_prepend(str(folder))
     text = "import subprocess\nfrom subprocess import run\nfrom torch.nn import Linear\n"
     text += "class Plain:\n    pass\n\ndef forget(path: str):\n    pass\n\nclass Broken(Exception):\n    pass\n"
+    text += "import torch\nclass Descent(torch.optim.SGD):\n    pass\n"
+    text += "class Stairs(torch.optim.lr_scheduler.StepLR):\n    pass\n"
+    text += "class Words:\n    def __call__(self): ...\n    def save(self): ...\n"
+    text += "class Diary:\n    def log(self): ...\n    def __enter__(self): ...\n    def __exit__(self): ...\n"
     (folder / "my_package" / "things.py").write_text(text)
 
 
@@ -134,6 +138,13 @@ def test_an_allowed_package_makes_only_things_of_the_role(importable, role):
     if role not in ("projection", "model"):  # a projection is a module, too
         with pytest.raises(UserError, match=r"^_target_=my_package\.turns\.Turns is refused"):
             find("my_package.turns.Turns", role)
+
+
+@pytest.mark.parametrize(
+    ("role", "name"), [("optim", "Descent"), ("schedule", "Stairs"), ("tokenizer", "Words"), ("logger", "Diary")]
+)
+def test_it_may_have_parts_of_other_roles(importable, role, name):
+    assert find(f"my_package.things.{name}", role).__name__ == name
 
 
 def test_what_is_wrong_is_said(importable, folder):
