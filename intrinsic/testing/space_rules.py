@@ -133,4 +133,4 @@ def _move(net: Subspace) -> None:
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for value in net.parameters():
-            value += torch.randn(value.shape, dtype=value.dtype, generator=generator)
+            value.add_(torch.randn(value.shape, dtype=value.dtype, generator=generator))
