@@ -1,5 +1,11 @@
 """Compose the config and run it: `python run.py [choice=name ...] [key=value ...] [-m]`."""
 
+from intrinsic.terminal.check_program import check_program
+from intrinsic.terminal.command import command
+
+with command():
+    check_program()  # before what needs its packages is imported
+
 import hydra
 from omegaconf import DictConfig
 

@@ -22,6 +22,7 @@ from experiments.terminal.sweep import runs_before, show
 from hydra_plugins._sweep_job import Ended, SweepJob
 from intrinsic.checks import integer
 from intrinsic.errors import UserError
+from intrinsic.missing_package import missing_package
 from intrinsic.terminal.say import say
 
 PATIENCE = 1.0  # seconds to wait for a job to end, before looking whether there is something to say
@@ -49,7 +50,7 @@ def at_once(name: str, value: Any, most: int | None = None) -> int:
 def need(package: str, *, extra: str) -> None:
     """Refuse to go on without an optional package; raise UserError."""
     if find_spec(package) is None:
-        raise UserError(f"this launcher needs {package}, which is not installed: pip install 'intrinsic[{extra}]'")
+        raise missing_package(package, extra)
 
 
 class DeadError(Exception):

@@ -1,6 +1,7 @@
 """A job of a sweep on its way to another process, and what comes back."""
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
 
 from experiments.terminal.sweep import Line, kept_lines
+from intrinsic.own_packages import look_in
 
 SHARED = ("INTRINSIC_", "WANDB_")  # how the names of environment variables begin that a job needs, wherever it runs
 
@@ -62,6 +64,7 @@ class SweepJob:
     singletons: dict[Any, Any] = field(default_factory=Singleton.get_state)
     environment: dict[str, str] = field(default_factory=_environment)
     folder: Path = field(default_factory=Path.cwd)
+    path: Sequence[str] = field(default_factory=lambda: [place for place in sys.path if place])
 
     def __call__(self, overrides: Sequence[str], number: int) -> Ended:
         """Run a job here, in a process that does nothing else meanwhile; its lines are kept, not printed."""
@@ -69,6 +72,8 @@ class SweepJob:
             _end_with(self.parent)
         os.chdir(self.folder)
         os.environ.update(self.environment)
+        sys.path += [place for place in self.path if place not in sys.path]  # packages of the user's own are found, too
+        look_in(self.folder)
         Singleton.set_state(self.singletons)
         setup_globals()
         with kept_lines() as lines:

@@ -17,7 +17,7 @@ ATTEMPTS = 4  # to start a cluster: Ray gives its processes 30 seconds, too few 
 class RayLauncher(ParallelLauncher):
     """Each job is a task of Ray. One whose process or machine dies begins again elsewhere, from its checkpoint.
 
-    The machines must see the same folders, and have this package installed.
+    The machines must see the same folders, the program's and its environment's among them.
 
     Args:
         address: of the cluster; null: $RAY_ADDRESS, else a cluster started on this machine, else a new one of it alone;

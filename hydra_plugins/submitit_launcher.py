@@ -1,8 +1,10 @@
 """Jobs through submitit: on Slurm, or as processes of this machine that stand in for it."""
 
+import os
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from intrinsic.checks import PROCESSES, THREADS, at_most, integer
 from intrinsic.errors import UserError
 
 SECONDS_BETWEEN_LOOKS = {"local": 0.1, "slurm": 2.0}  # at files; submitit asks Slurm itself once a minute
+ROOT = Path(__file__).parent.parent  # of the program, which is used from where it lies
 REFUSALS = (NameError, TypeError, ValueError, RuntimeError, AssertionError)  # how submitit refuses a parameter
 
 
@@ -20,7 +23,7 @@ class SubmititLauncher(ParallelLauncher):
 
     A job that is preempted or out of time is queued again, and goes on from its checkpoint. What is sent and answered
     lies as pickles in `folder`, beside the logs, written and read by this program's own processes. The machines of a
-    cluster must see the same folders, and have this package installed.
+    cluster must see the same folders, the program's and its environment's among them.
 
     Args:
         cluster: "slurm" or "local".
@@ -72,7 +75,8 @@ class SubmititLauncher(ParallelLauncher):
 
     def submit(self, task: SweepJob, jobs: Sequence[tuple[Sequence[str], int]]) -> list[Handle]:
         """Queue the jobs."""
-        return list(self._executor.map_array(task, *zip(*jobs, strict=True))) if jobs else []
+        with _on_path(ROOT):
+            return list(self._executor.map_array(task, *zip(*jobs, strict=True))) if jobs else []
 
     def wait(self, handles: Collection[Handle], seconds: float) -> Collection[Handle]:
         """Those that have ended."""
@@ -98,3 +102,16 @@ class SubmititLauncher(ParallelLauncher):
         """Cancel the jobs that are queued or under way."""
         for job in handles:
             job.cancel(check=False)
+
+
+@contextmanager
+def _on_path(folder: Path) -> Iterator[None]:
+    """Let processes that are started meanwhile find what lies in the folder, as joblib and Ray do by themselves."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(folder), *([before] if before else [])])
+    try:
+        yield
+    finally:
+        del os.environ["PYTHONPATH"]
+        if before is not None:
+            os.environ["PYTHONPATH"] = before

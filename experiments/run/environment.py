@@ -12,6 +12,7 @@ import torch
 
 from intrinsic.checks import THREADS, at_most, integer
 from intrinsic.errors import UserError
+from intrinsic.missing_package import DISTRIBUTION
 
 
 def choose_device(name: str) -> torch.device:
@@ -59,7 +60,7 @@ def peak_memory_bytes(device: torch.device) -> int:
 def environment(device: torch.device) -> dict[str, Any]:
     """Versions, machine and commit: what a reader of a record asks about the run."""
     return {
-        "intrinsic": version("intrinsic"),
+        "intrinsic": version(DISTRIBUTION),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": version("numpy"),

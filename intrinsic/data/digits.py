@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from intrinsic.data.transforms import Transforms
+from intrinsic.missing_package import missing_package
 from intrinsic.rng import fan_out, permutation
 from intrinsic.tasks.task import Split, Task, classification
 
@@ -20,7 +21,7 @@ def digits(*, rotate: float, shuffle_pixels: bool, shuffle_labels: bool, fractio
     """Load 1,797 digits: inputs (n, 1, 8, 8) float32 in [0, 1], split 1,079 / 359 / 359 by a shuffle of `seed` alone.
 
     Raises:
-        UserError: as `Transforms`, which documents the options.
+        UserError: as `Transforms`, which documents the options; and without scikit-learn.
 
     Source: Alpaydin & Kaynak 1998, Optical Recognition of Handwritten Digits, UCI (its test file), as in scikit-learn.
     """
@@ -49,7 +50,10 @@ def _read() -> np.ndarray:
         content = path.read_bytes() if path.is_file() else b""
         if hashlib.sha256(content).hexdigest() == SHA256:
             return np.loadtxt(io.BytesIO(gzip.decompress(content)), delimiter=",")
-    from sklearn.datasets import load_digits
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise missing_package("scikit-learn", "program") from None
 
     bunch = load_digits()
     return np.column_stack([bunch.data, bunch.target])

@@ -8,6 +8,7 @@ from typing import Any
 
 from intrinsic.data.read_lines import read_lines
 from intrinsic.errors import UserError
+from intrinsic.missing_package import missing_package
 
 DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{0,20})?", re.ASCII)
 HUB = "nyu-mll/glue"
@@ -142,7 +143,7 @@ def _tables(name: str) -> Mapping[str, Any]:
     try:
         import datasets
     except ImportError:
-        raise _AbsentError("the package datasets is missing: pip install -e '.[text]'") from None
+        raise _AbsentError(str(missing_package("datasets", "text"))) from None
     try:
         tables: Mapping[str, Any] = datasets.load_dataset(HUB, name)
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:  # offline: an OSError

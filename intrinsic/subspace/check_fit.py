@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from intrinsic.errors import UserError
+from intrinsic.own_packages import part_name
 from intrinsic.spaces.base import Space
 from intrinsic.subspace import Subspace
 
@@ -36,7 +37,8 @@ def check_fit(net: Subspace, metadata: Mapping[str, Any], path: str | Path) -> N
 def _differences(space: Space, recipe: Any) -> Iterator[tuple[str, Any, Any]]:
     """Name, value in the recipe and own value of the options that differ, of the spaces inside a space too."""
     options = recipe.get("space_options") if isinstance(recipe, Mapping) else None
-    if not isinstance(options, Mapping) or recipe.get("space") != type(space).__name__:
+    names = (part_name(type(space)), type(space).__name__)  # the latter in older files
+    if not isinstance(options, Mapping) or recipe.get("space") not in names:
         return
     for name in space.constants:
         own = getattr(space, name)

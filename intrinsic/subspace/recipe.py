@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from intrinsic.errors import UserError
+from intrinsic.own_packages import how_to_allow, is_allowed, own_part, part_name
 from intrinsic.projections.base import Projection
 from intrinsic.public import HOME, public
 from intrinsic.spaces.base import Space
@@ -23,12 +24,12 @@ def _mapping(value: Any, what: str) -> dict[str, Any]:
 
 
 def recipe(net: Subspace) -> dict[str, Any]:
-    """How a net was made, as JSON can hold it."""
+    """How a net was made, as JSON can hold it. Parts of other packages have their full names."""
     make = net.make_projection
     options = dict(make.keywords) if isinstance(make, partial) else {}
     return {
         **_describe(net.space),
-        "projection": getattr(make, "func", make).__name__,
+        "projection": _name(getattr(make, "func", make)),
         "projection_options": options,
         "dim": net.dim,
         "granularity": net.granularity,
@@ -43,10 +44,14 @@ def _describe(value: Any) -> Any:
     if isinstance(value, Space):
         fields: Sequence[Any] = dataclasses.fields(value) if dataclasses.is_dataclass(value) else ()
         options = {field.name: _describe(getattr(value, field.name)) for field in fields}
-        return {"space": type(value).__name__, "space_options": options}
+        return {"space": part_name(type(value)), "space_options": options}
     if isinstance(value, Mapping):
         return {key: _describe(item) for key, item in value.items()}
     return [_describe(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _name(make: Any) -> str:
+    return part_name(make) if isinstance(make, type) else str(make.__name__)
 
 
 def _added(name: Any, package: str) -> Any:
@@ -58,17 +63,23 @@ def _added(name: Any, package: str) -> Any:
 
 
 def from_recipe(model: nn.Module, recipe: Any) -> Subspace:
-    """A fresh net from a recipe, whose names are looked up among the library's spaces and projections only.
+    """A fresh net from a recipe, whose names are looked up among the spaces and projections of the library only.
+
+    Full names are looked up in the packages that the user allows (see `intrinsic.own_packages`).
 
     Raises:
-        UserError: if the recipe does not fit the model, which is then as it was.
+        UserError: if the recipe does not fit the model, which is then as it was, or names what is not allowed.
         KeyError, TypeError, ValueError, OverflowError, MemoryError: for what is no recipe.
     """
 
     def named(name: Any, key: str, base: type) -> Any:
-        found = public(name) if name in HOME else _added(name, base.__module__.rpartition(".")[0])
+        if isinstance(name, str) and is_allowed(name.rpartition(".")[0]):
+            found = own_part(name)
+        else:
+            found = public(name) if name in HOME else _added(name, base.__module__.rpartition(".")[0])
         if not (isinstance(found, type) and issubclass(found, base)):
-            raise UserError(f"{name} is not a {key} of this library: make the Subspace yourself and load into it")
+            remedy = f"make the Subspace yourself and load into it{how_to_allow(str(name))}"
+            raise UserError(f"{name} is not a {key} of this library: {remedy}")
         return found
 
     def read(value: Any) -> Any:

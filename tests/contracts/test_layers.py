@@ -16,12 +16,14 @@ COMMANDS = "commands"
 ORDER = {
     "intrinsic": [
         ["errors", "public"],
-        ["checks", "surgery", "terminal"],
+        ["missing_package"],
+        ["checks", "own_packages", "surgery", "terminal"],
         ["files", "rng", "threshold"],
         ["layers", "projections", "tasks"],
         ["data", "models", "spaces"],
         ["subspace"],
         ["peft", "serving", "training"],
+        ["testing"],
         ["__init__"],
     ],
     "experiments": [["config", "step", "terminal"], ["loggers"], ["run"], ["finished"], [COMMANDS]],

@@ -9,10 +9,10 @@ from torch import nn
 import intrinsic
 from experiments.config.build import build
 from intrinsic.layers.low_rank import LAYERS, LowRank, low_rank
-from intrinsic.models.vit import ViT
 from intrinsic.spaces.lora import LoRA
 from intrinsic.surgery.head import find_head
 from intrinsic.surgery.targets import find_targets
+from intrinsic.testing import check_space
 from tests.support.configs import composed, names
 
 every_space = pytest.mark.parametrize("name", names("space"))
@@ -23,27 +23,15 @@ def space(name):
     return build(composed(f"space={name}")["space"], "space")
 
 
-def network(space=None):
+def network():
     torch.manual_seed(0)
-    if space is not None and "attention" in space.needs:
-        return ViT((1, 5, 5), 4, patch=1, width=8, depth=2, heads=2, dropout=0.0)
     return nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(27, 7), nn.ReLU(), nn.Linear(7, 4))
 
 
 @every_space
 def test_contract(name):
-    model = network(space(name))
-    before, x = copy.deepcopy(model), torch.rand(5, 1, 5, 5)
-    coordinates = space(name).wire(model, seed=0)
-    assert coordinates
-    inside = dict(model.named_parameters())
-    assert all(inside[key] is parameter for key, parameter in coordinates.items())  # the names are the model's own
-    assert len({id(parameter) for parameter in coordinates.values()}) == len(coordinates)
-    torch.testing.assert_close(model(x), before(x), atol=0, rtol=0)
-    space(name).unwire(model)
-    assert [type(module) for module in model.modules()] == [type(module) for module in before.modules()]
-    for mine, other in zip(model.parameters(), before.parameters(), strict=True):
-        assert torch.equal(mine, other)
+    """What `intrinsic.testing.check_space` checks."""
+    check_space(space(name))
 
 
 LAYER_CASES = {

@@ -107,5 +107,5 @@ def test_a_missing_package_is_named(monkeypatch, name, extra):
             "hydra": {"launcher": OmegaConf.load(CONF / "hydra" / "launcher" / f"{name}.yaml")},
         }
     )
-    with pytest.raises(UserError, match=rf"not installed: pip install 'intrinsic\[{extra}\]'"):
+    with pytest.raises(UserError, match=rf"is missing: pip install 'intrinsic-subspaces\[{extra}\]'"):
         Plugins.instance().instantiate_launcher(hydra_context=SimpleNamespace(), task_function=print, config=config)

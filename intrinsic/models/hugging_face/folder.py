@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from intrinsic.errors import UserError
 from intrinsic.files.expand_path import expand_path
+from intrinsic.missing_package import missing_package
 from intrinsic.models.hugging_face.loading import loading
 
 PACKAGE = "package:"
@@ -52,14 +53,17 @@ def _in_package(name: str) -> Path:
         raise UserError(f"need model.name={PACKAGE}<package>/<folder inside of it>, got model.name={name[:200]!r}")
     spec = PathFinder.find_spec(package)  # looks for a folder; for a name with dots it would import its parents
     if spec is None or not spec.submodule_search_locations:
-        raise UserError(f"the package {package} is missing: pip install -e '.[text]'")
+        raise missing_package(package, "text")
     return Path(next(iter(spec.submodule_search_locations))).joinpath(*parts)
 
 
 def _download(name: str, weights: bool) -> Path:
     """The hub's snapshot of a model, or the one that was downloaded before."""
     with loading(name, "a model of the hub with config.json and model.safetensors"):
-        from huggingface_hub import snapshot_download
+        try:
+            from huggingface_hub import snapshot_download
+        except ImportError:
+            raise missing_package("huggingface_hub", "text") from None
 
         wanted = [*TEXTS, *(["*.safetensors"] if weights else [])]
         return Path(snapshot_download(name, allow_patterns=wanted, ignore_patterns=list(NESTED)))

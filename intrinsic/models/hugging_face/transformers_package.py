@@ -2,7 +2,7 @@
 
 from types import ModuleType
 
-from intrinsic.errors import UserError
+from intrinsic.missing_package import missing_package
 
 
 def hf_import() -> ModuleType:
@@ -14,6 +14,6 @@ def hf_import() -> ModuleType:
     try:
         import transformers
     except ImportError:
-        raise UserError("the package transformers is missing: pip install -e '.[text]'") from None
+        raise missing_package("transformers", "text") from None
     module: ModuleType = transformers
     return module
