@@ -10,8 +10,9 @@ from hydra import compose, initialize_config_dir
 import intrinsic.projections
 from tests.support import pages
 from tests.support.configs import CONF, ROOT
+from tests.support.notebooks import NOTEBOOKS, follow_notebook
 
-README = "README.md"
+README, LANGUAGE = "README.md", "docs/tutorials/language_model.md"
 PAGES = [path.relative_to(ROOT).as_posix() for path in [ROOT / README, *sorted((ROOT / "docs").rglob("*.md"))]]
 TYPED = [page for page in PAGES if page != README and pages.blocks(page, "console")]
 CODE = [  # but those whose code is files, which test_additions.py adds
@@ -42,8 +43,8 @@ def inside(clone, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_readme(inside, capsys):
-    """The first command in a process of its own, as a reader's."""
+def test_the_readme_and_the_pages_and_notebooks_that_go_on_from_its_runs(inside, monkeypatch, capsys):
+    """One after another, as a reader types them; the first command in a process of its own, as a reader's."""
     first = []
 
     def type_(command, capsys):
@@ -55,12 +56,19 @@ def test_the_readme(inside, capsys):
     assert len(pages.blocks(README, "console")) == 2
     pages.follow(README, inside, capsys, type_=type_)
     assert (inside / "run.safetensors").stat().st_size < 1500
+    for page in TYPED:
+        if page != LANGUAGE:
+            pages.follow(page, inside, capsys, without=["dataset=mnist", "dataset=sst2"])
+    monkeypatch.setenv("PYTHONPATH", str(inside))
+    assert len(NOTEBOOKS) == 2
+    for notebook in NOTEBOOKS:
+        follow_notebook(notebook, inside)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", TYPED, ids=name_of)
-def test_a_page_with_commands(page, inside, capsys):
-    pages.follow(page, inside, capsys, without=["dataset=mnist", "dataset=sst2"])
+def test_the_page_about_language_models(inside, capsys):
+    pytest.importorskip("transformers")
+    pages.follow(LANGUAGE, inside, capsys)
 
 
 def block_of(page, word):
