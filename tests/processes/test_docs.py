@@ -54,7 +54,7 @@ def loaded(browser):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [HOME, METHOD, API, NOTEBOOK])
-@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (PHONE, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (PHONE, "dark")])
 def test_a_page_is_shown_without_complaint(browser, address, page, width, scheme):
     emulate(browser, width, scheme)
     browser.get(f"{address}/{page}")
@@ -73,7 +73,7 @@ def test_a_page_is_shown_without_complaint(browser, address, page, width, scheme
 
 @pytest.mark.slow
 def test_the_search_finds_a_method(browser, address):
-    emulate(browser, 1200, "light")
+    emulate(browser, 1400, "light")
     browser.get(f"{address}/{HOME}")
     field = browser.find_element("css selector", "input.md-search__input")
     browser.find_element("css selector", ".md-search__form").click()
