@@ -83,6 +83,7 @@ def test_the_search_finds_a_method(browser, address):
     assert complaints(browser) == []
 
 
+@pytest.mark.slow
 def test_a_dead_link_or_a_name_that_is_gone_stops_the_build(tmp_path):
     """What `--strict` is for: seen to fail."""
     build = pytest.importorskip("mkdocs.commands.build", reason="needs mkdocs: pip install -e '.[docs]'")
