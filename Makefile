@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test quick nightly lint bench
+.PHONY: setup demo test quick nightly lint bench docs
 
 setup: .venv/installed
 
@@ -40,3 +40,6 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+docs: setup
+	$(BIN)/mkdocs build --strict

@@ -16,6 +16,13 @@ class UserError(ValueError):
 
     The command line prints it without a traceback; any other exception is a bug and keeps its traceback. What steers a
     terminal, in a name or text of somebody else's, is written as in a Python string: \x1b, \n.
+
+    Examples:
+        >>> import intrinsic
+        >>> intrinsic.Fastfood(30, 20, seed=0)
+        Traceback (most recent call last):
+            ...
+        intrinsic.errors.UserError: need 0 < dim <= full_dim, got dim=30, full_dim=20
     """
 
     def __init__(self, message: object = "") -> None:

@@ -135,6 +135,12 @@ def quantize(model: nn.Module) -> nn.Module:
     Raises:
         UserError: if no layer can be quantised, a weight is not finite, or the model has been quantised; it is then as
             it was.
+
+    Examples:
+        >>> import torch, intrinsic
+        >>> model = torch.nn.Sequential(torch.nn.Linear(20, 8), torch.nn.Linear(8, 2))
+        >>> model[0] is intrinsic.quantize(model)[0], model[0].quantized.dtype, model[1].weight.dtype
+        (True, torch.int8, torch.float32)
     """
     check_module(model)
     if any(isinstance(module, Int8) for module in model.modules()):

@@ -45,6 +45,15 @@ def export_peft(net: Subspace, folder: str | Path) -> None:
     Raises:
         UserError: if the space is not LoRA, the head shares weights or has updates, attention's output projection has
             one (PEFT computes another function from it), or the folder cannot be written.
+
+    Examples:
+        >>> import os, tempfile, torch, intrinsic
+        >>> model = torch.nn.Sequential(torch.nn.Linear(20, 8), torch.nn.Linear(8, 2))
+        >>> net = intrinsic.Subspace(model, space=intrinsic.LoRA(rank=2))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     intrinsic.export_peft(net, folder)
+        ...     sorted(os.listdir(folder))
+        ['adapter_config.json', 'adapter_model.safetensors']
     """
     if not isinstance(net, Subspace):
         raise UserError(f"need an intrinsic.Subspace, got {type(net).__name__}")

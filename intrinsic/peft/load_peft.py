@@ -41,6 +41,15 @@ def load_peft(model: nn.Module, folder: str | Path, *, seed: int = 0) -> Subspac
     Raises:
         UserError: if a file is missing, pickled or damaged, the adapter is none of LoRA's or has what LoRA here has
             not (DoRA, biases, ...), or a key does not fit the model; `model` is then as it was.
+
+    Examples:
+        >>> import copy, tempfile, torch, intrinsic
+        >>> model = torch.nn.Sequential(torch.nn.Linear(20, 8), torch.nn.Linear(8, 2))
+        >>> net = intrinsic.Subspace(copy.deepcopy(model), space=intrinsic.LoRA(rank=2))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     intrinsic.export_peft(net, folder)
+        ...     intrinsic.load_peft(model, folder).space.rank
+        2
     """
     check_module(model)
     config, tensors = read_adapter(expand_path(folder))

@@ -29,6 +29,12 @@ class Dense(Projection):
 
     Raises:
         UserError: for other `entries`.
+
+    Examples:
+        >>> import torch, intrinsic
+        >>> P = intrinsic.Dense(2, 16, seed=0)
+        >>> P(torch.tensor([1.0, 0.0])).abs().unique()  # 1 / sqrt(16)
+        tensor([0.2500])
     """
 
     packed: (

@@ -26,6 +26,12 @@ class Fastfood(Projection):
 
     Raises:
         UserError: for other `entries`.
+
+    Examples:
+        >>> import torch, intrinsic
+        >>> P = intrinsic.Fastfood(5, 64, seed=0)
+        >>> P(torch.zeros(5)).shape, P.adjoint(torch.zeros(64)).shape, P.nbytes
+        (torch.Size([64]), torch.Size([5]), 448)
     """
 
     sign: Tensor  # (blocks, n) int8: B

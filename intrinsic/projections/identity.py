@@ -11,6 +11,11 @@ class Identity(Projection):
 
     Raises:
         UserError: unless dim = full_dim.
+
+    Examples:
+        >>> import torch, intrinsic
+        >>> intrinsic.Identity(3, 3, seed=0)(torch.tensor([1.0, 2.0, 3.0]))
+        tensor([1., 2., 3.])
     """
 
     unit_columns = True

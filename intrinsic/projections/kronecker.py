@@ -17,6 +17,12 @@ class Kronecker(Projection):
     random: without it, whatever adds up a run of neighbouring weights sees little but the column sums of R2, and the
     published toy task has no solution at d = 10. The source has no S, and draws R1 and R2 Gaussian. Memory: about
     full_dim bytes. Time: O(full_dim sqrt(dim)). Source: Lotfi et al. 2022, arXiv:2211.13609, section 4.
+
+    Examples:
+        >>> import torch, intrinsic
+        >>> P = intrinsic.Kronecker(4, 100, seed=0)
+        >>> P(torch.eye(4)).abs().unique()  # no entry is zero: 1 / sqrt(100)
+        tensor([0.1000])
     """
 
     left: Tensor  # (D1, d1) int8: R1

@@ -15,6 +15,13 @@ class OneHot(Projection):
     Groups are a balanced random partition, so none is empty (rows drawn one by one leave some columns empty), and s_i
     are random signs (the source has none). Columns have unit norm exactly. Memory: 6 full_dim bytes, 8 for dim >
     16,384. Time: O(full_dim). Source: Li et al. 2025, Uni-LoRA, arXiv:2506.00799.
+
+    Examples:
+        >>> import torch, intrinsic
+        >>> P = intrinsic.OneHot(4, 100, seed=0)
+        >>> columns = P(torch.eye(4))
+        >>> columns.count_nonzero(dim=1), torch.allclose(columns @ columns.T, torch.eye(4))
+        (tensor([25, 25, 25, 25]), True)
     """
 
     code: Tensor  # (full_dim,) int16 if 2 dim fits, else int32: 2 group(i) + (1 if the sign is +)

@@ -19,6 +19,13 @@ class Sparse(Projection):
     CSR product with the transposed matrix is an order of magnitude slower. Memory: about 16 dim sqrt(full_dim) +
     4 full_dim bytes. Time: O(dim sqrt(full_dim) + full_dim). Source: Li, Hastie & Church 2006, "Very sparse random
     projections", with the density that Li et al. 2018, arXiv:1804.08838, use.
+
+    Examples:
+        >>> import torch, intrinsic
+        >>> P = intrinsic.Sparse(10, 10_000, seed=0)
+        >>> column = P(torch.eye(10)[0])
+        >>> bool(50 < column.count_nonzero() < 200), round(float(column.norm()), 4)  # about sqrt(10_000) entries
+        (True, 1.0)
     """
 
     unit_columns = True

@@ -25,17 +25,23 @@ class Bank(Movable):
 
     A task is a tree of modules of its own over the base's tensors. Nothing is ever written into the base, so that a
     switch is exact: theta_0 + P z is computed from theta_0 each time, to the same bits, and LoRA's factors stay as they
-    are. Memory: the base once; for each task what it trained, the model's persistent buffers, and what its space put
-    into the model, such as the factors that z moves; for the task in use theta_0 + P z; and the P of each task, tasks
-    with the same P sharing it. Several threads may call at once; `use` is for all of them.
+    are. Memory: the base once; for each task what it trained, buffers, what its space put into the model, and its P,
+    which equal ones share; theta_0 + P z for the task in use. Several threads may call at once; `use` is for all.
 
     Args:
         model: the base, at the weights that training started from; the bank freezes it.
-        keep: False draws P from its seed at each switch instead of keeping it: seconds for millions of weights, where a
-            kept P takes the time of one product and of copying the tree of modules: tenths of a second for those.
+        keep: False draws P anew at each switch: seconds for millions of weights, where a kept one takes tenths of one.
 
     Raises:
         UserError: if the model is not a plain one.
+
+    Examples:
+        >>> import torch, intrinsic
+        >>> model = torch.nn.Linear(4, 2)
+        >>> bank = intrinsic.Bank(model)
+        >>> bank.add("first", intrinsic.Subspace(model, projection=intrinsic.OneHot, dim=3))
+        >>> bank.use("first").tasks
+        ['first']
     """
 
     def __init__(self, model: nn.Module, *, keep: bool = True) -> None:
@@ -127,16 +133,11 @@ class Bank(Movable):
 
         Rows of LoRA tasks are computed together, with the factors of each row (see `Mixture`); those of other tasks by
         one pass for each task. The results have the order of the rows. A tensor whose first axis has as many entries as
-        there are tasks is taken to have rows.
-
-        Args:
-            *args: the model's.
-            tasks: for each row the name of its task, None for the base.
-            **kwargs: the model's.
+        there are tasks is taken to have rows. `tasks` has for each row the name of its task, None for the base; all
+        other arguments are the model's.
 
         Raises:
-            UserError: if a task is unknown, there is not one for each row, or the outputs cannot be one batch, as those
-                of heads of different sizes.
+            UserError: for an unknown task, not one for each row, or outputs of heads of several sizes.
         """
         if tasks is None:
             return self._tree[0](*args, **kwargs)
@@ -146,9 +147,7 @@ class Bank(Movable):
         if len(together) < 2:
             return rows.map({name: self._call(name) for name in rows.names}, args, kwargs)
         mixture, own = self._mix(together), Rows([task for task in rows.tasks if task in together])
-        functions: dict[Any, Callable[..., Any]] = {
-            name: self._call(name) for name in rows.names if name not in together
-        }
+        functions: dict[Any, Any] = {name: self._call(name) for name in rows.names if name not in together}
         functions[mixture] = lambda *args, **kwargs: mixture(own, args, kwargs)
         return Rows([mixture if task in together else task for task in rows.tasks]).map(functions, args, kwargs)
 

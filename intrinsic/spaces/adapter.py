@@ -33,6 +33,13 @@ class Adapter(Space):
         activation: f: gelu, relu, silu or tanh.
         targets: instead of the placement, linear layers by name; a string is a regular expression for the full name, a
             list holds dotted suffixes, "all-linear" is every nn.Linear but the head.
+
+    Examples:
+        >>> import torch, intrinsic
+        >>> model = torch.nn.Sequential(torch.nn.Linear(20, 8), torch.nn.Linear(8, 2))
+        >>> space = intrinsic.Adapter(bottleneck=3, targets=["0"])
+        >>> intrinsic.Subspace(model, space=space).dim  # 2 * 3 * 8 + 3 + 8
+        59
     """
 
     constants = ("activation",)

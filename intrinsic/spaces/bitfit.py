@@ -14,6 +14,12 @@ class BitFit(Space):
     """Every parameter called `bias`, `bias_...` or `..._bias`: normalisation, attention and recurrent layers' included.
 
     Source: Ben Zaken et al. 2021, arXiv:2106.10199.
+
+    Examples:
+        >>> import torch, intrinsic
+        >>> model = torch.nn.Sequential(torch.nn.Linear(20, 8), torch.nn.BatchNorm1d(8))
+        >>> intrinsic.Subspace(model, space=intrinsic.BitFit()).coordinate_names
+        ['0.bias', '1.bias']
     """
 
     needs = ("biases",)

@@ -17,6 +17,12 @@ class Full(Space):
         select: a regular expression; only parameters whose full name it matches. None: all.
         embeddings: with the tables of nn.Embedding (words, positions, T5's relative biases). False: without them and
             what is tied to them, such as a language model's output layer.
+
+    Examples:
+        >>> import torch, intrinsic
+        >>> space = intrinsic.Full(select=r".*weight")  # no biases
+        >>> intrinsic.Subspace(torch.nn.Linear(20, 5), space=space).dim
+        100
     """
 
     select: str | None = None

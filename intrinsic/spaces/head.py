@@ -20,6 +20,12 @@ class Head(Space):
     Args:
         name: the head's module name. None: a language model's output embedding, a child called head, classifier,
             score, classification_head, lm_head or fc, else the last nn.Linear.
+
+    Examples:
+        >>> import torch, intrinsic
+        >>> model = torch.nn.Sequential(torch.nn.Linear(20, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+        >>> intrinsic.Subspace(model, space=intrinsic.Head()).coordinate_names
+        ['2.weight', '2.bias']
     """
 
     name: str | None = None

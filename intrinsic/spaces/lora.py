@@ -39,6 +39,13 @@ class LoRA(Space):
             as PEFT reads it.
         alpha_pattern: their alphas, in the same way.
         dropout: the chance with which an input of A is dropped in training, drawn from torch's global random state.
+
+    Examples:
+        >>> import torch, intrinsic
+        >>> model = torch.nn.Sequential(torch.nn.Linear(20, 8), torch.nn.Linear(8, 2))
+        >>> net = intrinsic.Subspace(model, space=intrinsic.LoRA(rank=2))  # the head has none
+        >>> dict(zip(net.coordinate_names, net.coordinate_sizes))
+        {'0.lora_A': 40, '0.lora_B': 16}
     """
 
     constants = ("rank", "alpha", "rslora", "rank_pattern", "alpha_pattern")

@@ -30,6 +30,13 @@ class Prefix(Space):
         length: how many virtual positions: 2 length kv_heads head_dim + heads numbers a layer.
         mlp: the width of a network for each layer that K' and V' are computed with while training (Li & Liang, section
             4.3). `merge` drops it, and so does `save` with the identity projection; None: K' and V' are trained.
+
+    Examples:
+        >>> import intrinsic
+        >>> from intrinsic.models.vit import ViT
+        >>> model = ViT((1, 8, 8), 10, patch=4, width=16, depth=1, heads=2, dropout=0.0)
+        >>> intrinsic.Subspace(model, space=intrinsic.Prefix(length=5)).dim  # 2 * 5 * 16 + 2
+        162
     """
 
     needs = ("attention",)

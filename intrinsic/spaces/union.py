@@ -20,6 +20,13 @@ class Union(Space):
 
     Args:
         spaces: the parts, as a list, or by names of their own.
+
+    Examples:
+        >>> import torch, intrinsic
+        >>> model = torch.nn.Sequential(torch.nn.Linear(20, 8), torch.nn.Linear(8, 2))
+        >>> both = intrinsic.Union([intrinsic.LoRA(rank=2), intrinsic.BitFit()])
+        >>> intrinsic.Subspace(model, space=both).dim  # 2 * (20 + 8) + 8 + 2
+        66
     """
 
     spaces: Sequence[Space] | Mapping[str, Space]

@@ -24,6 +24,14 @@ def save(net: Subspace, path: str | Path) -> None:
 
     Raises:
         UserError: if the file cannot be written.
+
+    Examples:
+        >>> import tempfile, torch, intrinsic
+        >>> net = intrinsic.Subspace(torch.nn.Linear(200, 50), projection=intrinsic.OneHot, dim=10)
+        >>> with tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
+        ...     intrinsic.save(net, file.name)
+        ...     len(open(file.name, "rb").read()) < 1000
+        True
     """
     write_net(net, path)
 
@@ -50,6 +58,15 @@ def load(model: nn.Module, path: str | Path) -> Subspace:
     Raises:
         UserError: if the file is none of ours, or belongs to another model, seed or projection; `model` is then as it
             was.
+
+    Examples:
+        >>> import copy, tempfile, torch, intrinsic
+        >>> model = torch.nn.Linear(20, 5)
+        >>> net = intrinsic.Subspace(copy.deepcopy(model), projection=intrinsic.OneHot, dim=10)
+        >>> with tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
+        ...     intrinsic.save(net, file.name)
+        ...     intrinsic.load(model, file.name).dim
+        10
     """
     tensors, metadata = read_tensors(path)
     net = model if isinstance(model, Subspace) else rebuild(model, path)

@@ -39,20 +39,17 @@ class Subspace(Compatible):
     """A model of which only dim numbers are trained: theta = theta_0 + P z, z = 0 at the start.
 
     An ordinary module around `model`, which it changes in place: the rest is frozen, and `parameters()` yields just the
-    trained numbers. P z is computed in every call with gradients on, and kept until z changes without. With the
-    identity projection the space's parameters are trained as they are.
+    trained numbers. P z is computed in every call with gradients on, and kept until z changes without.
 
-    A call of the net finds theta_0 + P z in the places of the model's parameters, and so does its backward pass, which
-    may run parts of the model again (activation checkpointing). Everybody else finds theta_0: calls may come from
-    several threads at once, and several nets that train z alone may stand around one model.
+    A call of the net, and its backward pass, finds theta_0 + P z in the places of the model's parameters. Everybody
+    else finds theta_0: several threads may call, and several nets that train z alone may stand around one model.
 
     Args:
         model: any module.
         space: which numbers may move. None: all.
         projection: called as projection(dim, full_dim, seed=...): a Projection class, or a partial of one.
         dim: d, what is trained of the space in all. None: all of it (identity only).
-        granularity: one P over all of theta ("global"), one for each tensor over the same z ("tensor"), or one for
-            each tensor over a share of z ("block").
+        granularity: one P over theta ("global"), or one a tensor, over all of z ("tensor") or a share ("block").
         scales: "layer" multiplies the offset of layer i by a learned lambda_i, and counts these among `dim` (SAID:
             Aghajanyan et al. 2020, arXiv:2012.13255, section 3). A layer is a module that owns parameters.
         head: the last layer is in theta whatever the space says ("project"), trained beside z ("train"), or neither
@@ -61,14 +58,19 @@ class Subspace(Compatible):
         seed: fans out into independent seeds for the space's initial values and for P.
 
     Attributes:
-        identity: whether the space's parameters are trained as they are.
         coordinate_names: of the model's parameters that theta holds, in order; coordinate_sizes: how long each is.
         layer_of: of each of these the layer whose lambda scales it; empty without `scales`.
         trained_names: of the model's parameters that are trained as they are: beside z, or in its stead.
-        make_projection: `projection` as given.
+        make_projection: `projection` as given; identity: whether the space's parameters are trained as they are.
 
     Raises:
         UserError: if the arguments do not fit each other or the model; the model is then as it was.
+
+    Examples:
+        >>> import torch, intrinsic
+        >>> net = intrinsic.Subspace(torch.nn.Linear(20, 5), projection=intrinsic.Fastfood, dim=10)
+        >>> [tuple(parameter.shape) for parameter in net.parameters()]
+        [(10,)]
     """
 
     def __init__(
@@ -197,8 +199,7 @@ class Subspace(Compatible):
         What no weight can hold, adapters and prefixes, is still in it: modules with ordinary weights of their own.
 
         Args:
-            onto: what the update of an int8 layer is added to, and only for int8 bases: the original model, with the
-                weights that were quantised, or "dequantized", the weights that training has seen.
+            onto: for int8 bases, what the update is added to: the original model, or "dequantized": what was seen.
 
         Raises:
             UserError: if the space cannot be merged, or `onto` does not fit.

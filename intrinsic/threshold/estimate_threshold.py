@@ -55,6 +55,13 @@ def estimate_threshold(
     Raises:
         UserError: as `measurement`; fewer than 3 distinct dims; unknown estimator or estimand; confidence not in
             (0, 1); fewer than 100 resamples; a seed below 0.
+
+    Examples:
+        >>> import intrinsic
+        >>> dims, scores = [10, 30, 100, 100, 300, 300, 1000], [0.11, 0.21, 0.75, 0.78, 0.92, 0.93, 0.97]
+        >>> found = intrinsic.estimate_threshold(dims, scores, baselines=[0.978, 0.981])
+        >>> 100 < found.value < 300, round(found.target, 3)
+        (True, 0.882)
     """
     data = measurement(dims, scores, baselines, fraction=fraction, chance=chance, lower_is_better=lower_is_better)
     if len(set(dims)) < 3:

@@ -61,6 +61,11 @@ def propose(
     Raises:
         UserError: as `estimate_threshold`, but any number of dims will do; low < 1, low >= high, or not
             whole; batch < 1; ratio <= 1; a seed below 0.
+
+    Examples:
+        >>> import intrinsic
+        >>> intrinsic.propose([], [], [0.98, 0.97], low=10, high=1000, batch=3)  # the ends and the middle first
+        [10, 1000, 100]
     """
     for name, value in (("low", low), ("high", high), ("batch", batch)):
         if number(name, value) % 1 or value < 1:

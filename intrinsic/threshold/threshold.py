@@ -12,6 +12,11 @@ class Threshold:
     tried for "above", the smallest for "below") and that side of the interval is None. An end of the interval can also
     be None without `censored`: then the estimate lies among the tried dims, but more than (1 - confidence) / 2 of the
     draws lie beyond them. No field is ever NaN or infinite, so that `to_dict` is plain JSON.
+
+    Examples:
+        >>> import intrinsic
+        >>> intrinsic.estimate_threshold([10, 30, 100], [0.1, 0.2, 0.3], baselines=[0.98]).censored
+        'above'
     """
 
     value: float

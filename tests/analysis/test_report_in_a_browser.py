@@ -1,16 +1,14 @@
 """The report in headless Chromium: what a reader sees, and that nothing else runs."""
 
 import json
-import shutil
-import time
 
 import pytest
 
 from analysis.report import report
+from tests.support.browser import PHONE, chromium, complaints, emulate, overflow, wait
 from tests.support.report_study import EVIL, grid
 from tests.support.studies import add
 
-WIDTH = 390  # of a phone
 LARGEST_CANVAS = """
 const sizes = [];
 const walk = node => {
@@ -40,20 +38,8 @@ return said.join("|");"""
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("no chromium with chromedriver here: `apt-get install chromium chromium-driver`")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    flags = "headless=new no-sandbox disable-gpu disable-dev-shm-usage no-first-run disable-background-networking"
-    for flag in (flags + " disable-component-update disable-sync").split():
-        options.add_argument(f"--{flag}")
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    window = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield window
-    window.quit()
+    with chromium(tmp_path_factory.mktemp("chromium")) as window:
+        yield window
 
 
 @pytest.fixture(scope="module")
@@ -69,35 +55,23 @@ def page(tmp_path_factory):
 
 
 def show(browser, page, width, scheme):
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width == WIDTH}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    emulate(browser, width, scheme)
     browser.get(page.as_uri())
     wait(lambda: browser.execute_script("return document.documentElement.dataset.plots") == "drawn")
 
 
-def wait(condition):
-    ends = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < ends, "it did not happen within a minute"
-        time.sleep(0.1)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1100, WIDTH])
+@pytest.mark.parametrize("width", [1100, PHONE])
 def test_it_is_drawn_without_complaint(browser, page, width, scheme):
     show(browser, page, width, scheme)
-    logs = [entry for entry in browser.get_log("browser") if entry["level"] != "INFO"]
-    assert logs == []  # no error of a script, nothing refused by the page's own policy
+    assert complaints(browser) == []  # no error of a script, nothing refused by the page's own policy
     widths = browser.execute_script("return [...document.images].map(image => image.naturalWidth)")
     assert len(widths) >= 5
     assert min(widths) > 500
     for plot in browser.find_elements("css selector", ".plot"):
         wait(lambda plot=plot: browser.execute_script(LARGEST_CANVAS, plot) > 250)
-    scrolled = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert browser.execute_script(scrolled) == 0  # nothing reaches beyond the page's width
+    assert overflow(browser) == 0  # nothing reaches beyond the page's width
     assert browser.execute_script("return innerWidth") == width
     paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert (int(paper[4:].split(",")[0]) < 60) == (scheme == "dark")

@@ -1,4 +1,4 @@
-"""What it costs to add a part: one file and one YAML, as README.md and docs/ADDING.md show them, and at most a row.
+"""What it costs to add a part: one file and one YAML, as two pages of docs show them, and at most a row.
 
 One of each kind goes into a copy of the repository, and the contract tests of the new names pass there, with nothing
 else edited. The examples are taken from the texts as they stand there.
@@ -13,11 +13,13 @@ import sys
 import pytest
 
 from tests.support.configs import ROOT
-from tests.support.examples import examples
+from tests.support.pages import blocks, files_of
 
-README, ADDING = ((ROOT / path).read_text() for path in ("README.md", "docs/ADDING.md"))
+PAGES = ("docs/tutorials/own_projection.md", "docs/guides/adding.md")
+TABLES = ("docs/methods/index.md", "docs/INSIDE.md")  # where the row of each page goes
+ABOVE = ("| [`onehot`](onehot.md) | O(D) |", "| Which rank, ")  # the row that it follows
 COPIED = ("conf", "intrinsic", "experiments", "hydra_plugins", "analysis", "benchmarks", "tests")
-FILES = ("README.md", "run.py", "pyproject.toml")
+FILES = ("README.md", "run.py", "pyproject.toml", *TABLES)
 ADDED = ("cyclic", "matrices", "deep_linear", "spirals", "rmsprop", "staircase", "agreement")
 PLACES = (  # where a contract is held for every file of a group
     "tests/contracts",
@@ -41,19 +43,12 @@ def test_all_that_was_added_runs_together(surroundings, tmp_path):
 '''
 
 
-def rows(text):
-    """The row of a table that goes with an example."""
-    (found,) = re.findall(r"```markdown\n(\|.*?\n)```", text, flags=re.DOTALL)
-    return found
-
-
-def with_rows():
-    """The README with a row more in two tables."""
-    text = README
-    for row, above in ((rows(README), "| `onehot` | O(D) |"), (rows(ADDING), "| Which rank, ")):
-        (line,) = [line for line in README.splitlines(keepends=True) if line.startswith(above)]
-        text = text.replace(line, line + row)
-    return text
+def with_row(page, table, above):
+    """The table's page with the row that the other page shows."""
+    (row,) = [block.text for block in blocks(page, "markdown") if block.text.startswith("|")]
+    text = (ROOT / table).read_text()
+    (line,) = [line for line in text.splitlines(keepends=True) if line.startswith(above)]
+    return text.replace(line, line + row)
 
 
 @pytest.fixture
@@ -63,17 +58,19 @@ def copied(tmp_path):
     for name in COPIED:
         shutil.copytree(ROOT / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in FILES:
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, home / name)
-    for path, content in (examples(README) | examples(ADDING)).items():
+    for path, content in files_of(*PAGES).items():
         assert not (home / path).exists()
         (home / path).write_text(content)
-    (home / "README.md").write_text(with_rows())
+    for page, table, above in zip(PAGES, TABLES, ABOVE, strict=True):
+        (home / table).write_text(with_row(page, table, above))
     (home / "tests" / "experiments" / "test_added.py").write_text(TOGETHER)
     return home
 
 
 def test_there_is_an_example_of_each_kind():
-    stems = {path.rpartition("/")[2].partition(".")[0] for path in examples(README) | examples(ADDING)}
+    stems = {path.rpartition("/")[2].partition(".")[0] for path in files_of(*PAGES)}
     assert stems == set(ADDED)
 
 

@@ -18,13 +18,12 @@ from intrinsic.spaces.base import Space
 from intrinsic.subspace.recipe import recipe
 from intrinsic.testing import ContractError, check_projection, check_space
 from tests.support.commands import QUICK, here, run
-from tests.support.configs import ROOT
-from tests.support.examples import examples
+from tests.support.pages import files_of
 
-GUIDE = examples((ROOT / "docs" / "guides" / "own_parts.md").read_text())
+GUIDE = files_of("docs/guides/own_parts.md")
 OTHERS = {
     path: text
-    for path, text in examples((ROOT / "docs" / "ADDING.md").read_text()).items()
+    for path, text in files_of("docs/guides/adding.md").items()
     if re.search("matrices|deep_linear|spirals", path)
 }
 WORDS = f"--config-dir=my_conf method=subspace projection=turns {QUICK} dim=20"
