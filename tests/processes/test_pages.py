@@ -15,10 +15,11 @@ from tests.support.notebooks import NOTEBOOKS, follow_notebook
 README, LANGUAGE = "README.md", "docs/tutorials/language_model.md"
 PAGES = [path.relative_to(ROOT).as_posix() for path in [ROOT / README, *sorted((ROOT / "docs").rglob("*.md"))]]
 TYPED = [page for page in PAGES if page != README and pages.blocks(page, "console")]
+OWN = "docs/guides/own_parts.md"  # in test_own_parts.py
 CODE = [  # but those whose code is files, which test_additions.py adds
     pytest.param(page, marks=pytest.mark.slow) if "/tutorials/" in page else page
     for page in PAGES
-    if page not in [README, *TYPED] and any(not block.path for block in pages.blocks(page, "python"))
+    if page not in [README, OWN, *TYPED] and any(not block.path for block in pages.blocks(page, "python"))
 ]
 
 
