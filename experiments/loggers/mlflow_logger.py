@@ -11,6 +11,7 @@ from typing import Any
 
 from experiments.loggers.epoch_values import epoch_values, flat
 from intrinsic.errors import UserError
+from intrinsic.files.lock import locked
 from intrinsic.terminal.quoted import quoted
 from intrinsic.terminal.say import say
 from intrinsic.training.epoch import Epoch
@@ -51,20 +52,24 @@ class MlflowLogger:
         self._refused, self._complained = MlflowException, False
         home = folder.absolute().parent.parent
         address = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}"
-        artifacts = (home / "mlartifacts").as_uri() if address.startswith("sqlite:") else None
         try:
-            home.mkdir(parents=True, exist_ok=True)
-            self._client = MlflowClient(address)
-            self._start(config, folder.name, experiment or str(config["study"]), artifacts)
+            if not address.startswith("sqlite:"):
+                self._start(MlflowClient(address), config, folder.name, experiment, None)
+            else:  # of several processes that make the database at once, all but one fail
+                with locked(home / ".mlflow.lock", purpose="opens MLflow's database", setting="output"):
+                    self._start(MlflowClient(address), config, folder.name, experiment, (home / "mlartifacts").as_uri())
         except (MlflowException, OSError) as error:
             line = quoted(" ".join(str(error).split()))
             raise UserError(
                 f"MLflow refuses logger.uri={address} logger.experiment={experiment}: {line}; choose others"
             ) from None
 
-    def _start(self, config: dict[str, Any], name: str, experiment: str, artifacts: str | None) -> None:
+    def _start(
+        self, client: Any, config: dict[str, Any], name: str, experiment: str | None, artifacts: str | None
+    ) -> None:
         """Find the run, or make it; and what it has been told."""
-        home = self._experiment(experiment, artifacts)
+        self._client = client
+        home = self._experiment(str(config["study"]) if experiment is None else experiment, artifacts)
         found = self._client.search_runs([home], f"tags.`{OURS}` = '{name}'", max_results=1)
         if found:
             self._id = found[0].info.run_id
