@@ -73,7 +73,7 @@ def _is_ours(folder: Path) -> bool:
     known = content.get("files") if isinstance(content, dict) else None
     if not isinstance(known, dict):
         raise UserError(f"{refusal}: {LIST} lists no files; {remedy}")
-    for path in _files(folder):
+    for path in _within(folder):
         name = path.relative_to(folder).as_posix()
         if name not in known and not name.startswith("figures/"):
             raise UserError(f"{refusal}: it has {name}; move that away, or {remedy}")
@@ -88,11 +88,11 @@ def _write(written: Path, runs: list[Path], licence: str | None) -> None:
         content = public_record(home)
         place = written / home.name
         place.mkdir()
-        _dump(place / NAME, content)
+        _put(place / NAME, content)
         record = Record.of(content)
         if record.status == "finished":
             (written / "results").mkdir(exist_ok=True)
-            _dump(written / "results" / f"{home.name}.json", peft_result(record))
+            _put(written / "results" / f"{home.name}.json", peft_result(record))
         for file in home.glob("*.safetensors"):
             if file.name not in OTHERS:  # a measurement: to draw, and not to publish
                 links.append(place / file.name)
@@ -110,8 +110,8 @@ def _write(written: Path, runs: list[Path], licence: str | None) -> None:
         link.unlink()
     (written / "report.html").write_text(page, "utf-8", "backslashreplace")
     (written / "README.md").write_text(text, "utf-8", "backslashreplace")
-    files = {path.relative_to(written).as_posix(): _digest(path) for path in _files(written)}
-    _dump(written / LIST, {"format": 1, "files": files | {LIST: None}})
+    files = {path.relative_to(written).as_posix(): _digest(path) for path in _within(written)}
+    _put(written / LIST, {"format": 1, "files": files | {LIST: None}})
 
 
 def _draw(part: OneTask, folder: Path) -> CurvesResult | None:
@@ -127,7 +127,7 @@ def _draw(part: OneTask, folder: Path) -> CurvesResult | None:
     return found
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _within(folder: Path) -> Iterator[Path]:
     yield from sorted(path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
 
 
@@ -135,7 +135,7 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _dump(path: Path, content: Any) -> None:
+def _put(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 

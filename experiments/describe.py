@@ -75,8 +75,8 @@ def print_description(found: Description, *, epochs: int) -> None:
     notes = {"projection": planned, "total": "beside Python and torch themselves"}
     sizes = {label: (of[key], notes.get(key, "")) for key, label in {**BETWEEN, **WITHIN}.items()}
     sizes["trained.safetensors, on the disk"] = counts["stored_bytes"], ""
-    rows = [(label, f"{size:,}", decimal(size), note) for label, (size, note) in sizes.items()]
-    _print((f"memory, for inputs {_shape(found.batch)}", "bytes", "", ""), rows, left=(0, 3))
+    memory = [(label, f"{size:,}", decimal(size), note) for label, (size, note) in sizes.items()]
+    _print((f"memory, for inputs {_shape(found.batch)}", "bytes", "", ""), memory, left=(0, 3))
     whole = found.seconds * found.steps * epochs
     say(f"a step: {sum(found.flops.values()):,} flops without those of P, {1000 * found.seconds:.1f} ms (median of 3)")
     say(f"training: {found.steps:,} steps an epoch, {epochs:,} epochs, {whole:,.0f} s if all steps are like this one")

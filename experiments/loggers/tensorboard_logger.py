@@ -33,7 +33,8 @@ class TensorboardLogger:
                 "logger=tensorboard needs a package that is missing: pip install 'intrinsic-subspaces[tensorboard]'"
             ) from None
         self._config, self._folder = config, folder / "tensorboard"
-        self._make, self._writer = SummaryWriter, None
+        self._make = SummaryWriter
+        self._writer: Any = None
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
