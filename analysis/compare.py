@@ -4,6 +4,7 @@ python run.py -m rank=1,2,4,8 study=grid                               makes LoR
 python run.py -m method=subspace dim=10,30,100,300,1000 study=grid     makes the subspace's
 python run.py -m method=full,head,bitfit study=grid                    makes single points
 python -m analysis.compare outputs/grid                                draws them
+python -m analysis.compare outputs/grid PUBLISHED RESULTS/*.json       beside a published study and results of PEFT
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ from pathlib import Path
 from analysis.figures.command import program
 from analysis.figures.curves import curves
 from analysis.figures.figure import CurvesResult
+from analysis.studies.peft_results import peft_files
+from intrinsic.errors import UserError
 
 
 def compare(
@@ -24,14 +27,23 @@ def compare(
 ) -> CurvesResult:
     """Draw one curve for each method and projection; a method of one size is a single marker.
 
+    Among the studies may be folders that `analysis.publish` made, and results in the form in which PEFT publishes its
+    own: files, or folders of them. Of these the ones with the runs' metric are points, a marker for each method. They
+    are of the task that they say they are of: nothing compares it with the runs'.
+
     The arguments are those of `analysis.figures.curves.curves`. Writes compare.png, .pdf and .csv.
 
     Raises:
-        UserError: as `curves`.
+        UserError: as `curves`; for results without a study.
     """
+    found = {study: peft_files(Path(study)) for study in studies}
+    runs = [study for study in studies if not found[study]]
+    results = [file for files in found.values() for file in files]
+    if results and not runs:
+        raise UserError("need a study beside results in PEFT's form, got none; pass a folder such as outputs/demo")
     return curves(
         "compare",
-        studies,
+        runs,
         x="trained",
         xlabel="trainable parameters",
         make="-m rank=1,2,4,8",
@@ -40,8 +52,9 @@ def compare(
         epoch=epoch,
         where=where,
         across=across,
+        results=results,
     )
 
 
 if __name__ == "__main__":
-    program(compare)
+    program(compare, studies="folders of runs, drawn as one study; published ones; results in PEFT's form")

@@ -4,45 +4,21 @@ python -m experiments.anatomy outputs/STUDY         a file anatomy.safetensors b
 python -m analysis.anatomy outputs/STUDY            draws them
 """
 
-import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
-
 import torch
-from torch import Tensor
-from torch.autograd.graph import Node
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.optim import Optimizer
-from torch.utils.flop_counter import FlopCounterMode
 
 from experiments.finished.measure import Measurement, measure
 from experiments.finished.reopen import Reopened
-from experiments.step.allocated_bytes import allocated_bytes
-from experiments.step.backward_graph import backward_graph
-from experiments.step.backward_peak import backward_peak
 from experiments.step.lora_identities import lora_identities
-from experiments.step.step_trace import StepTrace, tensors
+from experiments.step.step_costs import step_costs
 from intrinsic.errors import UserError
-from intrinsic.subspace import Subspace
 from intrinsic.tasks.batches import batches
-from intrinsic.training.regularized import regularized
-
-Batch = tuple[Tensor, Tensor]
-WARM = 1  # steps between the first, which compiles and allocates, and the one that is measured
 
 
 def anatomy(run: Reopened, *, batch: int = 32) -> Measurement:
     """Count a step of the run's optimiser from the trained weights, on the first `batch` training examples.
 
-    - `flops`: of matrix products, convolutions and attention (2 m n k each), forward and backward; not those of P.
-    - `bytes`: `weights` of the model, `method` (P, z, and buffers that stay between steps), `optimizer` (its state),
-      `gradients` (of what is trained), `saved` (activations that the forward pass keeps for the backward pass, each
-      storage once, without weights and batch).
-    - `peak`: bytes beyond those that are there before and after the step (weights, `method`, optimiser, batch):
-      `measured` by the allocator over the whole step, `predicted` from shapes and the graph, and its parts at that
-      moment: saved, gradients, working (gradients of activations in flight, or activations in use; what products with
-      P take inside is found by one of each).
-    - `identities`: see `lora_identities`; `graph`: see `backward_graph`; `batch`: shape of the inputs.
+    - `flops`, `bytes`, `peak` and `graph`: see `step_costs`.
+    - `identities`: see `lora_identities`; `batch`: shape of the inputs.
 
     Raises:
         UserError: unless 1 <= batch <= the count of training examples.
@@ -58,103 +34,6 @@ def anatomy(run: Reopened, *, batch: int = 32) -> Measurement:
         values = step_costs(run.net, loss, (inputs, targets), run.setup.make_optimizer, l2)
         values["identities"] = lora_identities(run.net, loss, (inputs, targets))
     return {**values, "batch": list(inputs.shape), "method": run.record.method, "numbers": run.record.numbers}, {}
-
-
-def step_costs(
-    net: Subspace, loss: Callable[..., Tensor], batch: Batch, make: Callable[..., Optimizer], l2: float = 0.0
-) -> dict[str, Any]:
-    """`flops`, `bytes`, `peak` and `graph` of a training step, see `anatomy`; the net's trained numbers stay.
-
-    Args:
-        net: what is trained.
-        loss: of outputs and targets.
-        batch: inputs and targets, on the net's device.
-        make: an optimiser of parameters.
-        l2: see `intrinsic.training.fit`.
-    """
-    device = batch[0].device
-    net = copy.deepcopy(net).train()
-    optimizer = make(net.parameters())
-
-    def step() -> None:
-        weights = net.weights()
-        value = loss(net.call(weights, batch[0]), batch[1])
-        optimizer.zero_grad(set_to_none=True)
-        regularized(value, weights, l2).backward()
-        optimizer.step()
-
-    _, kept = allocated_bytes(step, device)
-    for _ in range(WARM):
-        step()
-    moments = sum(_bytes(t) for state in optimizer.state.values() for t in state.values() if isinstance(t, Tensor))
-    gradients = sum(_bytes(p.grad) for p in net.parameters() if p.grad is not None)
-    optimizer.zero_grad(set_to_none=True)
-    measured, _ = allocated_bytes(step, device)
-    optimizer.zero_grad(set_to_none=True)
-
-    weights: dict[str, Tensor] = {}
-    ahead, _ = allocated_bytes(lambda: weights.update(net.weights()), device)
-    collecting = _products(weights.values(), list(net.parameters(recurse=False)))
-    fixed = [*net.buffers(), *net.projection.fixed_tensors().values()]
-    resident = [*net.model.parameters(), *net.parameters(), *fixed, *weights.values(), *batch]
-    with StepTrace(net.model, resident) as trace:
-        value = regularized(loss(net.call(weights, batch[0]), batch[1]), weights, l2)
-        assert value.grad_fn is not None
-        parts = backward_peak(value.grad_fn, trace.resident, collecting)
-        projected = [name for name, w in weights.items() if w.grad_fn is not None]
-        graph = backward_graph(value, trace, net.model, projected, collecting)
-        for other in (trace.peak, {"saved": 0, "working": ahead}):
-            if sum(other.values()) > sum(parts.values()):
-                parts = {**other, "gradients": 0}
-        saved = sum(trace.saved.values())
-    del value
-    model = sum(_bytes(t) for t in (*net.model.parameters(), *net.model.buffers()))
-    return {
-        "flops": count_flops(net, weights, loss, batch),
-        "bytes": {
-            "weights": model,
-            "method": sum(_bytes(t) for t in (*net.projection.fixed_tensors().values(), *net.parameters(recurse=False)))
-            + max(0, kept - moments - gradients),
-            "optimizer": moments,
-            "gradients": gradients,
-            "saved": saved,
-        },
-        "peak": {"measured": measured, "predicted": sum(parts.values()), **parts},
-        "graph": graph,
-    }
-
-
-def count_flops(net: Subspace, weights: Mapping[str, Tensor], loss: Any, batch: Batch) -> dict[str, int]:
-    """2 m n k for each product (m, k) (k, n), forward and backward; theta_0 + P z is given, and P^T g left out."""
-    given = {name: w.detach().requires_grad_() if w.grad_fn is not None else w for name, w in weights.items()}
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        value = loss(net.call(given, batch[0]), batch[1])
-        ahead = counter.get_total_flops()
-        value.backward()
-    net.zero_grad(set_to_none=True)
-    return {"forward": ahead, "backward": counter.get_total_flops() - ahead}
-
-
-def _products(weights: Iterable[Tensor], coordinates: Sequence[Tensor]) -> dict[Node, int]:
-    """The nodes that take the gradients of weights, and the bytes that each, given zeros, allocates and frees."""
-    pieces: dict[Node, list[Tensor]] = {}
-    for weight in weights:
-        if weight.grad_fn is not None:
-            pieces.setdefault(weight.grad_fn, []).append(weight)
-    return {node: _inside(outputs, coordinates) for node, outputs in pieces.items()}
-
-
-def _inside(weights: Sequence[Tensor], coordinates: Sequence[Tensor]) -> int:
-    zeros, found = [torch.zeros_like(weight) for weight in weights], list[Tensor | None]()
-    peak, _ = allocated_bytes(
-        lambda: found.extend(torch.autograd.grad(weights, coordinates, zeros, retain_graph=True, allow_unused=True)),
-        zeros[0].device,
-    )
-    return peak - sum(map(_bytes, tensors(found)))
-
-
-def _bytes(tensor: Tensor) -> int:
-    return tensor.numel() * tensor.element_size()
 
 
 if __name__ == "__main__":

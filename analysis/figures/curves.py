@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.figures.figure import CurvesResult, draw_curves, save_figure
 from analysis.studies.config_keys import FREE
+from analysis.studies.peft_results import peft_rows
 from analysis.studies.records import load_records
 from analysis.studies.selection import choose_settings, failures, points_table
 from intrinsic.errors import UserError
@@ -19,7 +20,7 @@ DASHES = {"full": "-", "head": ":"}
 def curves(
     name: str, studies: Sequence[str | Path], *, x: str, xlabel: str, make: str, levels: Sequence[str] = (),
     fraction: float | None = None, out: str | Path | None, split: str, epoch: str, where: Sequence[str],
-    across: Sequence[str] = (),
+    across: Sequence[str] = (), results: Sequence[Path] = (),
 ) -> CurvesResult:  # fmt: skip
     """Load the studies, choose, draw the score against the column `x`, and save the figure as `name`.
 
@@ -36,6 +37,7 @@ def curves(
         epoch: see `load_records`.
         where: see `load_records`.
         across: see `load_records`; curves are named by these keys where they differ at one x.
+        results: files in PEFT's form, drawn as points beside the runs, where x is `trained`.
 
     Raises:
         UserError: as `load_records`; the fraction is not in (0, 1]; no run with an x has finished; several baselines.
@@ -63,6 +65,10 @@ def curves(
         notes.append(f"runs left out, without a {x}: {(~used).sum()} ({others}); analysis.compare draws them")
     rows, points = choose_settings(frame[used].assign(x=frame[x].mask(flat)), split, across)
     lines = _levels(points, levels, fraction)
+    beside, said = peft_rows(results, rows["metric"].max(), split)
+    if len(beside):
+        rows, points = pd.concat([rows, beside]), pd.concat([points, _points(beside)])
+    notes += said
     if "full" in levels and not any(line[0].startswith("full") for line in lines):
         notes.append(f"no baseline: no run of full has finished; `python run.py method=full {ending}` makes one")
     figure = draw_curves(
@@ -72,11 +78,25 @@ def curves(
         levels=lines,
         ticks=sorted(set(frame[drawn][x])) if x == "rank" else (),
     )
+    for line in (*figure.axes[0].lines, *figure.legends[0].get_lines()):
+        if len(beside) and line.get_label() in set(beside["curve"]):
+            line.set_linestyle("none")  # results of other settings, and no curve
     paths = save_figure(figure, rows, name, home / "figures" if out is None else Path(out))
     table = points_table(points, x)
     return CurvesResult(
         rows=rows, table=table, points=points, notes=notes, paths=paths, figure=figure, results=failures(rows)
     )
+
+
+def _points(beside: pd.DataFrame) -> pd.DataFrame:
+    """Published results as points."""
+    return pd.DataFrame([
+        {
+            "curve": curve, "x": x, "trained": x, "finished": len(here), "runs": len(here),
+            "mean": here["score"].mean(), "sd": here["score"].std(), "setting": "published", "tried": 1,
+        }
+        for (curve, x), here in beside.groupby(["curve", "x"], sort=False)
+    ])  # fmt: skip
 
 
 def _levels(points: pd.DataFrame, methods: Sequence[str], fraction: float | None) -> list[tuple[str, float, str]]:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlparse
 
+from experiments.loggers.epoch_values import epoch_values
 from intrinsic.errors import UserError
 from intrinsic.missing_package import missing_package
 from intrinsic.training.epoch import Epoch
@@ -56,11 +57,7 @@ class WandbLogger:
 
     def log(self, epoch: Epoch) -> None:
         """Log the numbers of an epoch under its number."""
-        values = {"train/loss": epoch.train_loss}
-        for split, scores in (("validation", epoch.validation), ("test", epoch.test or {})):
-            values |= {f"{split}/{name}": score for name, score in scores.items()}
-        values |= {f"train/{name}": score for name, score in (epoch.train or {}).items() if name != "loss"}
-        self._run.log(values, step=epoch.epoch)
+        self._run.log(epoch_values(epoch), step=epoch.epoch)
 
     def __enter__(self) -> "WandbLogger":
         return self

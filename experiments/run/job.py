@@ -1,7 +1,6 @@
 """A job, of one run or a batch: what has its record is skipped, the rest trained. Imports torch only if it must."""
 
 import os
-import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -11,16 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
 import experiments.config.resolvers  # noqa: F401  # in a worker
 from experiments.config.check_mode import check_mode
-from experiments.config.check_values import check_values
 from experiments.config.place import check_place
 from experiments.run.failure import failed_record, out_of_memory
-from experiments.terminal.errors import describe
+from experiments.run.resolve import members, resolve, sweeping
 from experiments.terminal.lines import summary
 from experiments.terminal.sweep import Line, tell
 from intrinsic.errors import UserError
@@ -58,11 +54,11 @@ def run_job(cfg: DictConfig) -> Record | list[Record]:
     os.chdir(HydraConfig.get().runtime.cwd)  # under hydra.job.chdir=true: paths count from where the command was given
     with _reporting(runs, runs):
         check_mode()
-        members = _members(cfg)
-        runs += [Run() for _ in members]
-    for run, member in zip(runs, members, strict=True):
+        changes = members(cfg)
+        runs += [Run() for _ in changes]
+    for run, change in zip(runs, changes, strict=True):
         with _reporting(runs, [run]):
-            run.config = _resolve(cfg, member)
+            run.config = resolve(cfg, change)
             run.folder = _folder(run.config)
             _skip(runs, [run])
     _train(runs)
@@ -74,43 +70,13 @@ def lost(error: str, cfg: DictConfig) -> Record | list[Record]:
     """What `run_job` would return, had its process not died: the answers that are there, `error` for the other runs."""
     records = []
     os.chdir(HydraConfig.get().runtime.cwd)
-    for member in _members(cfg):
-        config = _resolve(cfg, member)
+    for change in members(cfg):
+        config = resolve(cfg, change)
         record = read_record(_folder(config))
         if record is None or not record.answered:
             record = Record(status="failed", error=error, config=config)
         records.append(record)
     return records[0] if cfg["batch"] is None else records
-
-
-def _members(cfg: DictConfig) -> list[dict[str, Any]]:
-    """The changes that make each run's config, of a batch; of a single run none."""
-    if cfg["batch"] is None and (cfg["replicas"] == 1 or _sweeping()):
-        return [{}]
-    if not _sweeping():
-        given = f"batch={cfg['batch']}" if cfg["batch"] is not None else f"replicas={cfg['replicas']}"
-        raise UserError(f"replicas are runs of a sweep, got {given} without -m: add -m and values of seed or lr")
-    return list(cfg["batch"])
-
-
-def _resolve(cfg: DictConfig, member: dict[str, Any]) -> dict[str, Any]:
-    """One run's config as plain values, with the keys that it declares and no others: without its batch."""
-    given = HydraConfig.get().overrides.task
-    overrides: list[str] = OmegaConf.to_container(given, resolve=False)  # type: ignore[assignment]
-    for override in overrides:
-        if re.match(r"~|\+[^.=@/]+=", override):  # +space.name=value may stay: `build` knows the names
-            raise UserError(
-                f"cannot take {override}: keys can be set, not added or removed; python run.py --help lists them"
-            )
-    try:
-        config = OmegaConf.to_container(OmegaConf.merge(cfg, member), resolve=True)
-    except OmegaConfBaseException as error:
-        raise UserError(describe(error)) from None
-    config = {key: value for key, value in config.items() if key not in ("replicas", "batch")}  # type: ignore[union-attr]
-    check_values(config)
-    if type(config["study"]) is int:  # 2026: a name
-        config["study"] = str(config["study"])
-    return config  # type: ignore[return-value]
 
 
 def _folder(config: dict[str, Any]) -> Path:
@@ -193,14 +159,14 @@ def _reporting(runs: Sequence[Run], concerned: Sequence[Run]) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        if not _sweeping():
+        if not sweeping():
             say(f"error: {error}", sys.stderr)
             sys.exit(2)
         for run in _waiting(concerned):
             run.record = Record(status="error", error=str(error), config=run.config)
             _tell(runs, f"error: {error}", error=True)
     except Exception as error:
-        if not _sweeping():
+        if not sweeping():
             raise
         for line in traceback.format_exc().splitlines():
             say(line, sys.stderr)
@@ -211,7 +177,3 @@ def _reporting(runs: Sequence[Run], concerned: Sequence[Run]) -> Iterator[None]:
 def _tell(runs: Sequence[Run], text: str, *, error: bool = False) -> None:
     """Tell of the run that ended last."""
     tell(Line(text, error, ended=len(runs) - len(_waiting(runs))))
-
-
-def _sweeping() -> bool:
-    return HydraConfig.get().mode == RunMode.MULTIRUN

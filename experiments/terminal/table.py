@@ -1,15 +1,13 @@
 """The table at the end of a sweep."""
 
-from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from experiments.terminal.print_whole import print_whole
 from intrinsic.files.records import Record
 from intrinsic.terminal.quoted import quoted
 
 SPLITS = ("validation", "test")
-FILE = 100_000  # columns that no table has
 
 
 def print_table(overrides: list[dict[str, str]], records: list[Record]) -> None:
@@ -38,10 +36,7 @@ def print_table(overrides: list[dict[str, str]], records: list[Record]) -> None:
             record.status if record.error is None else f"{record.status}: {record.error}",
         )
         table.add_row(*(Text(quoted(cell)) for cell in cells))  # as it stands: a value such as [a] is no markup
-    console = Console()
-    if not console.is_terminal:  # a file has no margin: what a line says last, the remedy, is not cut off
-        console = Console(width=max(200, Measurement.get(console, console.options.update(width=FILE), table).maximum))
-    console.print(table)
+    print_whole(table)
 
 
 def _has_head_beside(record: Record) -> bool:

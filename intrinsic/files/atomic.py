@@ -61,15 +61,17 @@ def write_together(files: Mapping[Path, Write], *, remedy: str = "give another p
             replace_together(staged)
 
 
-def write_folder(folder: Path, write: Write, *, remedy: str = "give another path") -> None:
+def write_folder(folder: Path, write: Write, *, replace: bool = False, remedy: str = "give another path") -> None:
     """Let `write` fill a temporary folder, then rename it to `folder`, which is not there yet.
 
+    With `replace` it may be there: after a kill it is the old one, the new one, or, between two renames, none.
+
     Raises:
-        UserError: if it cannot be written, or something is there.
+        UserError: if it cannot be written, or something is there that is not to be replaced; it is then as it was.
     """
     with _one_line(folder, remedy):
         _check_name(folder)
-        if os.path.lexists(folder):
+        if os.path.lexists(folder) and not (replace and folder.is_dir() and not folder.is_symlink()):
             raise OSError("it is there already")
         _make_folder(folder.parent)
         with partial(folder.parent) as temporary:
@@ -81,7 +83,15 @@ def write_folder(folder: Path, write: Write, *, remedy: str = "give another path
                 if path.is_file():
                     _set_mode(path, mode)
                 sync(path)
-            os.rename(written, folder)
+            old = temporary / ".old"
+            if os.path.lexists(folder):
+                os.rename(folder, old)
+            try:
+                os.rename(written, folder)
+            except OSError:
+                if old.exists():
+                    os.rename(old, folder)
+                raise
         sync_folder(folder.parent)
 
 

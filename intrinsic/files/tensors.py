@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from torch import Tensor
 
 from intrinsic.checks import check_memory
@@ -22,6 +22,17 @@ def write_tensors(
     Raises:
         UserError: if it cannot be written.
     """
+    content, text = _contiguous(tensors), {"intrinsic": json.dumps(metadata)}
+    write_atomically(path, lambda temporary: save_file(content, temporary, text), remedy=remedy)
+
+
+def bytes_of(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> int:
+    """The size of the file that `write_tensors` would write; it is made in memory."""
+    return len(save(_contiguous(tensors), {"intrinsic": json.dumps(metadata)}))
+
+
+def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors on a CPU, each with memory of its own."""
     contiguous: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, tensor in tensors.items():
@@ -29,8 +40,7 @@ def write_tensors(
         # safetensors refuses tensors that share memory, such as the buffers of a layer with two names
         contiguous[name] = tensor.clone() if tensor.untyped_storage().data_ptr() in seen else tensor
         seen.add(tensor.untyped_storage().data_ptr())
-    text = {"intrinsic": json.dumps(metadata)}
-    write_atomically(path, lambda temporary: save_file(contiguous, temporary, text), remedy=remedy)
+    return contiguous
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

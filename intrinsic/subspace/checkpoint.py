@@ -2,13 +2,14 @@
 
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from intrinsic.errors import UserError
 from intrinsic.files.expand_path import expand_path
-from intrinsic.files.tensors import read_tensors, write_tensors
+from intrinsic.files.tensors import bytes_of, read_tensors, write_tensors
 from intrinsic.subspace import Subspace
 from intrinsic.subspace.check_fit import check_fit
 from intrinsic.subspace.recipe import from_recipe, recipe
@@ -44,9 +45,17 @@ def write_net(net: Subspace, path: str | Path, *, remedy: str = "give another pa
     """
     if not isinstance(net, Subspace):
         raise UserError(f"need an intrinsic.Subspace to save, got {type(net).__name__}")
+    write_tensors(expand_path(path), *_content(net), remedy=remedy)
+
+
+def stored_bytes(net: Subspace) -> int:
+    """The size of the file that `save` would write."""
+    return bytes_of(*_content(net))
+
+
+def _content(net: Subspace) -> tuple[dict[str, Tensor], dict[str, Any]]:
     net = without_reparametrisation(net)
-    metadata = {"recipe": recipe(net), "fingerprint": net.fingerprint()}
-    write_tensors(expand_path(path), trained_state(net), metadata, remedy=remedy)
+    return trained_state(net), {"recipe": recipe(net), "fingerprint": net.fingerprint()}
 
 
 def load(model: nn.Module, path: str | Path) -> Subspace:

@@ -164,7 +164,7 @@ def test_text_of_strangers_is_text(outputs):
 
 @pytest.mark.rendered
 def test_figures_beyond_the_size_are_named(demo, monkeypatch):
-    monkeypatch.setattr(sys.modules["analysis.report"], "IMAGES", 50_000)
+    monkeypatch.setattr(sys.modules["analysis.page.html"], "IMAGES", 50_000)
     found = page(demo)
     assert 1 <= len(found.all("img")) < 4
     assert f"the page would pass 5 MB; `python -m analysis.threshold {demo}` draws it" in found.text

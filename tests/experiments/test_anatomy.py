@@ -10,8 +10,8 @@ from torch.nn import functional as F
 import intrinsic
 from analysis.figures.backward.backward_figure import backward_figure
 from analysis.figures.backward.fewer_nodes import gather_nodes
-from experiments.anatomy import step_costs
 from experiments.step.lora_identities import lora_identities
+from experiments.step.step_costs import step_costs
 from tests.support.small_nets import ADAM, IN, OUT, WIDE, N, data, squares, text_net, two_layers
 from tests.support.tiny_transformers import batch as tiny_batch
 

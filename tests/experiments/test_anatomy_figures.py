@@ -9,8 +9,9 @@ import pytest
 import intrinsic
 from analysis.anatomy import anatomy as draw_anatomy
 from analysis.figures.backward.graph_layout import graph_layout
-from experiments.anatomy import anatomy, step_costs
+from experiments.anatomy import anatomy
 from experiments.step.lora_identities import lora_identities
+from experiments.step.step_costs import step_costs
 from intrinsic.errors import UserError
 from intrinsic.files.tensors import write_tensors
 from tests.support.small_nets import ADAM, IN, OUT, WIDE, N, data, squares, two_layers

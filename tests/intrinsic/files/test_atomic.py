@@ -194,3 +194,26 @@ def test_content_is_on_the_disk_before_its_name(tmp_path, monkeypatch):
     write_atomically(tmp_path / "new" / "file", text("new"))
     shown = [each if isinstance(each, str) else each.name for each in done]
     assert shown == [tmp_path.name, "file", "name file", "new"]
+
+
+def test_a_folder_is_replaced_where_that_is_asked_for(tmp_path, monkeypatch):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "old").write_text("old")
+    with pytest.raises(UserError, match="it is there already"):
+        write_folder(folder, lambda new: text("new")(new / "new"))
+
+    usual = os.rename
+
+    def fail(source, target):
+        if Path(source).name == "folder" and Path(target) == folder:  # the new one, into its place
+            raise OSError(errno.EIO, "no disk")
+        usual(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", fail)
+        with pytest.raises(UserError, match="no disk"):
+            write_folder(folder, lambda new: text("new")(new / "new"), replace=True)
+    assert os.listdir(folder) == ["old"]
+    write_folder(folder, lambda new: text("new")(new / "new"), replace=True)
+    assert (os.listdir(folder), os.listdir(tmp_path)) == (["new"], ["folder"])

@@ -1,0 +1,49 @@
+"""One step of training, to be measured, and its time."""
+
+import time
+from collections.abc import Callable
+from statistics import median
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from intrinsic.subspace import Subspace
+from intrinsic.training.regularized import regularized
+
+Batch = tuple[Tensor, Tensor]
+
+
+def training_step(
+    net: Subspace, loss: Callable[..., Tensor], batch: Batch, optimizer: Optimizer, l2: float = 0.0
+) -> Callable[[], None]:
+    """What `intrinsic.training.fit` does with each batch, as a call that does it with this one.
+
+    Args:
+        net: what is trained, in training mode.
+        loss: of outputs and targets.
+        batch: inputs and targets, on the net's device.
+        optimizer: of the net's parameters.
+        l2: see `intrinsic.training.fit`.
+    """
+
+    def step() -> None:
+        weights = net.weights()
+        value = loss(net.call(weights, batch[0]), batch[1])
+        optimizer.zero_grad(set_to_none=True)
+        regularized(value, weights, l2).backward()
+        optimizer.step()
+
+    return step
+
+
+def step_seconds(step: Callable[[], object], device: torch.device, *, warm: int = 1, steps: int = 3) -> float:
+    """The median of `steps` calls, in seconds, after `warm` that compile and allocate."""
+    seconds = []
+    for _ in range(warm + steps):
+        began = time.perf_counter()
+        step()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds.append(time.perf_counter() - began)
+    return median(seconds[warm:])
