@@ -3,11 +3,11 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.config_store import ConfigStore
 
-from experiments.config.hydra_internals import BasicSweeper
+from experiments.config.hydra_internals import BasicSweeper, ClosedLoader
 from experiments.terminal.sweep import Sweep
 from hydra_plugins._check_sweep import check_sweep
 from intrinsic.checks import integer
@@ -76,7 +76,7 @@ class GridSweeper(BasicSweeper):
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """Compose the configs of all jobs before the first is launched."""
         assert self.hydra_context is not None
-        with self.hydra_context.config_loader.looking():
+        with cast("ClosedLoader", self.hydra_context.config_loader).looking():
             super().validate_batch_is_legal(batch)
 
     def _runs(self, arguments: list[str]) -> list[list[list[str]]]:

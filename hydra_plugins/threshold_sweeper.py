@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
@@ -11,7 +11,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.config.hydra_internals import BasicSweeper
+from experiments.config.hydra_internals import BasicSweeper, ClosedLoader
 from experiments.terminal.sweep import Sweep
 from hydra_plugins._check_sweep import check_sweep
 from hydra_plugins._parallel_launcher import width
@@ -47,7 +47,7 @@ class ThresholdSweeper(Sweeper):
             self.settings = Settings(**self._given)
         except TypeError as error:
             raise UserError(f"hydra.sweeper: {str(error).partition('() ')[2]}") from None
-        self._loader, self._config = hydra_context.config_loader, config
+        self._loader, self._config = cast("ClosedLoader", hydra_context.config_loader), config
         self._launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
