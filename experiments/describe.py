@@ -59,7 +59,7 @@ def print_description(found: Description, *, epochs: int) -> None:
             moves.append((*start, f"{count:,}", f"{each.numbers['frozen']:,}", _said(each.parts, own)))
         else:
             stays.append((*start, f"{each.numbers['frozen']:,}", _said(each.parts)))
-    _print(("moves", "layer", "times", "numbers", "frozen", "each"), moves, left=(0, 1, 5))
+    _print(("moves", "layer", "times", "parameters", "frozen", "each"), moves, left=(0, 1, 5))
     _print(("does not move", "layer", "times", "frozen", "each"), stays, left=(0, 1, 4))
     counts, of = found.numbers, found.bytes
     share = 100 * counts["trained"] / counts["parameters"]

@@ -27,7 +27,8 @@ settings.load_profile("repeatable")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """What runs the whole program is slow."""
+    """What runs the whole program is slow; what starts processes comes first, so that no worker ends with it alone."""
+    items.sort(key=lambda item: "processes" not in item.path.parts)
     for item in items:
         if "program" in item.fixturenames:
             item.add_marker(pytest.mark.slow)

@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import logging
 import os
 import subprocess
 import sys
@@ -84,12 +85,13 @@ def test_the_search_finds_a_method(browser, address):
 
 
 @pytest.mark.slow
-def test_a_dead_link_or_a_name_that_is_gone_stops_the_build(tmp_path):
+def test_a_dead_link_or_a_name_that_is_gone_stops_the_build(tmp_path, caplog):
     """What `--strict` is for: seen to fail."""
     build = pytest.importorskip("mkdocs.commands.build", reason="needs mkdocs: pip install -e '.[docs]'")
     from mkdocs.config import load_config
     from mkdocs.exceptions import Abort, BuildError
 
+    caplog.set_level(logging.INFO, logger="mkdocs")  # whose warnings count; a command before may have set the root's
     for text in ("[nowhere](nowhere.md)", "[nothing](#nothing)", "::: intrinsic.Nothing"):
         (tmp_path / "docs").mkdir(exist_ok=True)
         (tmp_path / "docs" / "index.md").write_text(f"# One page\n\n{text}\n")

@@ -44,7 +44,7 @@ def inside(clone, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_readme_and_the_pages_and_notebooks_that_go_on_from_its_runs(inside, monkeypatch, capsys):
+def test_the_readme_and_the_pages_and_the_notebook_that_go_on_from_its_runs(inside, monkeypatch, capsys):
     """One after another, as a reader types them; the first command in a process of its own, as a reader's."""
     first = []
 
@@ -61,9 +61,14 @@ def test_the_readme_and_the_pages_and_notebooks_that_go_on_from_its_runs(inside,
         if page != LANGUAGE:
             pages.follow(page, inside, capsys, without=["dataset=mnist", "dataset=sst2"])
     monkeypatch.setenv("PYTHONPATH", str(inside))
-    assert len(NOTEBOOKS) == 2
-    for notebook in NOTEBOOKS:
-        follow_notebook(notebook, inside)
+    follow_notebook(NOTEBOOKS["rank_sweep"], inside)
+
+
+@pytest.mark.nightly
+def test_the_notebook_about_d90(inside, monkeypatch):
+    """It makes its own runs."""
+    monkeypatch.setenv("PYTHONPATH", str(inside))
+    follow_notebook(NOTEBOOKS["d90"], inside)
 
 
 @pytest.mark.slow
@@ -77,7 +82,7 @@ def block_of(page, word):
     return next(pages.commands(block.text))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.skipif(
     not pages.has_data("mnist/train-images-idx3-ubyte*"), reason="set INTRINSIC_DATA to a folder with mnist/"
 )

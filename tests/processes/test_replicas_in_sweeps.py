@@ -45,7 +45,10 @@ COMMON = [["method=lora"], ["method=subspace", "l2_weights=0.001", "schedule=cos
     [
         *COMMON,
         *(
-            pytest.param([f"method={method}", "schedule=cosine", "optim=adamw"], marks=pytest.mark.slow)
+            pytest.param(
+                [f"method={method}", "schedule=cosine", "optim=adamw"],
+                marks=pytest.mark.nightly if method in ("said", "bitfit") else (),  # by day in test_replicas
+            )
             for method in ("full", "unilora", "said", "bitfit")
         ),
     ],

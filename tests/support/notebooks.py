@@ -5,7 +5,7 @@ import pytest
 from tests.support.configs import ROOT
 from tests.support.pages import compare
 
-NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = {path.stem: path for path in (ROOT / "docs" / "notebooks").glob("*.ipynb")}
 
 
 def printed(cell):

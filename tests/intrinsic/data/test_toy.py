@@ -46,13 +46,14 @@ def test_nine_coordinates_cannot_solve_it(name):
         assert sorted(losses)[5] > 0.1
 
 
+DAY = [("sparse", 9), ("fastfood", 10)]  # one that cannot, one that can
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "dim"),
     [
-        pytest.param(
-            name, dim, marks=() if name == "sparse" or (name, dim) == ("fastfood", 10) else pytest.mark.nightly
-        )
+        pytest.param(name, dim, marks=() if (name, dim) in DAY else pytest.mark.nightly)
         for name in RANDOM
         for dim in (9, 10, 15)
     ],

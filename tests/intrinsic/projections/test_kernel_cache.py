@@ -1,6 +1,7 @@
 """Compiled kernels on disk: damaged, not to be written, written by several processes at once."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 import intrinsic
 from intrinsic.projections.kernels import cache
 from intrinsic.projections.kernels.cache import Cache
+from intrinsic.projections.kernels.compile_ahead import compile_kernels
 
 SOURCE = "def double(x):\n    return x * {}\n"
 PRODUCT = """
@@ -111,7 +113,12 @@ def test_a_full_disk_costs_nothing_but_time(folder, monkeypatch):
         assert load(folder)(3) == 6
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(("name", "line"), [("OneHot", r"OneHot: \d+\.\d s"), ("Identity", "Identity: has no kernels")])
+def test_kernels_are_compiled_ahead(name, line):
+    assert re.fullmatch(line, compile_kernels(name))
+
+
+@pytest.mark.nightly
 def test_processes_that_compile_at_once(tmp_path):
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
     with ThreadPoolExecutor(2) as pool:

@@ -1,0 +1,35 @@
+"""Kernels compiled ahead, in several processes at once."""
+
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+
+import torch
+
+from intrinsic.projections.base import Projection
+from intrinsic.projections.kernels.select import left_out, select
+from intrinsic.public import HOME, public
+from intrinsic.terminal.say import say
+
+NAMES = [name for name, home in HOME.items() if home.startswith("intrinsic.projections.")]
+
+
+def compile_kernels(name: str) -> str:
+    """Compile the CPU kernels of a projection in both precisions, and keep them on disk; returns a line about it."""
+    began, kind = time.perf_counter(), public(name)
+    assert issubclass(kind, Projection)
+    vectors = [torch.ones(1, dtype=dtype) for dtype in (torch.float32, torch.float64)]
+    found = [select(kind, vector) for vector in vectors]  # which proves them, and so compiles them
+    reason = left_out(kind, vectors[0])
+    if reason is not None:
+        return reason
+    return f"{name}: {time.perf_counter() - began:.1f} s" if any(found) else f"{name}: has no kernels"
+
+
+def compile_ahead() -> None:
+    """Compile the kernels of every projection, and say how long each took."""
+    say("compiling kernels, once")
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        for done in as_completed([pool.submit(compile_kernels, name) for name in NAMES]):
+            say(done.result())
