@@ -7,14 +7,14 @@ python -m analysis.anatomy outputs/STUDY            draws them
 import torch
 
 from experiments.finished.measure import Measurement, measure
-from experiments.finished.reopen import Reopened
+from experiments.finished.reopen import TrainedRun
 from experiments.step.lora_identities import lora_identities
 from experiments.step.step_costs import step_costs
 from intrinsic.errors import UserError
 from intrinsic.tasks.batches import batches
 
 
-def anatomy(run: Reopened, *, batch: int = 32) -> Measurement:
+def anatomy(run: TrainedRun, *, batch: int = 32) -> Measurement:
     """Count a step of the run's optimiser from the trained weights, on the first `batch` training examples.
 
     - `flops`, `bytes`, `peak` and `graph`: see `step_costs`.

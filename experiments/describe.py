@@ -29,7 +29,7 @@ from experiments.terminal.lines import knobs
 from experiments.terminal.print_whole import print_whole
 from intrinsic.errors import UserError
 from intrinsic.terminal.command import command
-from intrinsic.terminal.quoted import quoted
+from intrinsic.terminal.one_line import one_line
 from intrinsic.terminal.say import say
 
 # the bytes of a `Description` in the order in which they are printed
@@ -91,7 +91,7 @@ def _print(headings: Sequence[str], rows: Sequence[Sequence[str]], left: Sequenc
         justify = "left" if index in left else "right"
         table.add_column(Text(heading), justify=justify, overflow="fold")  # type: ignore[arg-type]
     for row in rows:
-        table.add_row(*(Text(quoted(cell)) for cell in row))
+        table.add_row(*(Text(one_line(cell)) for cell in row))
     print_whole(table)
     say("")
 

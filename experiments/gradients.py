@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from experiments.finished.measure import Measurement, measure
-from experiments.finished.reopen import Reopened
+from experiments.finished.reopen import TrainedRun
 from intrinsic import rng
 from intrinsic.errors import UserError
 from intrinsic.layers.low_rank import kinds
@@ -22,7 +22,7 @@ from intrinsic.tasks.task import Task
 CHUNK = 32  # examples in memory at once
 
 
-def gradients(run: Reopened, *, examples: int = 256, keep: int = 64) -> Measurement:
+def gradients(run: TrainedRun, *, examples: int = 256, keep: int = 64) -> Measurement:
     """Decompose G = dL/dW at theta_0 of each weight W of two or more axes, (m, n) with all further axes as inputs.
 
     L is the mean loss over `examples` training examples, drawn by the run's seed, in evaluation mode: no dropout, and
@@ -81,7 +81,7 @@ def decompose(gradient: Tensor, keep: int) -> dict[str, Tensor]:
     }
 
 
-def _halves(run: Reopened, examples: int) -> tuple[Tensor, ...]:
+def _halves(run: TrainedRun, examples: int) -> tuple[Tensor, ...]:
     """Two disjoint draws of training examples, each sorted by length where examples have lengths."""
     split = run.task.train
     if not 2 <= examples <= len(split):

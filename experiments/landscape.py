@@ -13,7 +13,7 @@ from torch import Tensor
 
 from experiments.finished.guess import guess
 from experiments.finished.measure import Measurement, measure
-from experiments.finished.reopen import Reopened
+from experiments.finished.reopen import TrainedRun
 from experiments.terminal.progress import tracked
 from intrinsic import rng
 from intrinsic.errors import UserError
@@ -28,7 +28,7 @@ Point = dict[str, Tensor]  # numbers of the net by name
 
 
 def landscape(
-    run: Reopened, *, points: int = 15, span: float = 1.0, examples: int = 500, split: str = "train", seed: int = 0
+    run: TrainedRun, *, points: int = 15, span: float = 1.0, examples: int = 500, split: str = "train", seed: int = 0
 ) -> Measurement:
     """Mean loss, and the task's score, at theta_c + a u + b v and at theta_0 + t (theta* - theta_0).
 
@@ -146,7 +146,7 @@ def subset(split: Split, examples: int, seed: int) -> Split:
     return Split(split.inputs[rows], split.targets[rows], lengths)
 
 
-def _check(run: Reopened, points: int, span: float, examples: int, split: str) -> None:
+def _check(run: TrainedRun, points: int, span: float, examples: int, split: str) -> None:
     if points < 3 or points % 2 == 0:
         raise UserError(f"need an odd number of points >= 3, so that the centre is one of them, got points={points}")
     if not 0 < span < float("inf"):

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from experiments.finished.measure import Measurement, measure
-from experiments.finished.reopen import Reopened
+from experiments.finished.reopen import TrainedRun
 from intrinsic.errors import UserError
 
 TURN, MANY = 0.05, 100  # seconds of a turn, and calls in it
 
 
 def latency(
-    run: Reopened,
+    run: TrainedRun,
     *,
     batches: tuple[int, ...] = (1, 8),
     lengths: tuple[int, ...] = (32, 128),
@@ -101,7 +101,7 @@ def tokens(model: Any, batch: int, length: int) -> Tensor:
     return torch.stack([ids, torch.zeros_like(ids)], dim=1).int()
 
 
-def _sides(run: Reopened, base: nn.Module) -> dict[str, nn.Module]:
+def _sides(run: TrainedRun, base: nn.Module) -> dict[str, nn.Module]:
     net = run.net.eval()
     merged = net.merge().eval()
     sides: dict[str, nn.Module] = {"base": base}
@@ -121,7 +121,7 @@ def _longest(model: Any) -> int | None:
     return None if longest is None else longest - max(kept, default=0)
 
 
-def _examples(run: Reopened, batch: int) -> Tensor:
+def _examples(run: TrainedRun, batch: int) -> Tensor:
     """The first test examples, again from the start where there are too few."""
     inputs = run.task.test.inputs
     return inputs[torch.arange(batch, device=inputs.device) % len(inputs)]

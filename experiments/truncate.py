@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from experiments.finished.guess import guess
 from experiments.finished.measure import Measurement, measure
-from experiments.finished.reopen import Reopened
+from experiments.finished.reopen import TrainedRun
 from experiments.terminal.progress import tracked
 from intrinsic import rng
 from intrinsic.errors import UserError
@@ -27,7 +27,7 @@ KEEP = {"all": "everything else", "head": "the head alone", "nothing": "nothing"
 
 
 def truncate(
-    run: Reopened,
+    run: TrainedRun,
     *,
     ranks: tuple[int, ...] = (),
     splits: tuple[str, ...] = ("validation", "test"),

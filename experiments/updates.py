@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from experiments.finished.measure import Measurement, measure
-from experiments.finished.reopen import Reopened
+from experiments.finished.reopen import TrainedRun
 from intrinsic import rng
 from intrinsic.errors import UserError
 from intrinsic.surgery.head import head_parameters
 
 
-def updates(run: Reopened, *, keep: int = 64) -> Measurement:
+def updates(run: TrainedRun, *, keep: int = 64) -> Measurement:
     """Decompose dW = W - W_0 of each weight of two or more axes, (outputs, inputs) with all further axes as inputs.
 
     Arrays of a weight, of k = min(keep, outputs, inputs) and all s = min(outputs, inputs) singular values:

@@ -19,7 +19,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from experiments.terminal.sweep import runs_before, show
-from hydra_plugins._sweep_job import Ended, SweepJob
+from hydra_plugins._sweep_job import JobResult, SweepJob
 from intrinsic.checks import integer
 from intrinsic.errors import UserError
 from intrinsic.missing_package import missing_package
@@ -86,7 +86,7 @@ class ParallelLauncher(Launcher):
         """Those that have ended, as soon as there is one or the time is over."""
 
     @abstractmethod
-    def result(self, handle: Handle) -> Ended:
+    def result(self, handle: Handle) -> JobResult:
         """The answer of a job that has ended; raise DeadError if it left none."""
 
     @abstractmethod
@@ -120,7 +120,7 @@ class ParallelLauncher(Launcher):
                         try:
                             ended = self.result(handle)
                         except DeadError as death:
-                            ended = task.lost(*job, str(death))
+                            ended = task.death(*job, str(death))
                         results[job[1]] = ended.done
                         report.tell(ended)
                     report.remind(len(results), len(jobs), len(running))
@@ -136,7 +136,7 @@ class _Report:
     def __init__(self, before: int) -> None:
         self._before, self._said = before, time.monotonic()
 
-    def tell(self, ended: Ended) -> None:
+    def tell(self, ended: JobResult) -> None:
         for line in ended.lines:
             show(line, self._before)
         self._before += ended.runs

@@ -16,7 +16,7 @@ from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
 
-from experiments.terminal.sweep import Line, kept_lines
+from experiments.terminal.sweep import Line, collect_lines
 from intrinsic.own_packages import look_in
 
 SHARED = ("INTRINSIC_", "WANDB_")  # how the names of environment variables begin that a job needs, wherever it runs
@@ -28,7 +28,7 @@ def _environment() -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Ended:
+class JobResult:
     """What is left of a job: Hydra's return, with the records of its runs, and its lines for the terminal."""
 
     done: JobReturn
@@ -66,7 +66,7 @@ class SweepJob:
     folder: Path = field(default_factory=Path.cwd)
     path: Sequence[str] = field(default_factory=lambda: [place for place in sys.path if place])
 
-    def __call__(self, overrides: Sequence[str], number: int) -> Ended:
+    def __call__(self, overrides: Sequence[str], number: int) -> JobResult:
         """Run a job here, in a process that does nothing else meanwhile; its lines are kept, not printed."""
         if self.parent is not None:
             _end_with(self.parent)
@@ -76,9 +76,9 @@ class SweepJob:
         look_in(self.folder)
         Singleton.set_state(self.singletons)
         setup_globals()
-        with kept_lines() as lines:
+        with collect_lines() as lines:
             done = self._run(overrides, number)
-        return Ended(done, lines)
+        return JobResult(done, lines)
 
     def checkpoint(self, *arguments: Any) -> Any:
         """What submitit queues again when a job is preempted or out of time: the same, which goes on where it was."""
@@ -86,17 +86,17 @@ class SweepJob:
 
         return DelayedSubmission(self, *arguments)
 
-    def lost(self, overrides: Sequence[str], number: int, error: str) -> Ended:
+    def death(self, overrides: Sequence[str], number: int, error: str) -> JobResult:
         """What is left of a job whose process died; `error` says how."""
-        from experiments.run.job import lost
+        from experiments.run.job import after_death
         from experiments.terminal.lines import knobs
 
-        done = replace(self, function=partial(lost, error))._run(overrides, number)
+        done = replace(self, function=partial(after_death, error))._run(overrides, number)
         records = done.return_value if isinstance(done.return_value, list) else [done.return_value]
         failed = [record for record in records if record.error == error]
         texts = [f"error: {error}: {knobs(record.config)}" for record in failed]
         answered = len(records) - len(failed)
-        return Ended(done, [Line(text, error=True, ended=n) for n, text in enumerate(texts, start=answered + 1)])
+        return JobResult(done, [Line(text, error=True, ended=n) for n, text in enumerate(texts, start=answered + 1)])
 
     def _run(self, overrides: Sequence[str], number: int) -> JobReturn:
         config = self.context.config_loader.load_sweep_config(self.config, list(overrides))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from hydra_plugins._parallel_launcher import DeadError, Handle, ParallelLauncher, at_once
-from hydra_plugins._sweep_job import Ended, SweepJob
+from hydra_plugins._sweep_job import JobResult, SweepJob
 from intrinsic.checks import PROCESSES, THREADS, at_most, integer
 
 
@@ -46,13 +46,13 @@ class JoblibLauncher(ParallelLauncher):
 
         return wait(handles, seconds, FIRST_COMPLETED).done
 
-    def result(self, handle: Any) -> Ended:
+    def result(self, handle: Any) -> JobResult:
         """The answer of a job."""
         from concurrent.futures.process import BrokenProcessPool
 
         worker = self._busy.pop(handle)
         try:
-            ended: Ended = handle.result()
+            ended: JobResult = handle.result()
         except BrokenProcessPool as error:
             raise DeadError(f"the worker died{_manner(str(error))}") from None
         self._idle.append(worker)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from hydra_plugins._parallel_launcher import DeadError, Handle, ParallelLauncher, need
-from hydra_plugins._sweep_job import Ended, SweepJob
+from hydra_plugins._sweep_job import JobResult, SweepJob
 from intrinsic.checks import integer, number
 from intrinsic.errors import UserError
 
@@ -92,13 +92,13 @@ class RayLauncher(ParallelLauncher):
 
         return ray.wait(list(handles), timeout=seconds)[0]
 
-    def result(self, handle: Any) -> Ended:
+    def result(self, handle: Any) -> JobResult:
         """The answer of a job."""
         import ray
         from ray.exceptions import RayError, RayTaskError
 
         try:
-            ended: Ended = ray.get(handle)
+            ended: JobResult = ray.get(handle)
         except RayTaskError:
             raise
         except RayError as error:
@@ -113,5 +113,5 @@ class RayLauncher(ParallelLauncher):
             ray.cancel(handle, force=True)
 
 
-def _call(task: SweepJob, overrides: Sequence[str], number: int) -> Ended:
+def _call(task: SweepJob, overrides: Sequence[str], number: int) -> JobResult:
     return task(overrides, number)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra_plugins._parallel_launcher import DeadError, Handle, ParallelLauncher, at_once, need
-from hydra_plugins._sweep_job import Ended, SweepJob
+from hydra_plugins._sweep_job import JobResult, SweepJob
 from intrinsic.checks import PROCESSES, THREADS, at_most, integer
 from intrinsic.errors import UserError
 
@@ -85,14 +85,14 @@ class SubmititLauncher(ParallelLauncher):
             time.sleep(SECONDS_BETWEEN_LOOKS[self.cluster])
         return ended
 
-    def result(self, handle: Any) -> Ended:
+    def result(self, handle: Any) -> JobResult:
         """The answer of a job, which it left in a file."""
         from submitit.core.utils import UncompletedJobError
 
         try:
             if self.ours and not handle.paths.result_pickle.exists():  # submitit would wait for a slow file system
                 raise UncompletedJobError
-            ended: Ended = handle.result()
+            ended: JobResult = handle.result()
         except UncompletedJobError:
             state = "" if self.ours else f" ({handle.state.lower()})"
             raise DeadError(f"the job died{state}, see {handle.paths.stderr}") from None

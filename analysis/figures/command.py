@@ -16,7 +16,7 @@ from analysis.figures.figure import Outcome
 from analysis.studies.records import SPLITS
 from intrinsic.terminal.command import command
 from intrinsic.terminal.command_parser import options_of, study_parser
-from intrinsic.terminal.quoted import quoted
+from intrinsic.terminal.one_line import one_line
 from intrinsic.terminal.say import LONGEST, say
 
 Option = tuple[str, dict[str, Any]]  # what the help says of it, and what else argparse must know
@@ -111,7 +111,7 @@ def print_outcome(drawn: Outcome) -> None:
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
     console.print(table)
     for line in lines:
-        console.print(quoted(line, LONGEST), soft_wrap=True)
+        console.print(one_line(line, LONGEST), soft_wrap=True)
 
 
 def cell(value: Any) -> str:
@@ -120,4 +120,4 @@ def cell(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.0f}"
-    return quoted(value) if isinstance(value, str) else f"{value:,}"
+    return one_line(value) if isinstance(value, str) else f"{value:,}"

@@ -21,7 +21,7 @@ from intrinsic.tasks.task import Task
 
 
 @dataclass(frozen=True)
-class Reopened:
+class TrainedRun:
     """A finished run: its record, what it was made of, and its net twice."""
 
     record: Record
@@ -44,7 +44,7 @@ class Reopened:
         return self.start.eval().merge(), self.net.eval().merge()
 
 
-def reopen(folder: Path, device: str = "cpu") -> Reopened:
+def reopen(folder: Path, device: str = "cpu") -> TrainedRun:
     """Rebuild the run in `folder` from its record's config and its trained.safetensors.
 
     What a record says of places is another machine's: models of source tasks are kept in the folder of the study's
@@ -64,7 +64,7 @@ def reopen(folder: Path, device: str = "cpu") -> Reopened:
     setup.net = start = without_reparametrisation(setup.net)
     net = copy.deepcopy(start)
     load(net, folder / "trained.safetensors")
-    return Reopened(record, setup, start, net)
+    return TrainedRun(record, setup, start, net)
 
 
 def _here(config: dict[str, Any], folder: Path, device: str) -> Config:

@@ -13,7 +13,7 @@ from experiments.loggers.epoch_values import epoch_values, flat
 from intrinsic.errors import UserError
 from intrinsic.files.lock import locked
 from intrinsic.missing_package import missing_package
-from intrinsic.terminal.quoted import quoted
+from intrinsic.terminal.one_line import one_line
 from intrinsic.terminal.say import say
 from intrinsic.training.epoch import Epoch
 
@@ -58,7 +58,7 @@ class MlflowLogger:
                 with locked(home / ".mlflow.lock", purpose="opens MLflow's database", setting="output"):
                     self._start(MlflowClient(address), config, folder.name, experiment, (home / "mlartifacts").as_uri())
         except (MlflowException, OSError) as error:
-            line = quoted(" ".join(str(error).split()))
+            line = one_line(" ".join(str(error).split()))
             raise UserError(
                 f"MLflow refuses logger.uri={address} logger.experiment={experiment}: {line}; choose others"
             ) from None
@@ -119,5 +119,5 @@ class MlflowLogger:
             getattr(self._client, what)(*arguments, **options)
         except self._refused as error:
             if not self._complained:
-                say(f"continues without MLflow: {quoted(' '.join(str(error).split()))}", sys.stderr)
+                say(f"continues without MLflow: {one_line(' '.join(str(error).split()))}", sys.stderr)
             self._complained = True

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from experiments.run.failure import out_of_memory
 from experiments.run.setup import Setup
-from experiments.step.coverage import Covered, coverage
+from experiments.step.coverage import ModuleGroup, coverage
 from experiments.step.step_costs import step_costs
 from experiments.step.training_step import Batch, step_seconds, training_step
 from intrinsic.errors import UserError
 from intrinsic.subspace.checkpoint import stored_bytes
 from intrinsic.tasks.batches import batches
-from intrinsic.terminal.quoted import quoted
+from intrinsic.terminal.one_line import one_line
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Description:
         steps: in an epoch.
     """
 
-    covered: list[Covered]
+    covered: list[ModuleGroup]
     numbers: dict[str, int]
     batch: list[int]
     bytes: dict[str, int]
@@ -61,7 +61,7 @@ def describe(config: dict[str, Any]) -> Description:
     except Exception as error:
         if not out_of_memory(error):
             raise
-        line = quoted(" ".join(f"{type(error).__name__}: {error}".split()))
+        line = one_line(" ".join(f"{type(error).__name__}: {error}".split()))
         raise UserError(f"out of memory ({line}): use a smaller model or batch_size") from None
 
 

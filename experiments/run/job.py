@@ -22,7 +22,7 @@ from experiments.terminal.sweep import Line, tell
 from intrinsic.errors import UserError
 from intrinsic.files.lock import locked
 from intrinsic.files.records import Record, read_record, run_id, write_record
-from intrinsic.terminal.quoted import quoted
+from intrinsic.terminal.one_line import one_line
 from intrinsic.terminal.say import say
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def run_job(cfg: DictConfig) -> Record | list[Record]:
     return records[0] if cfg["batch"] is None else records
 
 
-def lost(error: str, cfg: DictConfig) -> Record | list[Record]:
+def after_death(error: str, cfg: DictConfig) -> Record | list[Record]:
     """What `run_job` would return, had its process not died: the answers that are there, `error` for the other runs."""
     records = []
     os.chdir(HydraConfig.get().runtime.cwd)
@@ -124,7 +124,7 @@ def _train(runs: Sequence[Run]) -> None:
             line = " ".join(f"{type(error).__name__}: {error}".split())
             if out_of_memory(error):
                 raise UserError(
-                    f"out of memory ({quoted(line)}): use a smaller model, batch_size or replicas"
+                    f"out of memory ({one_line(line)}): use a smaller model, batch_size or replicas"
                 ) from None
             for run in _waiting(waiting):
                 try:

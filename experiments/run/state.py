@@ -17,7 +17,7 @@ from intrinsic.files.records import OUTPUT
 from intrinsic.files.tensors import read_tensors, write_tensors
 from intrinsic.subspace import Subspace
 from intrinsic.subspace.checkpoint import load_trained, trained_state
-from intrinsic.terminal.quoted import quoted
+from intrinsic.terminal.one_line import one_line
 from intrinsic.terminal.say import say
 from intrinsic.training.epoch import Epoch
 
@@ -71,7 +71,7 @@ class RunState:
         if not metadata.keys() >= KEYS:
             raise UserError(f"{self.path} is not a checkpoint of a run, or of an earlier version of this program")
         if metadata["run_id"] != self._run_id:
-            raise UserError(f"{self.path} belongs to another run, {quoted(metadata['run_id'])}")
+            raise UserError(f"{self.path} belongs to another run, {one_line(metadata['run_id'])}")
         found = metadata["fingerprint"]
         if found != self._net.fingerprint() and found != self._net.fingerprint(bits=False):  # one of an older version
             raise UserError(f"{self.path} belongs to another model")
@@ -85,7 +85,7 @@ class RunState:
         except UserError:
             raise
         except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise UserError(f"{self.path} is not a checkpoint of a run ({quoted(error)})") from None
+            raise UserError(f"{self.path} is not a checkpoint of a run ({one_line(error)})") from None
         self.history, self._seconds_before = history, metadata["seconds"]
 
     def add(self, epoch: Epoch) -> None:

@@ -22,7 +22,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Covered:
+class ModuleGroup:
     """Modules that are alike but for numbers in their names.
 
     Args:
@@ -45,7 +45,7 @@ class Covered:
         return self.numbers["moves"] + self.numbers["trained"] > 0
 
 
-def coverage(net: Subspace) -> list[Covered]:
+def coverage(net: Subspace) -> list[ModuleGroup]:
     """Every module that has parameters of its own, in the model's order, those that are alike as one.
 
     A parameter `moves` if it is of theta, `trained` if it is trained beside it (a head), else it is `frozen`; `tied` is
@@ -69,17 +69,17 @@ def coverage(net: Subspace) -> list[Covered]:
     for owner, found in modules.items():
         pattern = re.sub(r"(?<![^.])\d+(?![^.])", "*", owner)
         groups.setdefault((pattern, kinds[owner], tuple(part for part, _ in found)), []).append(owner)
-    return [_covered(*key, owners, modules) for key, owners in groups.items()]
+    return [_group(*key, owners, modules) for key, owners in groups.items()]
 
 
-def _covered(
+def _group(
     pattern: str, kind: str, parts: tuple[Part, ...], owners: list[str], modules: dict[str, list[tuple[Part, int]]]
-) -> Covered:
+) -> ModuleGroup:
     numbers: dict[State, int] = dict.fromkeys(("moves", "trained", "frozen", "tied"), 0)
     for part, count in (pair for owner in owners for pair in modules[owner]):
         numbers[part.state] += count
     name = pattern if len(owners) > 1 else owners[0]
-    return Covered(name or "(the model itself)", kind, len(owners), parts, numbers)
+    return ModuleGroup(name or "(the model itself)", kind, len(owners), parts, numbers)
 
 
 def _layer(model: nn.Module, path: str) -> str:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn, track
 from rich.progress import Progress as Bar
 
-from experiments.terminal.sweep import lines_are_kept
+from experiments.terminal.sweep import collecting_lines
 from intrinsic.terminal.say import say
 from intrinsic.training.epoch import Epoch
 
@@ -30,7 +30,7 @@ class Progress:
     def __init__(self, epochs: int, metric: str) -> None:
         self._epochs, self._metric = epochs, metric
         self._bar: Bar | None = None
-        self._quiet = lines_are_kept()
+        self._quiet = collecting_lines()
         if sys.stderr.isatty() and not self._quiet:
             columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
             self._bar = Bar(*columns, console=Console(stderr=True), transient=True)

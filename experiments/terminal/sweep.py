@@ -85,7 +85,7 @@ def runs_before(job: int) -> int:
 
 
 @contextmanager
-def kept_lines() -> Iterator[list[Line]]:
+def collect_lines() -> Iterator[list[Line]]:
     """Keep what the body prints, in its order, for another process that knows what has ended elsewhere."""
     lines: list[Line] = []
     out, err = _Kept(lines, error=False), _Kept(lines, error=True)
@@ -99,7 +99,7 @@ def kept_lines() -> Iterator[list[Line]]:
         err.end()
 
 
-def lines_are_kept() -> bool:
+def collecting_lines() -> bool:
     """Whether nobody sees what is printed before the job is over."""
     return _kept.get() is not None
 

@@ -5,7 +5,7 @@ from rich.text import Text
 
 from experiments.terminal.print_whole import print_whole
 from intrinsic.files.records import Record
-from intrinsic.terminal.quoted import quoted
+from intrinsic.terminal.one_line import one_line
 
 SPLITS = ("validation", "test")
 
@@ -23,7 +23,7 @@ def print_table(overrides: list[dict[str, str]], records: list[Record]) -> None:
         counts |= {"head": "head", "stored bytes": "stored_bytes"}
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in (*swept, *counts, *(f"{split} {metric}" for metric in metrics for split in SPLITS), "seconds"):
-        table.add_column(Text(quoted(column)), justify="right", no_wrap=True)
+        table.add_column(Text(one_line(column)), justify="right", no_wrap=True)
     table.add_column("status", no_wrap=True)
     for override, record in zip(overrides, records, strict=True):
         scores = [record.score(split, metric) for metric in metrics for split in SPLITS]
@@ -35,7 +35,7 @@ def print_table(overrides: list[dict[str, str]], records: list[Record]) -> None:
             "-" if record.seconds is None else f"{record.seconds:.1f}",
             record.status if record.error is None else f"{record.status}: {record.error}",
         )
-        table.add_row(*(Text(quoted(cell)) for cell in cells))  # as it stands: a value such as [a] is no markup
+        table.add_row(*(Text(one_line(cell)) for cell in cells))  # as it stands: a value such as [a] is no markup
     print_whole(table)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from intrinsic.errors import UserError
 from intrinsic.files.records import Record
 from intrinsic.terminal.command import command
-from intrinsic.terminal.quoted import quoted
+from intrinsic.terminal.one_line import one_line
 from intrinsic.terminal.say import say
 from tests.support.commands import QUICK
 from tests.support.sweeps import ROOT
@@ -25,13 +25,13 @@ RUN = [sys.executable, str(ROOT / "run.py")]
 
 
 def test_what_a_terminal_obeys_is_shown():
-    assert quoted(HOSTILE) == SEEN
-    assert quoted("θ₀ of 90° – 日本語 👍 a\\n") == "θ₀ of 90° – 日本語 👍 a\\n"
+    assert one_line(HOSTILE) == SEEN
+    assert one_line("θ₀ of 90° – 日本語 👍 a\\n") == "θ₀ of 90° – 日本語 👍 a\\n"
 
 
 @given(st.text(max_size=500), st.integers(10, 300))
 def test_any_text_is_one_short_line(text, longest):
-    line = quoted(text, longest)
+    line = one_line(text, longest)
     assert all(letter.isprintable() for letter in line)
     assert len(text) <= longest or f"...({len(text) - longest:,} characters)..." in line
     assert len(line) <= 10 * (longest + 40)

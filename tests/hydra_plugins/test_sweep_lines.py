@@ -7,9 +7,9 @@ import sys
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
-from experiments.terminal.sweep import Line, Sweep, kept_lines, lines_are_kept, runs_before, show, tell
+from experiments.terminal.sweep import Line, Sweep, collect_lines, collecting_lines, runs_before, show, tell
 from hydra_plugins._parallel_launcher import _Report
-from hydra_plugins._sweep_job import Ended
+from hydra_plugins._sweep_job import JobResult
 
 
 def returned(*records):
@@ -20,14 +20,14 @@ def returned(*records):
 
 
 def test_a_worker_keeps_lines_in_their_order(capsys):
-    with kept_lines() as lines:
-        assert lines_are_kept()
+    with collect_lines() as lines:
+        assert collecting_lines()
         print("a", end="")
         print("b\n\nc")
         print("bar 1\rbar 2", file=sys.stderr)
         tell(Line("a run", ended=1))
         print("no end", end="")
-    assert not lines_are_kept()
+    assert not collecting_lines()
     assert capsys.readouterr() == ("", "")
     assert lines == [
         Line("ab"),
@@ -42,7 +42,7 @@ def test_a_worker_keeps_lines_in_their_order(capsys):
 
 def test_lines_of_a_body_that_fails_are_kept_too():
     def planted():
-        with kept_lines() as kept:
+        with collect_lines() as kept:
             lines.append(kept)
             print("before", end="")
             raise ZeroDivisionError("planted")
@@ -51,7 +51,7 @@ def test_lines_of_a_body_that_fails_are_kept_too():
     with pytest.raises(ZeroDivisionError, match="planted"):
         planted()
     assert lines[0] == [Line("before")]
-    assert not lines_are_kept()
+    assert not collecting_lines()
 
 
 def test_a_launcher_counts_the_runs_that_end(capsys):
@@ -59,11 +59,11 @@ def test_a_launcher_counts_the_runs_that_end(capsys):
     before = dict(os.environ)
     with Sweep([1, 3, 2, 1]).launching():
         first = _Report(runs_before(0))
-        first.tell(Ended(returned({}, {}, {}), [Line("y", ended=1), Line("said"), Line("z", error=True, ended=3)]))
-        first.tell(Ended(returned({}), [Line("x", ended=1)]))
+        first.tell(JobResult(returned({}, {}, {}), [Line("y", ended=1), Line("said"), Line("z", error=True, ended=3)]))
+        first.tell(JobResult(returned({}), [Line("x", ended=1)]))
         second = _Report(runs_before(2))
-        second.tell(Ended(returned({}, {}), []))  # of a bug: its traceback has no place
-        second.tell(Ended(returned({}), [Line("last\x1b", ended=1)]))
+        second.tell(JobResult(returned({}, {}), []))  # of a bug: its traceback has no place
+        second.tell(JobResult(returned({}), [Line("last\x1b", ended=1)]))
         assert os.environ == before
     tell(Line("alone", ended=1))
     out, err = (re.sub(r", +\d+ s left\]", "]", text) for text in capsys.readouterr())

@@ -2,7 +2,7 @@
 
 import torch
 
-from experiments.finished.reopen import Reopened
+from experiments.finished.reopen import TrainedRun
 from experiments.run.setup import Setup
 from intrinsic.files.records import Record, read_record
 from intrinsic.tasks.task import Split, classification
@@ -34,7 +34,7 @@ def reopened(start, net, task, method="full"):
     """Two nets as a run that ended."""
     setup = Setup({"seed": 3})
     setup.device, setup.task = torch.device("cpu"), task
-    return Reopened(Record(status="finished", method=method, numbers=net.count(), config={}), setup, start, net)
+    return TrainedRun(Record(status="finished", method=method, numbers=net.count(), config={}), setup, start, net)
 
 
 def labelled(model, inputs, num_outputs):

@@ -5,7 +5,7 @@ from intrinsic.errors import printable
 LONGEST = 200
 
 
-def quoted(text: object, longest: int = LONGEST) -> str:
+def one_line(text: object, longest: int = LONGEST) -> str:
     r"""`text` on one line, as a reader sees it and a terminal leaves it.
 
     What is not printable (controls, escapes, ends of lines, marks that turn the direction of reading, lone surrogates)
