@@ -30,10 +30,10 @@ def report(*studies: str | Path, out: str | Path | None = None, where: Sequence[
     """
     if not studies:
         raise UserError("need at least one study, got none; pass a folder such as outputs/demo")
-    page = html(studies, where)
     target = Path(studies[0]) / "report.html" if out is None else Path(out)
     if target.is_dir():
         raise UserError(f"need --out to be a file, got the folder {target}; choose {target / 'report.html'}")
+    page = html(studies, where)
     write_atomically(target, lambda path: path.write_text(page, "utf-8", "backslashreplace"), remedy=OUT)
     return target
 

@@ -183,7 +183,7 @@ def records(tmp_path_factory):
 @pytest.mark.parametrize(
     "function", [*(pytest.param(f, marks=pytest.mark.rendered) for f in (rank_curve, compare, threshold)), report]
 )
-@settings(max_examples=4)
+@settings(max_examples=3)
 @given(
     changes=st.lists(
         st.tuples(st.integers(0, 9), st.sampled_from(PLACES), st.sampled_from(VALUES) | st.text(max_size=4)),

@@ -48,11 +48,9 @@ def test_three_small_legible_files(study, function, monkeypatch):
     labels = {"query", "key", "attention.output.dense", "*.output.dense", "pooler"}
     drawn = function(study)
     assert [path.name for path in drawn.paths] == [f"{function.__name__}.{suffix}" for suffix in ("png", "pdf", "csv")]
-    png, pdf, csv = before = [path.read_bytes() for path in drawn.paths]
+    png, pdf, csv = [path.read_bytes() for path in drawn.paths]
     assert (len(png) < 200_000, pdf[:4], csv.count(b"\n")) == (True, b"%PDF", len(drawn.rows) + 1)
     assert image.imread(drawn.paths[0])[..., :3].std() > 0.05  # something is drawn
-    if function is similarity:  # all are written in the same way
-        assert [path.read_bytes() for path in function(study).paths] == before
     drawn_texts, draw = {}, text.Text.draw  # a tick outside of its axes is not drawn
 
     def note(label, *arguments, **options):

@@ -61,8 +61,7 @@ def show(browser, page, width, scheme):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1100, PHONE])
+@pytest.mark.parametrize(("width", "scheme"), [(1100, "light"), (PHONE, "dark")])
 def test_it_is_drawn_without_complaint(browser, page, width, scheme):
     show(browser, page, width, scheme)
     assert complaints(browser) == []  # no error of a script, nothing refused by the page's own policy

@@ -77,7 +77,10 @@ def test_the_predicted_peak_is_the_measured(method, n, sizes):
     assert peak["predicted"] == peak["saved"] + peak["gradients"] + peak["working"]
 
 
-@pytest.mark.parametrize("method", ["full", "lora", "adapter", "prefix", "subspace", "said"])
+@pytest.mark.parametrize(
+    "method",
+    ["full", "lora", "subspace", *(pytest.param(n, marks=pytest.mark.nightly) for n in ("adapter", "prefix", "said"))],
+)
 def test_the_peak_of_a_transformer(method):
     spaces = {"lora": intrinsic.LoRA(2), "adapter": intrinsic.Adapter(4), "prefix": intrinsic.Prefix(3)}
     options = {"space": spaces.get(method)}

@@ -107,7 +107,7 @@ def test_a_full_output_costs_no_run(tmp_path, launcher):
     assert statuses(tmp_path / "default") == ["finished"] * 4
 
 
-@pytest.mark.slow
+@pytest.mark.nightly  # by day standard output alone, above
 def test_both_outputs_full(tmp_path):
     """Also the error of one run of a sweep, its traceback, and lines about progress."""
     with open("/dev/full", "w") as full:

@@ -97,8 +97,8 @@ def test_asked_for_more_only_what_is_new_is_trained(searches):
 
 
 def test_learning_rates_are_tried_and_chosen_on_validation_data(program, tmp_path):
-    rates = "hydra.sweeper.lrs=[0.003,0.01,0.03,0.1] hydra.sweeper.baseline_lrs=[0.003,0.01]"
-    program(f"{SUBSPACE} study=s hydra.sweeper.max_runs=37 {rates}", tmp_path)
+    rates = "hydra.sweeper.lrs=[0.003,0.01,0.03] hydra.sweeper.baseline_lrs=[0.003,0.01]"
+    program(f"{SUBSPACE} study=s hydra.sweeper.max_runs=30 {rates}", tmp_path)
     runs = records(tmp_path / "s").values()
     spread, later = [], {}
     for each in runs:
@@ -107,7 +107,7 @@ def test_learning_rates_are_tried_and_chosen_on_validation_data(program, tmp_pat
             spread.append((config["dim"], config["lr"], score))
         elif "dim" in config:
             later.setdefault((config["dim"], config["seed"]), set()).add(config["lr"])
-    assert len(spread) == 28
+    assert len(spread) == 21
     assert sum(run["method"] == "full" for run in runs) == 6
     assert later
     for (dim, _), tried in later.items():
@@ -169,7 +169,7 @@ def test_runs_that_all_fail_end_the_search(program, tmp_path):
     assert_one_line(err.splitlines()[-1] + "\n", "no run of the search has finished: device=nowhere")
 
 
-@pytest.mark.parametrize(("count", "runs"), [(2, 14), pytest.param(10, 26, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(("count", "runs"), [(1, 12), pytest.param(10, 26, marks=pytest.mark.nightly)])
 def test_killed_often_it_finds_the_same(count, runs, tmp_path):
     """At random moments, without warning; no run with a record is trained again."""
     settings = f"hydra.sweeper.max_runs={runs} hydra.sweeper.ratio=1.01 hydra.sweeper.batch=4"

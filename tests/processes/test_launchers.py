@@ -18,7 +18,12 @@ from intrinsic.errors import UserError
 from tests.support.configs import CONF, names
 from tests.support.sweeps import command, records, rows, run, run_here
 
-ONE_MACHINE = sorted(set(names("hydra/launcher")) - {"submitit_slurm"})  # that one needs Slurm: test_slurm.py
+# submitit_slurm needs Slurm: test_slurm.py, which has submitit's side by day
+ONE_MACHINE = [
+    pytest.param(name, marks=pytest.mark.nightly if name == "submitit_local" else ())
+    for name in names("hydra/launcher")
+    if name != "submitit_slurm"
+]
 
 
 @pytest.mark.slow
@@ -41,7 +46,7 @@ def test_a_launcher_changes_no_run(tmp_path, undisturbed, capsys, launcher):
     ("launcher", "kill"),
     [
         ("joblib", signal.SIGINT),
-        ("submitit_local", signal.SIGKILL),
+        pytest.param("submitit_local", signal.SIGKILL, marks=pytest.mark.nightly),
         pytest.param("joblib", signal.SIGTERM, marks=pytest.mark.nightly),
         pytest.param("joblib", signal.SIGKILL, marks=pytest.mark.nightly),
         pytest.param("submitit_local", signal.SIGTERM, marks=pytest.mark.nightly),

@@ -90,14 +90,9 @@ def test_a_rank_sweep(output, run_here):
     assert {path: path.stat().st_mtime_ns for path in (output / "ranks").glob("*/*")} == before
 
 
-@pytest.mark.slow
+@pytest.mark.nightly  # by day a search and sweeps are killed, in test_threshold_sweeper and test_kills
 @pytest.mark.parametrize(
-    "method",
-    [
-        "method=subspace dim=100,200",
-        pytest.param("method=lora rank=2,4", marks=pytest.mark.nightly),
-        pytest.param("method=full lr=0.001,0.002", marks=pytest.mark.nightly),
-    ],
+    "method", ["method=subspace dim=100,200", "method=lora rank=2,4", "method=full lr=0.001,0.002"]
 )
 def test_a_kill_costs_nothing_but_time(output, run_here, method):
     name = method.split()[0].partition("=")[2]

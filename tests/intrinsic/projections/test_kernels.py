@@ -83,7 +83,7 @@ def test_signs_that_are_not_stored_are_the_same(dim, full_dim, monkeypatch):
         close(adjoint(g), stored.adjoint(g))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_processors_without_avx512(tmp_path):
     """Compiled for any processor, in a process of its own: float32 sums under masks and not by lookup."""
     code = """
