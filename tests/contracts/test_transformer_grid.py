@@ -11,7 +11,7 @@ from tests.support.configs import composed, names
 from tests.support.pairwise import pairwise
 from tests.support.tiny_transformers import FAMILIES, batch, logits, tiny
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 DIM = 8
 every_family = pytest.mark.parametrize("family", FAMILIES)
 every_space = pytest.mark.parametrize("space", names("space"))

@@ -13,6 +13,8 @@ from intrinsic.training.fit import fit
 from tests.support.configs import composed
 from tests.support.tiny import ARCHITECTURES, PLAIN, TEXTS, build, make_folder, make_tokenizer, text_task
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("transformers")
 every_architecture = pytest.mark.parametrize("kind", ARCHITECTURES)
 

@@ -17,6 +17,8 @@ from tests.support.language_tasks import build, every_kind, task_of
 from tests.support.tiny import make_folder, many
 from tests.support.tiny_language import MODEL, OBJECTIVES, make_language_folder
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("transformers")
 
 

@@ -15,6 +15,8 @@ from tests.support.strangers_folder import edit, refused
 from tests.support.tiny import build, make_folder
 from tests.support.tiny_language import MODEL
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("transformers")
 
 

@@ -12,6 +12,8 @@ import intrinsic
 from intrinsic.layers.low_rank import LowRank
 from tests.support.peft_models import CONFIG, attention, bert, gpt2, stir
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 1e-5  # of logits of order 1 in float32
 
 

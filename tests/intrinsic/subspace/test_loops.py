@@ -9,6 +9,8 @@ from torch.nn import functional as F
 from tests.support.loop_net import Net, batches, subspace
 from tests.support.trainer import trained_by_trainer
 
+pytestmark = pytest.mark.slow
+
 
 class Functional(nn.Module):
     """The same subspace by differentiable steps on new tensors; no buffer is written in place."""
@@ -70,7 +72,6 @@ def bert():
 TRAINERS = {"plain": {}, "autocast": {"bf16": True}}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("case", TRAINERS)
 def test_trainer(case, tmp_path):
     net, other = subspace(bert()), Functional(subspace(bert()))
@@ -86,7 +87,6 @@ def test_trainer(case, tmp_path):
     assert loss.isfinite()
 
 
-@pytest.mark.slow
 def test_trainer_with_activation_checkpointing(tmp_path):
     net, other = subspace(bert()), subspace(bert())
     trained_by_trainer(net, tmp_path, activation_checkpointing=True)
@@ -95,7 +95,6 @@ def test_trainer_with_activation_checkpointing(tmp_path):
     torch.testing.assert_close(net.z, other.z, atol=1e-4, rtol=0)  # as above
 
 
-@pytest.mark.slow
 def test_trainer_goes_on_from_its_own_checkpoint(tmp_path):
     whole, half, rest = (subspace(bert()) for _ in range(3))
     schedule = {"lr_scheduler_type": "constant", "save_strategy": "steps", "save_steps": 2}

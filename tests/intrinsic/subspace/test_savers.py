@@ -16,6 +16,8 @@ import intrinsic
 from tests.support.tied import Tied
 from tests.support.trainer import trained_by_trainer
 
+pytestmark = pytest.mark.slow
+
 
 def plain():
     torch.manual_seed(0)
@@ -117,7 +119,6 @@ def language_model():
     return GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=1, eos_token_id=1))
 
 
-@pytest.mark.slow
 def test_checkpoints_of_trainer_hold_tied_weights(tmp_path):
     net, rest = (intrinsic.Subspace(language_model(), projection=intrinsic.Fastfood, dim=20) for _ in range(2))
     assert net.model.lm_head.weight is net.model.transformer.wte.weight
