@@ -13,10 +13,7 @@ from experiments.config.roles import ROLES, find
 from experiments.finished.reopen import reopen
 from intrinsic.errors import UserError
 from intrinsic.files.records import NAME
-from intrinsic.projections.base import Projection
-from intrinsic.spaces.base import Space
 from intrinsic.subspace.recipe import recipe
-from intrinsic.testing import ContractError, check_projection, check_space
 from tests.support.commands import QUICK, here, run
 from tests.support.pages import files_of
 
@@ -163,91 +160,3 @@ def test_files_hold_full_names_of_these_alone(importable):
         nn.Sequential(nn.Linear(5, 4)), space=intrinsic.LoRA(2, targets=".*"), projection=turns(), dim=3
     )
     assert [recipe(net)[key] for key in ("space", "projection")] == ["LoRA", "my_package.turns.Turns"]
-
-
-def test_the_example_keeps_the_contract(importable):
-    check_projection(turns())
-    check_space(find("my_package.matrices.Matrices", "space")())
-
-
-WRONG = {  # a rule each, and what else the class of the guide has for it
-    "squared norm 1 on average; their mean over 20 draws is 4, need 1": """
-    def matvec(self, z):
-        return 2 * super().matvec(z)
-    def rmatvec(self, g):
-        return 2 * super().rmatvec(g)
-""",
-    "the adjoint of P is its transpose; of the gradient entry 0 is": """
-    def rmatvec(self, g):
-        return super().rmatvec(g.abs())
-""",
-    "every column of P has norm 1 .unit_columns = True.; norms lie in": """
-    unit_columns = True
-""",
-    "global random states stay as they are": """
-    def __init__(self, dim, full_dim, *, seed):
-        super().__init__(dim, full_dim, seed=seed)
-        self.sign[:] = 2 * torch.randint(2, self.sign.shape) - 1
-""",
-    "another seed has another fingerprint; ": """
-    def __init__(self, dim, full_dim, *, seed):
-        super().__init__(dim, full_dim, seed=0)
-""",
-    "plan says how many bytes P holds; it holds 333, plan says 0": """
-    @staticmethod
-    def plan(dim, full_dim):
-        return 0 if full_dim > 300 else full_dim
-""",
-    "a tensor of P is kept by self._store, .*; scale is an attribute of its own": """
-    def __init__(self, dim, full_dim, *, seed):
-        super().__init__(dim, full_dim, seed=seed)
-        self.scale = torch.ones(3)
-""",
-}
-
-
-@pytest.mark.parametrize("rule", WRONG)
-def test_a_wrong_projection_is_named(importable, monkeypatch, rule):
-    space = {"torch": torch, "Turns": turns(), "__name__": "wrong"}
-    exec("class Wrong(Turns):" + WRONG[rule], space)  # noqa: S102
-    monkeypatch.setitem(sys.modules, "wrong", type(sys)("wrong"))
-    sys.modules["wrong"].Wrong = space["Wrong"]  # where a copy finds it
-    with pytest.raises(ContractError, match=rf"^Wrong\(dim=\d+, full_dim=\d+, seed=\d\) breaks the rule: .*{rule}"):
-        check_projection(space["Wrong"])
-
-
-class Halved(Space):
-    """Wires what it does not give back, at weights of half the size."""
-
-    def wire(self, model, *, seed):
-        for parameter in model.parameters():
-            parameter.data /= 2
-        return dict(model.named_parameters())
-
-
-class Lost(intrinsic.Full):
-    def wire(self, model, *, seed):
-        return {**super().wire(model, seed=seed), "extra": nn.Parameter(torch.zeros(3))}
-
-
-@pytest.mark.parametrize(
-    ("space", "rule"),
-    [
-        (Halved(), "the output stays what it was when the space is wired; it moved by"),
-        (Lost(), "names are those of the model's parameters; extra is not one"),
-        (Halved, "a space is an instance of a subclass of"),
-    ],
-)
-def test_a_wrong_space_is_named(space, rule):
-    with pytest.raises(ContractError, match=rule):
-        check_space(space)
-
-
-def test_a_part_that_raises_says_where():
-    class Unfinished(Projection):
-        pass
-
-    with pytest.raises(TypeError, match="abstract") as caught:
-        check_projection(Unfinished)
-    (note,) = caught.value.__notes__
-    assert note.startswith("raised by Unfinished while its rule unfit_dims was checked: A dim")
