@@ -22,6 +22,7 @@ from experiments.terminal.sweep import Line, tell
 from intrinsic.errors import UserError
 from intrinsic.files.lock import locked
 from intrinsic.files.records import Record, read_record, run_id, write_record
+from intrinsic.terminal.lasting_imports import lasting_imports
 from intrinsic.terminal.one_line import one_line
 from intrinsic.terminal.say import say
 
@@ -92,9 +93,13 @@ def _folder(config: dict[str, Any]) -> Path:
 
 def _train(runs: Sequence[Run]) -> None:
     """Train the runs that have no record yet, several of them at once."""
-    if len(_waiting(runs)) > 1:
+    if not _waiting(runs):
+        return
+    with lasting_imports("torch"):
         from experiments.run.setup import Setup
+        from experiments.run.train import train
 
+    if len(_waiting(runs)) > 1:
         for run in _waiting(runs):
             with _reporting(runs, [run]):
                 setup = Setup(run.config)
@@ -110,8 +115,6 @@ def _train(runs: Sequence[Run]) -> None:
         waiting = _waiting(runs)
         try:
             if len(waiting) == 1:
-                from experiments.run.train import train
-
                 _end(runs, waiting[0], train(waiting[0].config, waiting[0].folder))
             elif waiting:
                 from experiments.run.train_replicas import train_replicas

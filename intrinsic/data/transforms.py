@@ -4,7 +4,6 @@ import sys
 from dataclasses import dataclass
 
 import torch
-from scipy import ndimage
 from torch import Tensor
 
 from intrinsic.errors import UserError
@@ -90,4 +89,6 @@ def _rotated(inputs: Tensor, degrees: float) -> Tensor:
         raise UserError(f"rotate={degrees} needs square images, got {height} x {width}: use rotate=0")
     if degrees % 90 == 0:
         return torch.rot90(inputs, int(degrees // 90) % 4, (-2, -1)).contiguous()
+    from scipy import ndimage  # slow to import
+
     return torch.from_numpy(ndimage.rotate(inputs.numpy(), degrees, axes=(-1, -2), reshape=False, order=1))

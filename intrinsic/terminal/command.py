@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from intrinsic.errors import UserError
+from intrinsic.terminal.end_without_search import end_without_search
 from intrinsic.terminal.lasting_output import lasting_output
 from intrinsic.terminal.say import say
 
@@ -18,6 +19,7 @@ def command() -> Iterator[None]:
 
     Any other exception is a bug and keeps its traceback. Printing never costs results (see `lasting_output`).
     """
+    end_without_search()
     with lasting_output():
         try:
             yield
