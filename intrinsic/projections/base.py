@@ -3,20 +3,23 @@
 import copy
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
 import torch
-from torch import Tensor
+from torch import Tensor, cat
 from torch.nn.functional import pad
 
 from intrinsic.checks import integer
 from intrinsic.errors import UserError
 from intrinsic.projections.fixed_tensors import FixedTensors
+from intrinsic.projections.kernels.guarded_kernels import GuardedKernels
 from intrinsic.projections.kernels.select import select
 from intrinsic.projections.tensor_versions import TensorVersions
 from intrinsic.surgery.stable_name import StableName
+from intrinsic.surgery.torch_internals import copy_all
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
@@ -93,7 +96,7 @@ class Projection(FixedTensors, StableName, ABC):
         if torch.is_autocast_enabled(x.device.type):
             with torch.autocast(x.device.type, enabled=False):
                 return self.multiply(x, transposed=transposed)
-        kernel = select(type(self), x) if self.kernels else None
+        kernel = self._kernels(x)
         if kernel is None:
             return self.rmatvec(x) if transposed else self.matvec(x)
         x = x.detach()
@@ -104,9 +107,9 @@ class Projection(FixedTensors, StableName, ABC):
             rows, targets = (x.contiguous(),), (out,)  # type: ignore[assignment]
         for row, target in zip(rows, targets, strict=True):
             if transposed:
-                kernel.rmatvec(self, row, target)
+                kernel.rmatvec(self, (row,), target)
             else:
-                kernel.matvec(self, row, row[:0], target)
+                kernel.matvec(self, row, (), target)
         return out
 
     def multiply_rows(self, g: Tensor, low: int) -> Tensor:
@@ -119,17 +122,64 @@ class Projection(FixedTensors, StableName, ABC):
         vars(part).update(tensors, full_dim=len(g))
         return part.multiply(g, transposed=True) * (len(g) / self.full_dim) ** 0.5
 
+    def multiply_pieces(self, pieces: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
+        """P^T g, without autograd, where g lies in several tensors: full_dim numbers of any shapes -> (dim,).
+
+        In the dtype of `out`, which the result is written to, or in that of the pieces together, float32 at least.
+        Kernels read the pieces where they lie, in any floating dtype; without kernels they are concatenated.
+
+        Raises:
+            ValueError: if there are not full_dim numbers.
+        """
+        self._count(pieces)
+        if out is None:
+            dtype = torch.float32
+            for other in {piece.dtype for piece in pieces}:
+                dtype = torch.promote_types(dtype, other)
+            out = pieces[0].new_empty(self.dim, dtype=dtype)
+        pieces = [piece.detach().contiguous() for piece in pieces]
+        kernel = self._kernels(out)
+        if kernel is not None and kernel.reads(pieces, out):
+            kernel.rmatvec(self, pieces, out)
+            torch.autograd.graph.increment_version(out)
+            return out
+        g = cat([piece.view(-1) for piece in pieces], out=out.new_empty(self.full_dim))
+        return out.copy_(self.multiply(g, transposed=True))
+
     def displace(self, z: Tensor, origin: Tensor, out: Tensor) -> None:
         """out = origin + P z, written in place: (dim,), (full_dim,), (full_dim,). Without autograd.
 
         An empty `origin` means zero; it may be `out` itself. `out` may have less precision than z: it is rounded once.
         """
-        kernel = select(type(self), z) if self.kernels and z.dtype == out.dtype else None
-        if kernel is None:
-            torch.add(origin if len(origin) else out.new_zeros(()), self.multiply(z), out=out)
-        else:
-            kernel.matvec(self, z.detach(), origin, out)
+        kernel, origins = self._kernels(z), [origin] if len(origin) else []
+        if kernel is not None and kernel.writes(z, origins, out):
+            kernel.matvec(self, z.detach(), origins, out)
             torch.autograd.graph.increment_version(out)
+        else:
+            torch.add(origin if origins else out.new_zeros(()), self.multiply(z.detach()), out=out)
+
+    def displace_pieces(self, z: Tensor, origins: Sequence[Tensor], out: Tensor) -> None:
+        """`displace` with the origin in several tensors of any shapes, full_dim numbers in all; one pass with kernels.
+
+        Raises:
+            ValueError: if there are not full_dim numbers.
+        """
+        self._count(origins)
+        kernel = self._kernels(z)
+        if kernel is not None and kernel.writes(z, origins, out):
+            kernel.matvec(self, z.detach(), origins, out)
+            torch.autograd.graph.increment_version(out)
+        else:
+            targets = zip(out.split([origin.numel() for origin in origins]), origins, strict=True)
+            copy_all([target.view(origin.shape) for target, origin in targets], [o.detach() for o in origins])
+            self.displace(z, out, out)
+
+    def _count(self, pieces: Sequence[Tensor]) -> None:
+        if sum(piece.numel() for piece in pieces) != self.full_dim:
+            raise ValueError(f"need {self.full_dim} numbers, got shapes {[tuple(piece.shape) for piece in pieces]}")
+
+    def _kernels(self, x: Tensor) -> GuardedKernels | None:
+        return select(type(self), x) if self.kernels else None
 
     def to_scipy(self) -> "LinearOperator":
         """P, (full_dim, dim), for scipy's solvers: products in float64, on the CPU."""

@@ -29,7 +29,7 @@ _LOCK = threading.Lock()  # Numba's last-resort threading layer ends the process
 
 def inner(function: Callable[..., Any]) -> Any:
     """Compile a function that kernels call."""
-    return numba.njit(fastmath=_FASTMATH, error_model="numpy")(function)
+    return numba.njit(fastmath=_FASTMATH, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
 
 
 def kernel(function: Callable[..., None]) -> Any:

@@ -1,16 +1,17 @@
 """Proven kernels, which may still not compile for other sizes than those of the proof."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, cat, nn
 
 if TYPE_CHECKING:
     from intrinsic.projections.base import Projection
 
+_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 _COMPILERS = ("triton", "numba", "llvmlite")
 _SAID = ("Triton Error", "PassManager::run failed")  # by Triton's compiler and driver in bare RuntimeErrors
 
@@ -25,27 +26,44 @@ class GuardedKernels:
 
     def __init__(self, kernels: ModuleType, failed: Callable[[Exception], None]) -> None:
         self.__name__, self._kernels, self._failed = kernels.__name__, kernels, failed
+        self._writes_pieces, self._reads_pieces = (hasattr(kernels, f"{name}matvec_pieces") for name in ("", "r"))
 
-    def matvec(self, projection: "Projection", z: Tensor, origin: Tensor, out: Tensor) -> None:
-        """out = origin + P z; an empty origin means zero."""
+    def writes(self, z: Tensor, origins: Sequence[Tensor], out: Tensor) -> bool:
+        """Whether `matvec` takes these arguments."""
+        if self._writes_pieces:
+            return _in_reach(origins, z) and _in_reach((out,), z)
+        return len(origins) <= 1 and all(tensor.dtype == z.dtype for tensor in (*origins, out))
+
+    def reads(self, pieces: Sequence[Tensor], out: Tensor) -> bool:
+        """Whether `rmatvec` takes these arguments."""
+        return _in_reach(pieces, out) if self._reads_pieces else len(pieces) == 1 and pieces[0].dtype == out.dtype
+
+    def matvec(self, projection: "Projection", z: Tensor, origins: Sequence[Tensor], out: Tensor) -> None:
+        """out = the origins, one after the other, + P z; without origins, P z."""
         with _full_precision(z):
             try:
-                self._kernels.matvec(projection, z, origin, out)
+                if self._writes_pieces:
+                    self._kernels.matvec_pieces(projection, z, origins, out)
+                else:
+                    self._kernels.matvec(projection, z, origins[0].view(-1) if origins else z[:0], out)
             except Exception as error:
                 self._take(error)
                 with torch.no_grad():
                     offset = projection.matvec(z)
-                    out.copy_(origin + offset if len(origin) else offset)
+                    out.copy_(_concatenated(origins) + offset if origins else offset)
 
-    def rmatvec(self, projection: "Projection", g: Tensor, out: Tensor) -> None:
-        """out = P^T g."""
-        with _full_precision(g):
+    def rmatvec(self, projection: "Projection", pieces: Sequence[Tensor], out: Tensor) -> None:
+        """out = P^T g, g being the pieces, one after the other."""
+        with _full_precision(out):
             try:
-                self._kernels.rmatvec(projection, g, out)
+                if self._reads_pieces:
+                    self._kernels.rmatvec_pieces(projection, pieces, out)
+                else:
+                    self._kernels.rmatvec(projection, pieces[0].view(-1), out)
             except Exception as error:
                 self._take(error)
                 with torch.no_grad():
-                    out.copy_(projection.rmatvec(g))
+                    out.copy_(projection.rmatvec(_concatenated(pieces).to(out.dtype)))
 
     def _take(self, error: Exception) -> None:
         """Tell of a compiler's error.
@@ -57,6 +75,21 @@ class GuardedKernels:
         if not compilers and not any(said in str(error) for said in _SAID):
             raise error
         self._failed(error)
+
+
+def _in_reach(pieces: Iterable[Tensor], like: Tensor) -> bool:
+    """Whether a kernel finds their numbers where their addresses say."""
+    device = like.device
+    for piece in pieces:
+        if type(piece) not in (Tensor, nn.Parameter) or piece.dtype not in _DTYPES or piece.device != device:
+            return False
+        if not piece.is_contiguous():
+            return False
+    return True
+
+
+def _concatenated(pieces: Sequence[Tensor]) -> Tensor:
+    return cat([piece.reshape(-1) for piece in pieces])
 
 
 def _full_precision(x: Tensor) -> AbstractContextManager[object]:

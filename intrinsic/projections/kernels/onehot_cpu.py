@@ -1,5 +1,6 @@
 """One gather and one scatter."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -7,20 +8,21 @@ from numba import prange
 from torch import Tensor
 
 from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, launch, total
+from intrinsic.projections.kernels.pieces import STRETCH, put, stretch, table, target
 
 if TYPE_CHECKING:
     from intrinsic.projections.onehot import OneHot
 
 
-def matvec(projection: "OneHot", z: Tensor, origin: Tensor, out: Tensor) -> None:
-    """out = origin + P z."""
-    launch(_matvec, z.numpy(), _code(projection), origin.numpy(), out.numpy())
+def matvec_pieces(projection: "OneHot", z: Tensor, origins: Sequence[Tensor], out: Tensor) -> None:
+    """out = the origins + P z."""
+    launch(_matvec, z.numpy(), _code(projection), table(origins), table((out,)))
 
 
-def rmatvec(projection: "OneHot", g: Tensor, out: Tensor) -> None:
+def rmatvec_pieces(projection: "OneHot", pieces: Sequence[Tensor], out: Tensor) -> None:
     """out = P^T g: every chunk of weights adds to sums of its own."""
     chunks = max(1, min(CHUNKS, projection.full_dim // (4 * projection.dim)))  # the sums stay smaller than g
-    launch(_rmatvec, g.numpy(), _code(projection), chunks, out.numpy())
+    launch(_rmatvec, table(pieces), _code(projection), chunks, out.numpy())
 
 
 def _code(projection: "OneHot") -> np.ndarray:
@@ -28,38 +30,41 @@ def _code(projection: "OneHot") -> np.ndarray:
 
 
 @inner
-def _size(j: int, dim: int, like: Any) -> Any:
-    """The number of weights in group j of `like`, which has one number for each weight."""
-    return like.dtype.type(len(like) // dim + (j < len(like) % dim))
+def _size(j: int, dim: int, code: Any, like: Any) -> Any:
+    """The number of weights in group j."""
+    return like.dtype.type(len(code) // dim + (j < len(code) % dim))
 
 
 @kernel
-def _matvec(z: Any, code: Any, origin: Any, out: Any) -> None:
+def _matvec(z: Any, code: Any, origins: Any, outs: Any) -> None:
     values = np.empty(2 * len(z), z.dtype)  # what a weight of a given code moves by
     for j in range(len(z)):
-        values[2 * j + 1] = z[j] / np.sqrt(_size(j, len(z), out))
+        values[2 * j + 1] = z[j] / np.sqrt(_size(j, len(z), code, z))
         values[2 * j] = -values[2 * j + 1]
     for chunk in prange(CHUNKS):
-        low, high = chunk * len(out) // CHUNKS, (chunk + 1) * len(out) // CHUNKS
-        part, codes, start = out[low:high], code[low:high], origin[low:high]
-        if len(origin):
+        buffer, other = np.empty(STRETCH, z.dtype), np.empty(STRETCH, z.dtype)
+        end = (chunk + 1) * len(code) // CHUNKS
+        for low in range(chunk * len(code) // CHUNKS, end, STRETCH):
+            high = min(low + STRETCH, end)
+            start, part, codes = stretch(origins, low, high, buffer), target(outs, low, high, other), code[low:high]
             for i in range(len(part)):
                 part[i] = start[i] + values[codes[i]]
-        else:
-            for i in range(len(part)):
-                part[i] = values[codes[i]]
+            put(outs, low, high, other)
 
 
 @kernel
-def _rmatvec(g: Any, code: Any, chunks: int, out: Any) -> None:
-    totals, sums = np.empty((chunks, 2 * len(out)), g.dtype), np.empty(2 * len(out), g.dtype)
+def _rmatvec(pieces: Any, code: Any, chunks: int, out: Any) -> None:
+    totals, sums = np.empty((chunks, 2 * len(out)), out.dtype), np.empty(2 * len(out), out.dtype)
     for chunk in prange(chunks):
-        low, high = chunk * len(g) // chunks, (chunk + 1) * len(g) // chunks
-        part, codes, sum_ = g[low:high], code[low:high], totals[chunk]
+        buffer, sum_ = np.empty(STRETCH, out.dtype), totals[chunk]
         for j in range(len(sum_)):
             sum_[j] = 0
-        for i in range(len(part)):
-            sum_[codes[i]] += part[i]
-    total(totals, g.dtype.type(1), sums)
+        end = (chunk + 1) * len(code) // chunks
+        for low in range(chunk * len(code) // chunks, end, STRETCH):
+            high = min(low + STRETCH, end)
+            part, codes = stretch(pieces, low, high, buffer), code[low:high]
+            for i in range(len(part)):
+                sum_[codes[i]] += part[i]
+    total(totals, out.dtype.type(1), sums)
     for j in range(len(out)):
-        out[j] = (sums[2 * j + 1] - sums[2 * j]) / np.sqrt(_size(j, len(out), g))
+        out[j] = (sums[2 * j + 1] - sums[2 * j]) / np.sqrt(_size(j, len(out), code, out))

@@ -49,7 +49,7 @@ def scaled(right, factor):
     return wrong
 
 
-@pytest.mark.parametrize("name", ["matvec", "rmatvec"])
+@pytest.mark.parametrize("name", ["matvec_pieces", "rmatvec_pieces"])
 @pytest.mark.parametrize("factor", [1.001, torch.nan])
 def test_a_wrong_kernel_is_left_out(name, factor, monkeypatch):
     monkeypatch.setattr(onehot_cpu, name, scaled(getattr(onehot_cpu, name), factor))
@@ -62,14 +62,15 @@ def test_a_wrong_kernel_is_left_out(name, factor, monkeypatch):
 
 
 def test_a_kernel_is_asked_for_each_of_its_uses(monkeypatch):
-    right = onehot_cpu.matvec
+    right = onehot_cpu.matvec_pieces
     faults = {
-        "origin . P z": lambda p, z, origin, out: right(p, z, z[:0], out),  # forgets the origin
-        "origin . P z in place": lambda p, z, origin, out: right(p, z, origin, out.zero_()),  # writes before it reads
-        "P z": lambda p, z, origin, out: right(p, z, origin, out) or out[-1:].fill_(torch.nan),
+        "origin . P z": lambda p, z, origins, out: right(p, z, [], out),  # forgets the origin
+        "origin . P z in place": lambda p, z, origins, out: right(p, z, origins, out.zero_()),  # writes before it reads
+        "origin in pieces . P z": lambda p, z, origins, out: right(p, z, origins[:1], out),  # forgets the others
+        "P z": lambda p, z, origins, out: right(p, z, origins, out) or out[-1:].fill_(torch.nan),
     }
     for name, fault in faults.items():
-        monkeypatch.setattr(onehot_cpu, "matvec", fault)
+        monkeypatch.setattr(onehot_cpu, "matvec_pieces", fault)
         select._CHOSEN.clear()
         select._LEFT_OUT.clear()
         with pytest.warns(RuntimeWarning, match=f"ArithmeticError: {name} is wrong"):
@@ -90,7 +91,7 @@ def test_kernels_that_cannot_be_had_are_left_out(error, monkeypatch):
         raise error
 
     monkeypatch.setattr(
-        *((onehot_cpu, "matvec") if isinstance(error, TypingError) else (select, "import_module")), fail
+        *((onehot_cpu, "matvec_pieces") if isinstance(error, TypingError) else (select, "import_module")), fail
     )
     reason = "TypingError: .*no such type" if isinstance(error, TypingError) else "ImportError: Numba needs NumPy"
     where = " in float32" if isinstance(error, TypingError) else ""
@@ -104,7 +105,7 @@ def test_memory_that_is_short_says_nothing_about_kernels(monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr(onehot_cpu, "matvec", fail)
+        patch.setattr(onehot_cpu, "matvec_pieces", fail)
         with pytest.raises(torch.OutOfMemoryError, match="out of memory"):
             product()
     product()
@@ -118,14 +119,14 @@ def test_what_does_not_compile_for_another_size_is_left_out_then(monkeypatch):
     def fail(*arguments):
         raise RuntimeError("PassManager::run failed")
 
-    monkeypatch.setattr(onehot_cpu, "rmatvec", fail)
+    monkeypatch.setattr(onehot_cpu, "rmatvec_pieces", fail)
     with pytest.warns(RuntimeWarning, match=LEFT_OUT.format(" in float32", "RuntimeError: PassManager")) as found:
         twice()
     assert len(found) == 1
     assert select.select(intrinsic.OneHot, torch.ones(9)) is None
-    monkeypatch.setattr(onehot_cpu, "matvec", lambda *arguments: {}["a bug"])
+    monkeypatch.setattr(onehot_cpu, "matvec_pieces", lambda *arguments: {}["a bug"])
     with pytest.raises(KeyError, match="a bug"):
-        kernels.matvec(intrinsic.OneHot(9, 31, seed=3), torch.ones(9), torch.ones(0), torch.ones(31))
+        kernels.matvec(intrinsic.OneHot(9, 31, seed=3), torch.ones(9), [], torch.ones(31))
 
 
 def test_threads_wait_for_one_proof(monkeypatch):
@@ -160,10 +161,13 @@ def test_a_proof_leaves_everything_as_it_is():
 
 
 def test_autocast_does_not_reach_kernels(monkeypatch):
-    seen, right = [], onehot_cpu.matvec
-    monkeypatch.setattr(
-        onehot_cpu, "matvec", lambda *arguments: seen.append(torch.is_autocast_enabled("cpu")) or right(*arguments)
-    )
+    seen, right = [], onehot_cpu.matvec_pieces
+
+    def watch(*arguments):
+        seen.append(torch.is_autocast_enabled("cpu"))
+        right(*arguments)
+
+    monkeypatch.setattr(onehot_cpu, "matvec_pieces", watch)
     projection, out = intrinsic.OneHot(9, 31, seed=3), torch.empty(31)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         projection.displace(torch.ones(9), torch.ones(31), out)
