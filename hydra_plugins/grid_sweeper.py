@@ -3,11 +3,11 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
-from experiments.config.hydra_internals import BasicSweeper, ClosedLoader
+from experiments.config.hydra_internals import BasicSweeper
 from experiments.terminal.sweep import Sweep
 from hydra_plugins._check_sweep import check_sweep
 from intrinsic.checks import integer
@@ -72,12 +72,6 @@ class GridSweeper(BasicSweeper):
         """The overrides of the jobs that are launched next."""
         super().get_job_batch()  # counts
         return [job.overrides for job in self._chunks[self.batch_index - 1]]
-
-    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        """Compose the configs of all jobs before the first is launched."""
-        assert self.hydra_context is not None
-        with cast("ClosedLoader", self.hydra_context.config_loader).looking():
-            super().validate_batch_is_legal(batch)
 
     def _runs(self, arguments: list[str]) -> list[list[list[str]]]:
         """The overrides of every run, in the chunks that are launched one after another."""

@@ -64,9 +64,8 @@ class ThresholdSweeper(Sweeper):
         returns: list[JobReturn] = []
         sweep = Sweep([])
         while jobs := [(search, job) for search in searches for job in search.ask(batch)]:
-            with self._loader.looking():
-                for _, job in jobs[:: max(1, len(jobs) - 1)]:  # first and last: a mistake shows before any work
-                    self._loader.load_sweep_config(self._config, job)
+            for _, job in jobs[:: max(1, len(jobs) - 1)]:  # first and last: a mistake shows before any work
+                self._loader.load_sweep_config(self._config, job)
             sweep.sizes = [1] * (len(returns) + len(jobs))
             with sweep.launching():
                 done = self._launcher.launch([job for _, job in jobs], initial_job_idx=len(returns))
