@@ -3,13 +3,18 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from omegaconf import open_dict, read_write
 
 from experiments.config.hydra_internals import BasicSweeper
-from experiments.terminal.sweep import Sweep
+from experiments.run.answer import answer
+from experiments.terminal.lines import summary
+from experiments.terminal.sweep import Line, Sweep, show
 from hydra_plugins._check_sweep import check_sweep
+from hydra_plugins._parallel_launcher import ParallelLauncher
 from intrinsic.checks import integer
 from intrinsic.errors import UserError
 from intrinsic.files.records import Record
@@ -48,14 +53,18 @@ class GridSweeper(BasicSweeper):
         chunks = self._runs(arguments)
         runs = [run for chunk in chunks for run in chunk]
         replicas = self._replicas(runs)
-        self._chunks: list[list[Job]] = []
-        jobs: list[Job] = []
+        answers = self._answers(runs)
+        self._chunks, number = [], 0
         for chunk in chunks:
-            self._chunks.append(_grouped(chunk, replicas, first=sum(len(job.runs) for job in jobs)))
-            jobs += self._chunks[-1]
-        with Sweep([len(job.runs) for job in jobs]).launching():
+            left = {n: run for n, run in enumerate(chunk, start=number) if n not in answers}
+            self._chunks.append(_grouped(left, replicas))
+            number += len(chunk)
+        jobs = [job for chunk in self._chunks for job in chunk]
+        found = {number: record for number, (record, _) in answers.items()}
+        with Sweep([len(job.runs) for job in jobs], skipped=len(answers)).launching():
+            for before, (record, folder) in enumerate(answers.values()):
+                show(Line(summary(record, folder, skipped=True), ended=1), before)
             returns = super().sweep(arguments)
-        found: dict[int, Record] = {}
         for job, done in zip(jobs, (done for chunk in returns for done in chunk), strict=True):
             results = done.return_value if len(job.runs) > 1 else [done.return_value]
             for run, record in zip(job.runs, results, strict=True):
@@ -72,6 +81,29 @@ class GridSweeper(BasicSweeper):
         """The overrides of the jobs that are launched next."""
         super().get_job_batch()  # counts
         return [job.overrides for job in self._chunks[self.batch_index - 1]]
+
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        """Nothing more: the configs of all runs were composed before."""
+
+    def _answers(self, runs: Sequence[list[str]]) -> dict[int, tuple[Record, Path]]:
+        """Compose the config of every run, so that a mistake shows early; the records and folders of those that ended.
+
+        A job of Hydra's would take 0.1 s to find the record, and a worker first of all its imports.
+        """
+        assert self.hydra_context is not None
+        assert self.config is not None
+        found = {}
+        for number, run in enumerate(runs):
+            config = self.hydra_context.config_loader.load_sweep_config(self.config, run)
+            overrides = list(config.hydra.overrides.task)
+            with read_write(config), open_dict(config):
+                del config["hydra"]
+                if isinstance(self.launcher, ParallelLauncher) and config.threads is None:
+                    config.threads = self.launcher.threads  # as its jobs will have
+            answered = answer(config, overrides)
+            if answered is not None:
+                found[number] = answered
+        return found
 
     def _runs(self, arguments: list[str]) -> list[list[list[str]]]:
         """The overrides of every run, in the chunks that are launched one after another."""
@@ -97,12 +129,12 @@ class GridSweeper(BasicSweeper):
         return replicas
 
 
-def _grouped(runs: list[list[str]], replicas: int, first: int) -> list[Job]:
-    """Jobs of up to `replicas` runs that are equal but for seed and lr; runs are numbered from `first`."""
+def _grouped(runs: dict[int, list[str]], replicas: int) -> list[Job]:
+    """Jobs of up to `replicas` runs that are equal but for seed and lr, of runs by their numbers."""
     if replicas == 1:
-        return [Job(run, [number]) for number, run in enumerate(runs, start=first)]
+        return [Job(run, [number]) for number, run in runs.items()]
     alike: dict[tuple[str, ...], list[int]] = {}
-    for number, run in enumerate(runs):
+    for number, run in runs.items():
         alike.setdefault(tuple(o for o in run if o.partition("=")[0] not in TOGETHER), []).append(number)
     jobs = []
     for shared, members in alike.items():
@@ -110,7 +142,7 @@ def _grouped(runs: list[list[str]], replicas: int, first: int) -> list[Job]:
             some = members[start : start + replicas]
             own = [",".join(o.replace("=", ":", 1) for o in runs[n] if o not in shared) for n in some]
             batch = [*shared, "batch=[" + ",".join(f"{{{values}}}" for values in own) + "]"]
-            jobs.append(Job(runs[some[0]] if len(some) == 1 else batch, [first + number for number in some]))
+            jobs.append(Job(runs[some[0]] if len(some) == 1 else batch, some))
     return jobs
 
 

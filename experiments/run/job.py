@@ -14,9 +14,9 @@ from omegaconf import DictConfig
 
 import experiments.config.resolvers  # noqa: F401  # in a worker
 from experiments.config.check_mode import check_mode
-from experiments.config.place import check_place
 from experiments.run.failure import failed_record, out_of_memory
 from experiments.run.resolve import members, resolve, sweeping
+from experiments.run.run_folder import run_folder
 from experiments.terminal.lines import summary
 from experiments.terminal.sweep import Line, tell
 from intrinsic.errors import UserError
@@ -60,7 +60,7 @@ def run_job(cfg: DictConfig) -> Record | list[Record]:
     for run, change in zip(runs, changes, strict=True):
         with _reporting(runs, [run]):
             run.config = resolve(cfg, change)
-            run.folder = _folder(run.config)
+            run.folder = run_folder(run.config)
             _skip(runs, [run])
     _train(runs)
     records = [run.ended for run in runs]
@@ -73,22 +73,11 @@ def after_death(error: str, cfg: DictConfig) -> Record | list[Record]:
     os.chdir(HydraConfig.get().runtime.cwd)
     for change in members(cfg):
         config = resolve(cfg, change)
-        record = read_record(_folder(config))
+        record = read_record(run_folder(config))
         if record is None or not record.answered:
             record = Record(status="failed", error=error, config=config)
         records.append(record)
     return records[0] if cfg["batch"] is None else records
-
-
-def _folder(config: dict[str, Any]) -> Path:
-    """The run's folder, which may not exist yet but can be made."""
-    output, study = config["output"], config["study"]
-    check_place(output, study)
-    folder = Path(output) / str(study) / run_id(config)
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise UserError(f"cannot write into {existing}: choose another folder with output=")
-    return folder
 
 
 def _train(runs: Sequence[Run]) -> None:
@@ -144,16 +133,16 @@ def _skip(runs: Sequence[Run], some: Sequence[Run]) -> None:
         if record is not None and record.answered:
             if run_id(record.config) != run.folder.name:
                 raise UserError(f"{run.folder}/record.json has the config of another run: delete it to run again")
-            _end(runs, run, record, " (skipped: already there)")
+            _end(runs, run, record, skipped=True)
 
 
 def _waiting(runs: Sequence[Run]) -> list[Run]:
     return [run for run in runs if run.record is None]
 
 
-def _end(runs: Sequence[Run], run: Run, record: Record, note: str = "") -> None:
+def _end(runs: Sequence[Run], run: Run, record: Record, *, skipped: bool = False) -> None:
     run.record = record
-    _tell(runs, summary(record, run.folder) + note)
+    _tell(runs, summary(record, run.folder, skipped=skipped))
 
 
 @contextmanager

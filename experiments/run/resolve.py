@@ -1,6 +1,7 @@
 """The configs of a job's runs, as plain values."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -27,21 +28,24 @@ def members(cfg: DictConfig) -> list[dict[str, Any]]:
     return list(cfg["batch"])
 
 
-def resolve(cfg: DictConfig, member: dict[str, Any]) -> dict[str, Any]:
+def resolve(cfg: DictConfig, member: dict[str, Any], overrides: Sequence[str] | None = None) -> dict[str, Any]:
     """One run's config as plain values, with the keys that it declares and no others: without its batch.
+
+    Args:
+        cfg: of its job.
+        member: what it changes there.
+        overrides: that made the job's config; None: those of the job that runs.
 
     Raises:
         UserError: for a key that is added or removed, what cannot be resolved, and a value that no record can hold.
     """
-    given = HydraConfig.get().overrides.task
-    overrides: list[str] = OmegaConf.to_container(given, resolve=False)  # type: ignore[assignment]
-    for override in overrides:
+    for override in HydraConfig.get().overrides.task if overrides is None else overrides:
         if re.match(r"~|\+[^.=@/]+=", override):  # +space.name=value may stay: `build` knows the names
             raise UserError(
                 f"cannot take {override}: keys can be set, not added or removed; python run.py --help lists them"
             )
     try:
-        config = OmegaConf.to_container(OmegaConf.merge(cfg, member), resolve=True)
+        config = OmegaConf.to_container(OmegaConf.merge(cfg, member) if member else cfg, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(describe(error)) from None
     config = {key: value for key, value in config.items() if key not in ("replicas", "batch")}  # type: ignore[union-attr]

@@ -26,10 +26,11 @@ def _keys(node: Any) -> Iterator[str]:
             yield from _keys(value)
 
 
-def summary(record: Record, folder: Path) -> str:
-    """One line about a run that ended."""
+def summary(record: Record, folder: Path, *, skipped: bool = False) -> str:
+    """One line about a run that ended, now or before."""
     result = f"diverged in epoch {record.epochs()}"
     if record.status == "finished":
         result = f"test {record.metric} {record.score('test'):.4f}"
     count = f"{record.count():,} parameters"
-    return f"{knobs(record.config):38} {result}  {count:>19}  {record.seconds:6.1f} s  {folder}"
+    note = " (skipped: already there)" * skipped
+    return f"{knobs(record.config):38} {result}  {count:>19}  {record.seconds:6.1f} s  {folder}{note}"

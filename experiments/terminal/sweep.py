@@ -34,10 +34,12 @@ class Sweep:
 
     Args:
         sizes: how many runs each job has.
+        skipped: how many runs had ended before, and are no job's.
         began: in seconds of `time.monotonic`.
     """
 
     sizes: Sequence[int]
+    skipped: int = 0
     began: float = field(default_factory=time.monotonic)
 
     @contextmanager
@@ -50,9 +52,11 @@ class Sweep:
             _sweep.reset(token)
 
     def place(self, ended: int) -> str:
-        """`[3/12,   40 s left]  ` for the run that ended as the `ended`-th."""
-        count = sum(self.sizes)
-        left = (time.monotonic() - self.began) / ended * (count - ended)
+        """`[3/12,   40 s left]  ` for the run that ended as the `ended`-th; `[3/12]  ` if it was skipped."""
+        count = self.skipped + sum(self.sizes)
+        if ended <= self.skipped:
+            return f"[{ended:{len(str(count))}}/{count}]  "
+        left = (time.monotonic() - self.began) / (ended - self.skipped) * (count - ended)
         return f"[{ended:{len(str(count))}}/{count}, {left:4.0f} s left]  "
 
 
@@ -79,9 +83,9 @@ def show(line: Line, before: int = 0) -> None:
 
 
 def runs_before(job: int) -> int:
-    """How many runs the jobs before that one have."""
+    """How many runs end before that job: the skipped ones, and those of the jobs before it."""
     sweep = _sweep.get()
-    return 0 if sweep is None else sum(sweep.sizes[:job])
+    return 0 if sweep is None else sweep.skipped + sum(sweep.sizes[:job])
 
 
 @contextmanager

@@ -76,3 +76,11 @@ def test_the_time_that_is_left(monkeypatch, capsys):
     with Sweep([1] * 12, began=100.0).launching():
         show(Line("x", ended=1), before=2)
     assert capsys.readouterr().out == "[ 3/12,   90 s left]  x\n"
+
+
+def test_runs_that_ended_before_come_first_and_take_no_time(monkeypatch, capsys):
+    monkeypatch.setattr("time.monotonic", lambda: 130.0)
+    with Sweep([1, 2], skipped=9, began=100.0).launching():
+        show(Line("x", ended=1), before=8)
+        show(Line("y", ended=1), before=runs_before(1))
+    assert capsys.readouterr().out == "[ 9/12]  x\n[11/12,   15 s left]  y\n"

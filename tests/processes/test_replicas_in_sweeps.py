@@ -162,7 +162,7 @@ def test_a_logger_is_told_of_every_run(sweep, tmp_path, monkeypatch):
 
 def test_runs_are_grouped_by_what_they_share():
     runs = [["rank=1", f"seed={s}", f"lr={lr}", "epochs=1"] for s in (0, 1, 2) for lr in (0.1, "1e-3")]
-    first, second = _grouped(runs, 4, first=10)
+    first, second = _grouped(dict(enumerate(runs, start=10)), 4)
     assert first.overrides == [
         "rank=1",
         "epochs=1",
@@ -171,7 +171,7 @@ def test_runs_are_grouped_by_what_they_share():
     assert second.overrides == ["rank=1", "epochs=1", "batch=[{seed:2,lr:0.1},{seed:2,lr:1e-3}]"]
     assert (first.runs, second.runs) == ([10, 11, 12, 13], [14, 15])
     runs = [[f"seed={s}", f"rank={rank}", "optim.lr=0.1"] for s in (0, 1) for rank in (1, 2)]
-    assert [job.runs for job in _grouped(runs, 8, first=0)] == [[0, 2], [1, 3]]
-    assert [job.overrides for job in _grouped(runs, 1, first=0)] == runs
-    (alone,) = _grouped(runs[:1], 8, first=0)
+    assert [job.runs for job in _grouped(dict(enumerate(runs)), 8)] == [[0, 2], [1, 3]]
+    assert [job.overrides for job in _grouped(dict(enumerate(runs)), 1)] == runs
+    (alone,) = _grouped({0: runs[0]}, 8)
     assert alone.overrides == runs[0]  # as without replicas: with checkpoints
