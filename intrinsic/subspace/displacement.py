@@ -9,6 +9,8 @@ from intrinsic.projections.base import Projection
 from intrinsic.projections.kernels.select import is_tracing
 from intrinsic.subspace.flat import Flat, with_dense_gradient
 from intrinsic.subspace.layer_scales import Scales
+from intrinsic.subspace.leaves import Leaves
+from intrinsic.subspace.substitution import Substitution
 
 
 class Displacement:
@@ -49,6 +51,12 @@ class Displacement:
             name: _moved(theta, offset.view_as(theta))
             for (name, theta), offset in zip(origin.items(), offsets, strict=True)
         }
+
+    def leaves(self, held: Substitution, projection: Projection, z: Tensor, *lambdas: Tensor) -> Leaves | None:
+        """The weights as leaves of the graph; None where they would not be trained as those of `weights` are."""
+        if lambdas or self.stream or not Leaves.suit(list(held.parameters().values()), z):
+            return None
+        return Leaves(held, projection, z)
 
     def _make_flat(
         self, parameters: list[nn.Parameter], projection: Projection, coordinates: Sequence[Tensor]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from intrinsic.projections.base import Projection
+from intrinsic.subspace.buffer import Buffer
 from intrinsic.subspace.layer_scales import Scales
 from intrinsic.surgery.torch_internals import copy_all, renumber, version
 
@@ -50,9 +51,8 @@ class Flat:
         self._allocate()
 
     def _allocate(self) -> None:
-        self._theta = self._like.new_empty(self._size)
-        pieces = self._theta.split([shape.numel() for shape in self._shapes])
-        self._views = [piece.view(shape) for piece, shape in zip(pieces, self._shapes, strict=True)]
+        buffer = Buffer(self._origin)
+        self._theta, self._views = buffer.whole, buffer.views
         self._offset: Tensor | None = None
         self._waiting = False  # whether a backward pass that needs theta is still to come
 

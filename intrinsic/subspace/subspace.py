@@ -24,6 +24,7 @@ from intrinsic.subspace.count import count
 from intrinsic.subspace.displacement import Displacement
 from intrinsic.subspace.fingerprint import fingerprint
 from intrinsic.subspace.layer_scales import layers_of
+from intrinsic.subspace.leaves import Leaves
 from intrinsic.subspace.merge import merge
 from intrinsic.subspace.places import put
 from intrinsic.subspace.recurrent import take_turns
@@ -38,8 +39,7 @@ HeadMode = Literal["project", "train", "freeze"]
 class Subspace(Compatible):
     """A model of which only dim numbers are trained: theta = theta_0 + P z, z = 0 at the start.
 
-    An ordinary module around `model`, which it changes in place: the rest is frozen, and `parameters()` yields just the
-    trained numbers. P z is computed in every call with gradients on, and kept until z changes without.
+    An ordinary module around `model`, which it changes in place: the rest is frozen, `parameters()` are those trained.
 
     A call of the net, and its backward pass, finds theta_0 + P z in the places of the model's parameters. Everybody
     else finds theta_0: several threads may call, and several nets that train z alone may stand around one model.
@@ -130,9 +130,8 @@ class Subspace(Compatible):
 
     def draw(self) -> Projection:
         """P anew, from the seed: on the CPU."""
-        seed, layers = rng.fan_out(self.seed, "projection"), max(self.layer_of, default=-1) + 1
-        make, sizes, dim = self.make_projection, self.coordinate_sizes, self.dim - layers
-        return draw(make, dim, sizes, granularity=self.granularity, seed=seed)
+        seed, dim = rng.fan_out(self.seed, "projection"), self.dim - max(self.layer_of, default=-1) - 1
+        return draw(self.make_projection, dim, self.coordinate_sizes, granularity=self.granularity, seed=seed)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the model returns, at the weights theta_0 + P z."""
@@ -153,16 +152,17 @@ class Subspace(Compatible):
             yield self.model
 
     def weights(self) -> dict[str, Tensor]:
-        """theta_0 + P z by name: differentiable with gradients on; otherwise P z is kept until z changes.
-
-        With gradients on they are views of one buffer (see `Flat`), but for tracers (torch.func, torch.compile) and
-        parameters of several dtypes or devices: there they are new tensors, by differentiable steps.
+        """theta_0 + P z by name, see `Displacement`: differentiable with gradients on, else kept until z changes.
 
         Raises:
             UserError: if modules or parameters were put into the model since the Subspace was made.
         """
         origin = self._places().parameters()
         return dict(origin) if self.identity else self._moves.weights(origin, self.projection, *self._coordinates())
+
+    def leaves(self) -> Leaves | None:
+        """theta_0 + P z for a loop that nobody else looks into, see `Leaves`; None if only `weights` will do."""
+        return None if self.identity else self._moves.leaves(self._places(), self.projection, *self._coordinates())
 
     def _places(self) -> Substitution:
         if self._substitution is None:  # in a copy, too
@@ -177,8 +177,8 @@ class Subspace(Compatible):
 
     def around(self, model: nn.Module) -> "Subspace":
         """A net made like this one, around another model."""
-        same = {name: getattr(self, name) for name in ("space", "dim", "granularity", "scales", "head", "seed")}
-        return Subspace(model, projection=self.make_projection, **same)
+        same = ("space", "dim", "granularity", "scales", "head", "seed")
+        return Subspace(model, projection=self.make_projection, **{name: getattr(self, name) for name in same})
 
     def forget(self) -> None:
         """Let go of what is kept between calls: buffers of the size of theta, made anew when they are needed."""

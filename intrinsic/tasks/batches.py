@@ -21,7 +21,7 @@ def batches(split: Split, order: Tensor | None, size: int) -> Iterator[tuple[Ten
         return
     rows = order.to(split.inputs.device).split(size)
     if split.lengths is None:
-        yield from ((split.inputs[some], split.targets[some]) for some in rows)
+        yield from ((split.inputs.index_select(0, some), split.targets.index_select(0, some)) for some in rows)
         return
     for some, lengths in zip(rows, split.lengths[order].split(size), strict=True):
         yield split.inputs[some][..., : int(lengths.max())], split.targets[some]

@@ -16,6 +16,7 @@ from intrinsic.tasks.task import Task
 from intrinsic.training.early_stopping import EarlyStopping
 from intrinsic.training.epoch import Epoch
 from intrinsic.training.learning_rates import LearningRates
+from intrinsic.training.optimizer_step import OptimizerStep
 from intrinsic.training.regularized import regularized
 
 
@@ -60,12 +61,10 @@ def fit(
     steps = -(-len(task.train) // batch_size)
     rates = LearningRates(optimizer, schedule, interval, steps=steps, epochs=len(history))
 
-    def step() -> None:
-        optimizer.step()
-        rates.after_step()
+    step = OptimizerStep(optimizer)
 
     def train(number: int) -> float:
-        return _train(net, task, optimizer, step, batch_size, rng.fan_out(seed, "epoch", number), l2_weights)
+        return _train(net, task, step, rates, batch_size, rng.fan_out(seed, "epoch", number), l2_weights)
 
     return _epochs(net, train, rates, EarlyStopping(task, epochs, patience, history))
 
@@ -96,8 +95,8 @@ def _epochs(
 def _train(
     net: Subspace,
     task: Task,
-    optimizer: Optimizer,
-    step: Callable[[], None],
+    step: OptimizerStep,
+    rates: LearningRates,
     batch_size: int,
     seed: int,
     l2_weights: float,
@@ -109,16 +108,20 @@ def _train(
         order = bucket(order, split.lengths, batch_size, seed=rng.fan_out(seed, "buckets"))
     total = torch.zeros((), device=device)
     net.train()
+    leaves = net.leaves()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(rng.fan_out(seed, "dropout"))
         for inputs, targets in batches(split, order, batch_size):
             if task.noise is not None:
                 inputs, targets = task.noise(inputs, targets)
-            weights = net.weights()
+            weights = net.weights() if leaves is None else leaves.weights()
             loss = task.loss(net.call(weights, inputs), targets)
-            optimizer.zero_grad(set_to_none=True)
+            step.zero_grad()
             regularized(loss, weights, l2_weights).backward()
+            if leaves is not None:
+                leaves.collect()
             step()
+            rates.after_step()
             total += loss.detach() * len(inputs)
     return total.item() / len(split)
 

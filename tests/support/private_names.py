@@ -1,10 +1,11 @@
-"""The private names of other libraries that this project has, each library's in one file.
+"""The private names of other libraries that this project has, each library's in one file, or a part's of it.
 
 A new name goes into the library's file and here, a new library gets a row in each of the three tables.
 """
 
 FILE = {
     "torch": "intrinsic/surgery/torch_internals.py",
+    "torch.optim": "intrinsic/surgery/optimizer_internals.py",
     "transformers": "intrinsic/surgery/transformers_internals.py",
     "accelerate": "intrinsic/surgery/transformers_internals.py",
     "numba": "intrinsic/projections/kernels/cache.py",
@@ -12,6 +13,7 @@ FILE = {
 # the oldest version that pyproject.toml asks for and the newest that was tried: both have every name
 VERSIONS = {
     "torch": ("2.6", "2.13"),
+    "torch.optim": ("2.6", "2.13"),
     "transformers": ("5", "5.24"),
     "accelerate": ("1.2", "1.15"),
     "numba": ("0.61", "0.68"),
@@ -58,6 +60,19 @@ NAMES = {
         "_state_dict_hooks": MODULE,
         "_state_dict_pre_hooks": MODULE,
         "_version": "torch:Tensor",
+    },
+    "torch.optim": {
+        "_backward_hooks": "torch:Tensor",
+        "_foreach_add_": "torch",
+        "_fused_adam_": "torch",
+        "_fused_adamw_": "torch",
+        "_fused_sgd_": "torch",
+        "_global_optimizer_post_hooks": "torch.optim.optimizer",
+        "_global_optimizer_pre_hooks": "torch.optim.optimizer",
+        "_optimizer_step_post_hooks": "torch.optim:Optimizer",
+        "_optimizer_step_pre_hooks": "torch.optim:Optimizer",
+        "_post_accumulate_grad_hooks": "torch:Tensor",
+        "_wrapped_by_lr_sched": "torch.optim:lr_scheduler",
     },
     "transformers": {
         "_attn_implementation": CONFIG,

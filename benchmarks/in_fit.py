@@ -1,0 +1,78 @@
+"""Epochs of `fit` as ratios to hand-written loops over the same batches."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import intrinsic
+from benchmarks.projections import projections
+from benchmarks.step import BATCH, CLASSES, LR, SHAPE
+from benchmarks.steps import NETWORKS
+from benchmarks.timing import ratio
+from intrinsic.tasks.task import Split, classification
+from intrinsic.training.fit import fit
+
+DIM, STEPS = 750, 40  # steps an epoch
+
+
+def measure(device: torch.device) -> Iterator[dict[str, Any]]:
+    """One row for each network and projection: an epoch of `fit` to one of the full loop, and of a loop of its own."""
+    split = _examples(device)
+    for network, make in NETWORKS.items():
+        full = make_loop(make().to(device), split)
+        for name, options in {
+            "full": {},
+            **{name: {"projection": kind} for name, kind in projections().items()},
+        }.items():
+            nets = [intrinsic.Subspace(make().to(device), dim=DIM if options else None, **options) for _ in range(2)]
+            epoch, loop = make_epoch(nets[0], split), make_loop(nets[1], split)
+            to_full, seconds = ratio(epoch, full)
+            to_loop, _ = ratio(epoch, loop)
+            yield {
+                "network": network,
+                "projection": name,
+                "dim": nets[0].dim,
+                "fit_to_full_loop": to_full,
+                "fit_to_loop": to_loop,
+                "full_step_fused_ms": 1e3 * seconds / STEPS,
+            }
+
+
+def _examples(device: torch.device) -> Split:
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.rand(STEPS * BATCH, *SHAPE, generator=generator)
+    return Split(inputs, torch.randint(CLASSES, (len(inputs),), generator=generator)).to(device)
+
+
+def make_epoch(net: intrinsic.Subspace, split: Split) -> Callable[[], object]:
+    """What trains `net` by an epoch of `fit`, and measures it on one example."""
+    one = Split(split.inputs[:1], split.targets[:1])
+    task = classification(split, one, one, num_outputs=CLASSES)
+    optimizer = torch.optim.Adam(net.parameters(), lr=LR, fused=True)
+    epochs = fit(net, task, optimizer, epochs=1 << 30, batch_size=BATCH, seed=0)
+    return lambda: next(epochs)
+
+
+def make_loop(net: nn.Module, split: Split) -> Callable[[], object]:
+    """What trains `net` by a loop of one's own over the batches of an epoch."""
+    optimizer = torch.optim.Adam(net.parameters(), lr=LR, fused=True)
+    numbers = count()
+
+    def loop() -> float:
+        generator = torch.Generator().manual_seed(next(numbers))
+        order = torch.randperm(len(split), generator=generator).to(split.inputs.device)
+        total = torch.zeros((), device=split.inputs.device)
+        for some in order.split(BATCH):
+            inputs, targets = split.inputs.index_select(0, some), split.targets.index_select(0, some)
+            loss: Tensor = F.cross_entropy(net(inputs), targets)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            total += loss.detach() * len(inputs)
+        return total.item() / len(split)
+
+    return loop

@@ -1,0 +1,122 @@
+"""Steps of `fit` that leave out what nobody looks at: the same bits as where somebody does."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+import intrinsic
+from intrinsic.models.lenet import LeNet
+from intrinsic.models.mlp import MLP
+from intrinsic.models.vit import ViT
+from intrinsic.tasks.task import Split, classification
+from intrinsic.training.fit import fit
+from intrinsic.training.optimizer_step import OptimizerStep
+
+SHAPE, CLASSES = (1, 16, 16), 4
+
+
+class Checkpointed(nn.Module):
+    """Layers that are run again in the backward pass; one is tied, one is unused."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.unused = nn.Linear(256, 8), nn.Linear(8, 8), nn.Linear(3, 3)
+        self.tied, self.last = nn.Linear(8, 8), nn.Linear(8, CLASSES)
+        self.tied.weight = self.second.weight
+
+    def forward(self, x):
+        hidden = self.first(x.flatten(1)).tanh()
+        return self.last(checkpoint(lambda x: self.tied(self.second(x).tanh()), hidden, use_reentrant=False))
+
+
+def normalised():
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(256, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 4)
+    )
+
+
+MODELS = {
+    "mlp": partial(MLP, SHAPE, CLASSES, depth=2, width=16, dropout=0.1),
+    "lenet": partial(LeNet, SHAPE, CLASSES),
+    "transformer": partial(ViT, SHAPE, CLASSES, patch=8, width=8, depth=1, heads=2, dropout=0.1),
+    "norm": normalised,
+    "checkpoint": Checkpointed,
+    "half": lambda: normalised().bfloat16(),
+}
+ADAM, SGD = partial(torch.optim.Adam, lr=0.05), partial(torch.optim.SGD, lr=0.1)
+ONE_CYCLE = partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.1, epochs=2)  # of betas and momentum, too
+CASES = {  # model, projection, options of the net, optimiser, options of the fit
+    "adam": ("mlp", intrinsic.OneHot, {}, ADAM, {}),
+    "adamw": ("norm", intrinsic.Sparse, {}, partial(torch.optim.AdamW, lr=0.05, amsgrad=True), {"l2_weights": 0.01}),
+    "sgd": (
+        "lenet",
+        intrinsic.Fastfood,
+        {},
+        partial(SGD, momentum=0.9, nesterov=True),
+        {"schedule": ONE_CYCLE, "interval": "step"},
+    ),
+    "plain sgd": ("checkpoint", intrinsic.Dense, {"granularity": "tensor"}, partial(SGD, weight_decay=0.1), {}),
+    "head": ("transformer", intrinsic.Kronecker, {"head": "train"}, ADAM, {"schedule": ONE_CYCLE, "interval": "step"}),
+    "half": ("half", intrinsic.OneHot, {}, ADAM, {}),
+}
+
+
+def train(case, watched):
+    """The net, its optimiser and what `fit` yields, for a `fit` whose gradients and steps somebody watches, or not."""
+    model, projection, options, make, rest = CASES[case]
+    torch.manual_seed(0)
+    net = intrinsic.Subspace(MODELS[model](), projection=projection, dim=20, **options)
+    dtype = next(net.model.parameters()).dtype
+    generator = torch.Generator().manual_seed(0)
+    data = Split(
+        torch.rand(20, *SHAPE, generator=generator).to(dtype), torch.randint(CLASSES, (20,), generator=generator)
+    )
+    optimizer, seen = make(net.parameters(), fused=True), []
+    if watched:
+        net.z.register_hook(seen.append)
+        optimizer.register_step_post_hook(lambda *_: None)
+    assert (net.leaves() is None) == watched
+    task = classification(data, data, data, num_outputs=CLASSES)
+    history = list(fit(net, task, optimizer, epochs=2, batch_size=8, seed=0, **rest))
+    assert len(seen) == (6 if watched else 0)
+    return net, optimizer, [(epoch.train_loss, epoch.validation) for epoch in history]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_nobody_sees_a_difference(case):
+    nets, optimizers, histories = zip(*(train(case, watched) for watched in (False, True)), strict=True)
+    assert histories[0] == histories[1]
+    for mine, other in zip(*(net.state_dict().values() for net in nets), strict=True):
+        assert torch.equal(mine, other)
+    assert nets[0].z.any()
+    assert torch.equal(nets[0].z.grad, nets[1].z.grad)
+    torch.testing.assert_close(*(optimizer.state_dict() for optimizer in optimizers), rtol=0, atol=0)
+
+
+def test_a_step_is_left_to_the_optimiser_where_it_does_more():
+    """A closure of somebody's own in its place, a rate that is a tensor, a gradient that is not there."""
+    z = torch.zeros(3, requires_grad=True)
+    for options in ({"lr": torch.tensor(0.1)}, {"lr": 0.1, "fused": False}, {"lr": 0.1, "fused": True}):
+        optimizer, taken = torch.optim.Adam([z], **options), []
+        step = OptimizerStep(optimizer)
+        z.grad = torch.ones(3)
+        step()  # the first: there is no state yet
+        assert optimizer.state[z]["step"] == 1
+        optimizer.step = lambda taken=taken: taken.append(1)
+        step()
+        assert taken == [1]
+        step.zero_grad()
+        assert z.grad is None
+
+
+@pytest.mark.parametrize("reason", ["scales", "stream", "dtypes", "full"])
+def test_where_leaves_will_not_do(reason):
+    model = normalised()
+    if reason == "dtypes":
+        model[1].double()
+    options = {"scales": "layer"} if reason == "scales" else {"stream": True} if reason == "stream" else {}
+    made = {} if reason == "full" else {"projection": intrinsic.OneHot, "dim": 20}
+    assert intrinsic.Subspace(model, **made, **options).leaves() is None
