@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 from intrinsic.projections.base import Projection
 from intrinsic.subspace.buffer import Buffer
 from intrinsic.subspace.layer_scales import Scales
-from intrinsic.surgery.torch_internals import copy_all, renumber, version
+from intrinsic.surgery.torch_internals import renumber, version
 
 _FIRST = 1 << 62  # a sequence number above all that autograd gives out
 
@@ -84,8 +84,7 @@ class Flat:
 
     def _displace(self, z: Tensor, lambdas: Tensor | None) -> None:
         if self.scales is None or lambdas is None:
-            copy_all(self._views, self._origin)
-            self.projection.displace(z, self._theta, self._theta)
+            self.projection.displace_pieces(z, self._origin, self._theta)
             return
         if self._offset is None:
             self._offset = self._theta.new_empty(self._size, dtype=z.dtype)
@@ -94,11 +93,13 @@ class Flat:
 
     def pull_back(self, ctx: Any, pieces: list[Tensor]) -> tuple[Tensor, Tensor | None]:
         """The gradients of z and lambda for that of theta, in pieces. Without autograd."""
+        if self.scales is None:
+            return self.projection.multiply_pieces(pieces, out=torch.empty_like(ctx.z)), None
         with self._backward:
             if self._gradient is None:
                 self._gradient = self._theta.new_empty(self._size, dtype=ctx.z.dtype)
-            g = torch.cat(pieces, out=self._gradient)
-            found = None if self.scales is None else self.scales.pull_back(ctx.lambdas, ctx.offset, g)
+            g = torch.cat([piece.reshape(-1) for piece in pieces], out=self._gradient)
+            found = self.scales.pull_back(ctx.lambdas, ctx.offset, g)
             return self.projection.multiply(g, transposed=True), found
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
@@ -146,11 +147,11 @@ class _Place(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor, Tensor | None, None]:
         flat = _let_go(ctx)
         pieces = [
-            flat._like.new_zeros(shape.numel()) if grad is None else dense(grad).reshape(-1)
+            flat._like.new_zeros(shape) if grad is None else dense(grad)
             for grad, shape in zip(grads, flat._shapes, strict=True)
         ]
         if torch.is_grad_enabled():  # the gradient of this gradient is asked for
-            return *_adjoint(ctx, torch.cat(pieces)), None
+            return *_adjoint(ctx, torch.cat([piece.reshape(-1) for piece in pieces])), None
         return *flat.pull_back(ctx, pieces), None
 
 

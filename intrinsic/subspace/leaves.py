@@ -11,7 +11,6 @@ from intrinsic.subspace.buffer import Buffer
 from intrinsic.subspace.flat import dense
 from intrinsic.subspace.substitution import Substitution
 from intrinsic.surgery.optimizer_internals import has_hooks
-from intrinsic.surgery.torch_internals import copy_all
 
 
 class Leaves:
@@ -55,8 +54,7 @@ class Leaves:
         if buffer is None or not buffer.fits(parameters):
             self._buffer = buffer = Buffer(parameters)
         with torch.no_grad():
-            copy_all(buffer.views, parameters)
-            self._projection.displace(self._z, buffer.whole, buffer.whole)
+            self._projection.displace_pieces(self._z, parameters, buffer.whole)
         self._leaves = [view.detach().requires_grad_() for view in buffer.views]
         return dict(zip(origin, self._leaves, strict=True))
 
@@ -67,10 +65,10 @@ class Leaves:
         if all(grad is None for grad in grads):
             return
         pieces = [
-            leaf.new_zeros(leaf.numel()) if grad is None else dense(grad).reshape(-1)
+            torch.zeros_like(leaf) if grad is None else dense(grad)
             for leaf, grad in zip(self._leaves, grads, strict=True)
         ]
         for leaf in self._leaves:
             leaf.grad = None
-        g = self._projection.multiply(torch.cat(pieces).to(self._z.dtype), transposed=True)
+        g = self._projection.multiply_pieces(pieces, out=torch.empty_like(self._z))
         self._z.grad = g if self._z.grad is None else self._z.grad.add_(g)
