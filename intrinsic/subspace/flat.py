@@ -20,17 +20,17 @@ class Flat:
     """The weights theta_0 + P z as views of one buffer, which is written in place for every step.
 
     Nothing of the size of theta is allocated in a step, but for the gradients that autograd makes. The parameters stay
-    as they are: theta_0 is copied from them. Several threads may call at once: a buffer whose backward pass is still to
-    come is left to it, and backward passes take turns. A copy or a pickle of a `Flat` is None: whoever needs one makes
-    it anew.
+    as they are: theta_0 is read from them. Several threads may call at once: a buffer whose backward pass is still to
+    come is left to it, and backward passes with scales take turns. A copy or a pickle of a `Flat` is None: whoever
+    needs one makes it anew.
 
     Args:
         parameters: of one dtype, on one device; their values are theta_0.
         projection: P.
         scales: of each layer's offset: the weights are theta_0 + lambda * P z, and P z has a buffer of its own.
         stream: project each parameter's gradient as soon as autograd has it, and let go of it, where else all are
-            collected and copied into a second buffer: 2 full_dim numbers less at the peak. P^T g is then a sum over the
-            parameters, equal up to rounding.
+            collected, and copied into a second buffer if scales or kernels want it: 1 or 2 full_dim numbers less at the
+            peak. P^T g is then a sum over the parameters, equal up to rounding.
     """
 
     def __init__(

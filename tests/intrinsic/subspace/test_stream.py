@@ -125,9 +125,9 @@ def test_each_gradient_is_projected_before_the_next_layers():
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux, to forget a peak of memory")
 def test_the_peak_of_memory():
-    """In units of the weights: all of the gradients and their copy, or few."""
+    """In units of the weights: all of the gradients, or few."""
     code = "from tests.support.backward_peak import peak; print(peak(True), peak(False))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=ROOT)
     streamed, plain = map(float, done.stdout.split())
     assert streamed < 0.3  # of twenty layers the gradients of a few
-    assert plain > 1.5  # all gradients, and one vector of them
+    assert 0.6 < plain < 1.3  # all gradients, and no copy of them
