@@ -12,9 +12,9 @@ import intrinsic
 def peak(stream):
     """The peak of memory of a backward pass through many equal layers, above what was there before; in weights."""
     torch.set_num_threads(1)
-    model = nn.Sequential(*[nn.Linear(1000, 1000) for _ in range(20)])
+    model = nn.Sequential(*[nn.Linear(500, 500) for _ in range(20)])
     net = intrinsic.Subspace(model, projection=intrinsic.OneHot, dim=100, stream=stream)
-    x = torch.ones(4, 1000)
+    x = torch.ones(4, 500)
     warm = intrinsic.Subspace(nn.Linear(4, 4), projection=intrinsic.OneHot, dim=3, stream=stream)
     warm(torch.ones(1, 4)).sum().backward()  # compiles
     with torch.no_grad():

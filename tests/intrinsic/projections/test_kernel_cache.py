@@ -127,7 +127,7 @@ def test_processes_that_compile_at_once(tmp_path):
     assert _run(environment) == "[]\n"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_without_a_home_in_a_folder_that_cannot_be_written(tmp_path):
     shutil.copytree(
         os.path.dirname(intrinsic.__file__), tmp_path / "intrinsic", ignore=shutil.ignore_patterns("__pycache__")
