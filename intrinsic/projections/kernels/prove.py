@@ -41,11 +41,11 @@ def prove(owner: Callable[..., Any], kernels: ModuleType, device: torch.device, 
         torch.autocast("cpu", enabled=False),
         torch.autocast(device.type, enabled=False),
     ):
-        projection = owner(_DIM, _FULL_DIM, seed=_SEED)
+        reference = owner(_DIM, _FULL_DIM, seed=_SEED)
         numbers = [_numbers(lane, size) for lane, size in enumerate((_DIM, _FULL_DIM, _FULL_DIM))]
-        offset, adjoint = projection.matvec(numbers[0]), projection.rmatvec(numbers[1])
+        offset, adjoint = reference.matvec(numbers[0]), reference.rmatvec(numbers[1])
         z, g, origin = (number.to(device, dtype) for number in numbers)
-        projection, guarded = projection.to(device), GuardedKernels(kernels, _fail)
+        projection, guarded = owner(_DIM, _FULL_DIM, seed=_SEED).to(device), GuardedKernels(kernels, _fail)
         for form in (projection, *getattr(kernels, "others", lambda _: ())(projection)):
             out = torch.full_like(origin, torch.nan)  # a kernel that leaves out an entry is seen
             guarded.matvec(form, z, [], out)
@@ -67,7 +67,7 @@ def prove(owner: Callable[..., Any], kernels: ModuleType, device: torch.device, 
                     guarded.matvec(form, z, pieces, rounded)
                     _compare("origin in pieces + P z, rounded", rounded, expected, rounding)
             if guarded.reads(pieces, sums):
-                expected = projection.cpu().rmatvec(torch.cat([piece.cpu().double() for piece in pieces]))
+                expected = reference.rmatvec(torch.cat([piece.cpu().double() for piece in pieces]))
                 guarded.rmatvec(form, pieces, sums.fill_(torch.nan))
                 _compare("P^T g in pieces", sums, expected)
 
