@@ -96,8 +96,8 @@ class Projection(FixedTensors, StableName, ABC):
         if torch.is_autocast_enabled(x.device.type):
             with torch.autocast(x.device.type, enabled=False):
                 return self.multiply(x, transposed=transposed)
-        kernel = self._kernels(x)
-        if kernel is None:
+        kernels = self._kernels(x)
+        if kernels is None:
             return self.rmatvec(x) if transposed else self.matvec(x)
         x = x.detach()
         out = x.new_empty(*x.shape[:-1], self.dim if transposed else self.full_dim)
@@ -107,9 +107,9 @@ class Projection(FixedTensors, StableName, ABC):
             rows, targets = (x.contiguous(),), (out,)  # type: ignore[assignment]
         for row, target in zip(rows, targets, strict=True):
             if transposed:
-                kernel.rmatvec(self, (row,), target)
+                kernels.rmatvec(self, (row,), target)
             else:
-                kernel.matvec(self, row, (), target)
+                kernels.matvec(self, row, (), target)
         return out
 
     def multiply_rows(self, g: Tensor, low: int) -> Tensor:
@@ -131,32 +131,29 @@ class Projection(FixedTensors, StableName, ABC):
         Raises:
             ValueError: if there are not full_dim numbers.
         """
-        self._count(pieces)
         if out is None:
             dtype = torch.float32
             for other in {piece.dtype for piece in pieces}:
                 dtype = torch.promote_types(dtype, other)
             out = pieces[0].new_empty(self.dim, dtype=dtype)
-        pieces = [piece.detach().contiguous() for piece in pieces]
-        kernel = self._kernels(out)
-        if kernel is not None and kernel.reads(pieces, out):
-            kernel.rmatvec(self, pieces, out)
-            torch.autograd.graph.increment_version(out)
-            return out
-        g = cat([piece.view(-1) for piece in pieces], out=out.new_empty(self.full_dim))
-        return out.copy_(self.multiply(g, transposed=True))
+        kernels = self._kernels(out)
+        if kernels is not None and not kernels.reads(self, pieces, out):
+            pieces = [piece.detach().contiguous() for piece in pieces]
+            kernels = kernels if kernels.reads(self, pieces, out) else None
+        if kernels is None:
+            self._count(pieces)
+            g = cat([piece.detach().reshape(-1) for piece in pieces], out=out.new_empty(self.full_dim))
+            return out.copy_(self.multiply(g, transposed=True))
+        kernels.rmatvec(self, pieces, out)
+        torch.autograd.graph.increment_version(out)
+        return out
 
     def displace(self, z: Tensor, origin: Tensor, out: Tensor) -> None:
         """out = origin + P z, written in place: (dim,), (full_dim,), (full_dim,). Without autograd.
 
         An empty `origin` means zero; it may be `out` itself. `out` may have less precision than z: it is rounded once.
         """
-        kernel, origins = self._kernels(z), [origin] if len(origin) else []
-        if kernel is not None and kernel.writes(z, origins, out):
-            kernel.matvec(self, z.detach(), origins, out)
-            torch.autograd.graph.increment_version(out)
-        else:
-            torch.add(origin if origins else out.new_zeros(()), self.multiply(z.detach()), out=out)
+        self.displace_pieces(z, (origin,) if len(origin) else (), out)
 
     def displace_pieces(self, z: Tensor, origins: Sequence[Tensor], out: Tensor) -> None:
         """`displace` with the origin in several tensors of any shapes, full_dim numbers in all; one pass with kernels.
@@ -164,15 +161,20 @@ class Projection(FixedTensors, StableName, ABC):
         Raises:
             ValueError: if there are not full_dim numbers.
         """
-        self._count(origins)
-        kernel = self._kernels(z)
-        if kernel is not None and kernel.writes(z, origins, out):
-            kernel.matvec(self, z.detach(), origins, out)
+        kernels = self._kernels(z)
+        if kernels is not None and kernels.writes(self, z, origins, out):
+            kernels.matvec(self, z.detach(), origins, out)
             torch.autograd.graph.increment_version(out)
-        else:
+        elif len(origins) > 1:
+            self._count(origins)
             targets = zip(out.split([origin.numel() for origin in origins]), origins, strict=True)
             copy_all([target.view(origin.shape) for target, origin in targets], [o.detach() for o in origins])
             self.displace(z, out, out)
+        else:
+            if origins:
+                self._count(origins)
+            origin = origins[0].detach().reshape(-1) if origins else out.new_zeros(())
+            torch.add(origin, self.multiply(z.detach()), out=out)
 
     def _count(self, pieces: Sequence[Tensor]) -> None:
         if sum(piece.numel() for piece in pieces) != self.full_dim:

@@ -25,6 +25,7 @@ CHUNKS = 64  # a product is cut into so many parts whatever the number of thread
 # Sums may be reordered, but NaN and infinity stay what they are: divergence must show.
 _FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 _LOCK = threading.Lock()  # Numba's last-resort threading layer ends the process when two threads enter it
+_masked = threading.local()  # as Numba's number of threads is, which nothing else here sets
 
 
 def inner(function: Callable[..., Any]) -> Any:
@@ -43,8 +44,9 @@ def launch(function: Callable[..., None], *arguments: Any) -> None:
     """Run a kernel on as many threads as torch uses."""
     threads = min(torch.get_num_threads(), _config.NUMBA_NUM_THREADS)
     with _LOCK:
-        if numba.get_num_threads() != threads:
+        if getattr(_masked, "threads", None) != threads:  # asking Numba takes as long as a small product
             numba.set_num_threads(threads)
+            _masked.threads = threads
         function(*arguments)
 
 

@@ -1,6 +1,6 @@
 """Proven kernels, which may still not compile for other sizes than those of the proof."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from intrinsic.projections.base import Projection
 
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+_AS_IT_IS = nullcontext()
 _COMPILERS = ("triton", "numba", "llvmlite")
 _SAID = ("Triton Error", "PassManager::run failed")  # by Triton's compiler and driver in bare RuntimeErrors
 
@@ -28,15 +29,18 @@ class GuardedKernels:
         self.__name__, self._kernels, self._failed = kernels.__name__, kernels, failed
         self._writes_pieces, self._reads_pieces = (hasattr(kernels, f"{name}matvec_pieces") for name in ("", "r"))
 
-    def writes(self, z: Tensor, origins: Sequence[Tensor], out: Tensor) -> bool:
+    def writes(self, projection: "Projection", z: Tensor, origins: Sequence[Tensor], out: Tensor) -> bool:
         """Whether `matvec` takes these arguments."""
         if self._writes_pieces:
-            return _in_reach(origins, z) and _in_reach((out,), z)
+            full_dim = projection.full_dim
+            return (not origins or _in_reach(origins, z, full_dim)) and _in_reach((out,), z, full_dim)
         return len(origins) <= 1 and all(tensor.dtype == z.dtype for tensor in (*origins, out))
 
-    def reads(self, pieces: Sequence[Tensor], out: Tensor) -> bool:
+    def reads(self, projection: "Projection", pieces: Sequence[Tensor], out: Tensor) -> bool:
         """Whether `rmatvec` takes these arguments."""
-        return _in_reach(pieces, out) if self._reads_pieces else len(pieces) == 1 and pieces[0].dtype == out.dtype
+        if self._reads_pieces:
+            return _in_reach(pieces, out, projection.full_dim)
+        return len(pieces) == 1 and pieces[0].dtype == out.dtype and pieces[0].is_contiguous()
 
     def matvec(self, projection: "Projection", z: Tensor, origins: Sequence[Tensor], out: Tensor) -> None:
         """out = the origins, one after the other, + P z; without origins, P z."""
@@ -77,15 +81,20 @@ class GuardedKernels:
         self._failed(error)
 
 
-def _in_reach(pieces: Iterable[Tensor], like: Tensor) -> bool:
-    """Whether a kernel finds their numbers where their addresses say."""
-    device = like.device
+def _in_reach(pieces: Sequence[Tensor], like: Tensor, full_dim: int) -> bool:
+    """Whether so many numbers lie where the addresses of these tensors say, for a kernel on the device of `like`."""
+    cpu, device, count = like.is_cpu, like.device, 0
     for piece in pieces:
-        if type(piece) not in (Tensor, nn.Parameter) or piece.dtype not in _DTYPES or piece.device != device:
+        if type(piece) is not Tensor and type(piece) is not nn.Parameter:
             return False
-        if not piece.is_contiguous():
+        if (
+            piece.dtype not in _DTYPES
+            or not piece.is_contiguous()
+            or not (piece.is_cpu if cpu else piece.device == device)
+        ):
             return False
-    return True
+        count += piece.numel()
+    return count == full_dim
 
 
 def _concatenated(pieces: Sequence[Tensor]) -> Tensor:
@@ -93,5 +102,5 @@ def _concatenated(pieces: Sequence[Tensor]) -> Tensor:
 
 
 def _full_precision(x: Tensor) -> AbstractContextManager[object]:
-    kind = x.device.type
-    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
+    kind = "cpu" if x.is_cpu else x.device.type
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else _AS_IT_IS

@@ -8,6 +8,7 @@ from numba import prange
 from torch import Tensor
 
 from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, launch, total
+from intrinsic.projections.kernels.gather import add_found, add_to_found
 from intrinsic.projections.kernels.pieces import STRETCH, put, stretch, table, target
 
 if TYPE_CHECKING:
@@ -16,17 +17,15 @@ if TYPE_CHECKING:
 
 def matvec_pieces(projection: "OneHot", z: Tensor, origins: Sequence[Tensor], out: Tensor) -> None:
     """out = the origins + P z."""
-    launch(_matvec, z.numpy(), _code(projection), table(origins), table((out,)))
+    chunks = max(1, min(CHUNKS, projection.full_dim // (4 * STRETCH)))
+    launch(_matvec, z.numpy(), projection.code.numpy(), table(origins), table((out,)), chunks)
 
 
 def rmatvec_pieces(projection: "OneHot", pieces: Sequence[Tensor], out: Tensor) -> None:
-    """out = P^T g: every chunk of weights adds to sums of its own."""
-    chunks = max(1, min(CHUNKS, projection.full_dim // (4 * projection.dim)))  # the sums stay smaller than g
-    launch(_rmatvec, table(pieces), _code(projection), chunks, out.numpy())
-
-
-def _code(projection: "OneHot") -> np.ndarray:
-    return projection.code.numpy().view(f"u{projection.code.itemsize}")
+    """out = P^T g: every chunk of weights adds to sums of its own, which are few beside the weights."""
+    weights, dim = projection.full_dim, projection.dim
+    chunks = max(1, min(CHUNKS, weights // (32 * dim)), min(4, weights // (4 * dim)))
+    launch(_rmatvec, table(pieces), projection.code.numpy(), 1 << chunks.bit_length() - 1, out.numpy())
 
 
 @inner
@@ -35,36 +34,51 @@ def _size(j: int, dim: int, code: Any, like: Any) -> Any:
     return like.dtype.type(len(code) // dim + (j < len(code) % dim))
 
 
+@inner
+def _bounds(chunk: Any, chunks: Any, count: Any) -> Any:
+    """Where a chunk of the weights begins and ends, in whole stretches."""
+    stretches = -(-count // STRETCH)
+    return chunk * stretches // chunks * STRETCH, min((chunk + 1) * stretches // chunks * STRETCH, count)
+
+
+@inner
+def _displace(values: Any, code: Any, origins: Any, outs: Any, first: Any, last: Any) -> None:
+    buffer, other = np.empty(STRETCH, values.dtype), np.empty(STRETCH, values.dtype)
+    for low in range(first, last, STRETCH):
+        high = min(low + STRETCH, last)
+        start, part = stretch(origins, low, high, buffer), target(outs, low, high, other)
+        add_found(values, code[low:high], start, part)
+        put(outs, low, high, other)
+
+
+@inner
+def _sum(pieces: Any, code: Any, first: Any, last: Any, sums: Any) -> None:
+    sums[:] = 0
+    buffer, half = np.empty(STRETCH, sums.dtype), len(sums) // 2
+    for low in range(first, last, STRETCH):
+        high = min(low + STRETCH, last)
+        add_to_found(sums[:half], sums[half:], code[low:high], stretch(pieces, low, high, buffer))
+
+
 @kernel
-def _matvec(z: Any, code: Any, origins: Any, outs: Any) -> None:
+def _matvec(z: Any, code: Any, origins: Any, outs: Any, chunks: int) -> None:
     values = np.empty(2 * len(z), z.dtype)  # what a weight of a given code moves by
     for j in range(len(z)):
         values[2 * j + 1] = z[j] / np.sqrt(_size(j, len(z), code, z))
         values[2 * j] = -values[2 * j + 1]
-    for chunk in prange(CHUNKS):
-        buffer, other = np.empty(STRETCH, z.dtype), np.empty(STRETCH, z.dtype)
-        end = (chunk + 1) * len(code) // CHUNKS
-        for low in range(chunk * len(code) // CHUNKS, end, STRETCH):
-            high = min(low + STRETCH, end)
-            start, part, codes = stretch(origins, low, high, buffer), target(outs, low, high, other), code[low:high]
-            for i in range(len(part)):
-                part[i] = start[i] + values[codes[i]]
-            put(outs, low, high, other)
+    for chunk in prange(chunks):
+        first, last = _bounds(chunk, chunks, len(code))
+        _displace(values, code, origins, outs, first, last)
 
 
 @kernel
 def _rmatvec(pieces: Any, code: Any, chunks: int, out: Any) -> None:
-    totals, sums = np.empty((chunks, 2 * len(out)), out.dtype), np.empty(2 * len(out), out.dtype)
+    totals, sums = np.empty((chunks, 4 * len(out)), out.dtype), np.empty(4 * len(out), out.dtype)
     for chunk in prange(chunks):
-        buffer, sum_ = np.empty(STRETCH, out.dtype), totals[chunk]
-        for j in range(len(sum_)):
-            sum_[j] = 0
-        end = (chunk + 1) * len(code) // chunks
-        for low in range(chunk * len(code) // chunks, end, STRETCH):
-            high = min(low + STRETCH, end)
-            part, codes = stretch(pieces, low, high, buffer), code[low:high]
-            for i in range(len(part)):
-                sum_[codes[i]] += part[i]
+        first, last = _bounds(chunk, chunks, len(code))
+        _sum(pieces, code, first, last, totals[chunk])
     total(totals, out.dtype.type(1), sums)
+    half = 2 * len(out)
     for j in range(len(out)):
-        out[j] = (sums[2 * j + 1] - sums[2 * j]) / np.sqrt(_size(j, len(out), code, out))
+        plus, minus = sums[2 * j + 1] + sums[half + 2 * j + 1], sums[2 * j] + sums[half + 2 * j]
+        out[j] = (plus - minus) / np.sqrt(_size(j, len(out), code, out))

@@ -58,7 +58,7 @@ def prove(owner: Callable[..., Any], kernels: ModuleType, device: torch.device, 
             guarded.rmatvec(form, [g], sums)
             _compare("P^T g", sums, adjoint)
             pieces = _cut(origin)
-            if guarded.writes(z, pieces, out):
+            if guarded.writes(form, z, pieces, out):
                 expected = torch.cat([piece.cpu().double() for piece in pieces]) + offset
                 guarded.matvec(form, z, pieces, out.fill_(torch.nan))
                 _compare("origin in pieces + P z", out, expected)
@@ -66,7 +66,7 @@ def prove(owner: Callable[..., Any], kernels: ModuleType, device: torch.device, 
                     rounded = torch.full_like(origin, torch.nan, dtype=half)
                     guarded.matvec(form, z, pieces, rounded)
                     _compare("origin in pieces + P z, rounded", rounded, expected, rounding)
-            if guarded.reads(pieces, sums):
+            if guarded.reads(form, pieces, sums):
                 expected = reference.rmatvec(torch.cat([piece.cpu().double() for piece in pieces]))
                 guarded.rmatvec(form, pieces, sums.fill_(torch.nan))
                 _compare("P^T g in pieces", sums, expected)

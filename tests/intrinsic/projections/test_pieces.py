@@ -71,8 +71,8 @@ def test_other_lengths_are_refused():
     projection = make("onehot", DIM, FULL_DIM, seed=3)
     with pytest.raises(ValueError, match=rf"need {FULL_DIM} numbers, got shapes \[\(3, 2\)\]"):
         projection.multiply_pieces([torch.ones(3, 2)])
-    with pytest.raises(ValueError, match=rf"need {FULL_DIM} numbers, got shapes \[\]"):
-        projection.displace_pieces(torch.ones(DIM), [], torch.ones(FULL_DIM))
+    with pytest.raises(ValueError, match=rf"need {FULL_DIM} numbers, got shapes \[\(9,\), \(\)\]"):
+        projection.displace_pieces(torch.ones(DIM), [torch.ones(9), torch.ones(())], torch.ones(FULL_DIM))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
