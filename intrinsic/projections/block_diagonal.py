@@ -9,6 +9,7 @@ from torch import Tensor, cat, nn
 from intrinsic import rng
 from intrinsic.errors import UserError
 from intrinsic.projections.base import Projection
+from intrinsic.projections.shares import shares
 
 
 class BlockDiagonal(Projection):
@@ -34,7 +35,7 @@ class BlockDiagonal(Projection):
         super().__init__(dim, sum(sizes), seed=seed)
         if self.dim < len(sizes):
             raise UserError(f"granularity=block needs a coordinate for each of {len(sizes)} tensors, got dim={dim}")
-        self.dims, self.sizes = _shares(self.dim, sizes), list(sizes)
+        self.dims, self.sizes = shares(self.dim, sizes), list(sizes)
         parts = [
             make(share, size, seed=rng.fan_out(seed, "tensor", k))
             for k, (share, size) in enumerate(zip(self.dims, sizes, strict=True))
@@ -68,13 +69,3 @@ class BlockDiagonal(Projection):
             )
             start += size
         return cat(sums)
-
-
-def _shares(dim: int, sizes: Sequence[int]) -> list[int]:
-    """Cut dim into one share per tensor: equal, but none above its tensor's size."""
-    shares, left = [0] * len(sizes), dim
-    smallest_first = sorted(range(len(sizes)), key=lambda k: sizes[k])
-    for done, k in enumerate(smallest_first):
-        shares[k] = min(sizes[k], left // (len(sizes) - done))
-        left -= shares[k]
-    return shares

@@ -26,6 +26,11 @@ class Space(ABC):
         """Whether `merge` leaves a plain model, without modules of the space's own."""
         return True
 
+    @property
+    def settles(self) -> bool:
+        """Whether `settle` may change anything."""
+        return type(self).settle is not Space.settle
+
     @abstractmethod
     def wire(self, model: nn.Module, *, seed: int) -> dict[str, nn.Parameter]:
         """Change the model in place, if need be, and return its coordinates by name, each tied weight once.

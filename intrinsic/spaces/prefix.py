@@ -86,6 +86,11 @@ class Prefix(Space):
             if isinstance(prefix, ReparametrisedPrefix):
                 attach(module, prefix.plain())
 
+    @property
+    def settles(self) -> bool:
+        """Whether there is a network to do without."""
+        return self.mlp is not None
+
     def settle(self, model: nn.Module) -> Self:
         """The same, and the space without the network."""
         if self.mlp is None:

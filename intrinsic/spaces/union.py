@@ -47,6 +47,11 @@ class Union(Space):
         return tuple(dict.fromkeys(need for space in self.parts for need in space.needs))
 
     @property
+    def settles(self) -> bool:
+        """Whether any part does."""
+        return any(space.settles for space in self.parts)
+
+    @property
     def merges(self) -> bool:
         """Whether all parts do."""
         return all(space.merges for space in self.parts)

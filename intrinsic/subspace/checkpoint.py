@@ -45,7 +45,8 @@ def write_net(net: Subspace, path: str | Path, *, remedy: str = "give another pa
     """
     if not isinstance(net, Subspace):
         raise UserError(f"need an intrinsic.Subspace to save, got {type(net).__name__}")
-    write_tensors(expand_path(path), *_content(net), remedy=remedy)
+    tensors, metadata = _content(net)
+    net.on_one_process(lambda: write_tensors(expand_path(path), tensors, metadata, remedy=remedy))
 
 
 def stored_bytes(net: Subspace) -> int:

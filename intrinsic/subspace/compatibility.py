@@ -1,12 +1,15 @@
 """Compatibility with other people's training loops: what they look for on a model."""
 
 import inspect
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Self
 
 from torch import Tensor, nn
 
+from intrinsic.errors import UserError
+from intrinsic.subspace.places import SHARD_FIRST
 from intrinsic.surgery.added_module import AddedModule
+from intrinsic.surgery.sharding import holds_shards, is_sharded
 from intrinsic.surgery.torch_internals import ignore_in_ddp, own_modules
 
 _FORWARDED = ("config", "main_input_name", "activation_checkpointing_enable", "gradient_checkpointing_enable")
@@ -26,6 +29,26 @@ class Compatible(AddedModule):
 
     model: nn.Module
     _trained: set[str]  # the model's names for those of its parameters that are trained as they are
+
+    def __new__(cls, model: Any = None, *_: Any, **__: Any) -> Self:
+        """Over a sharded model, the kind of net that knows how."""
+        if isinstance(model, nn.Module) and holds_shards(model):
+            from intrinsic.subspace.sharded import Sharded
+
+            if not issubclass(Sharded, cls):
+                raise UserError(f"need intrinsic.Subspace itself around a sharded model, got {cls.__name__}")
+            return super().__new__(Sharded)
+        return super().__new__(cls)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse what fully_shard makes of a net."""
+        super().__init_subclass__(**options)
+        if any(base.__name__ == "FSDPModule" for base in cls.__mro__):
+            raise UserError(SHARD_FIRST)
+
+    def on_one_process(self, do: Callable[[], None]) -> None:
+        """Do what one of several processes that share the model has to do: here there is but one."""
+        do()
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -62,7 +85,8 @@ def own_storage(net: nn.Module, state: dict[str, Any], prefix: str, _: Any) -> N
     """Give each tensor of a state dict a storage of its own: the names of a tied weight, parts of a larger one."""
     seen: set[int] = set()
     for name, tensor in state.items():
-        if name.startswith(prefix) and isinstance(tensor, Tensor) and not isinstance(tensor, nn.Parameter):
+        own = name.startswith(prefix) and isinstance(tensor, Tensor) and not isinstance(tensor, nn.Parameter)
+        if own and not is_sharded(tensor):
             storage = tensor.untyped_storage()
             if storage.data_ptr() in seen or storage.nbytes() > tensor.nbytes:
                 state[name] = tensor.clone()

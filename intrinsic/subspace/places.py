@@ -9,12 +9,18 @@ from weakref import WeakSet
 from torch import Tensor, nn
 
 from intrinsic.errors import UserError
+from intrinsic.surgery.sharding import is_sharded
 from intrinsic.surgery.torch_internals import (
     current_node,
     graph_task,
     own_parameters,
     set_own_parameters,
     when_backward_ends,
+)
+
+SHARD_FIRST = (
+    "fully_shard was called around a Subspace: call it on the model's parts and on the model first, then make the "
+    "Subspace around the model"
 )
 
 
@@ -47,6 +53,11 @@ class Places(dict[str, nn.Parameter | None]):
 
     def __getitem__(self, key: str) -> Any:
         return self._now(super().__getitem__(key))
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if is_sharded(value):
+            raise UserError(SHARD_FIRST)
+        super().__setitem__(key, value)
 
     def get(self, key: str, default: Any = None) -> Any:
         """The tensor of that name, or `default`."""

@@ -12,7 +12,7 @@ def without_reparametrisation(net: Subspace) -> Subspace:
 
     With another projection than the identity nothing settles: there z says less than the numbers that it moves.
     """
-    if not isinstance(net.projection, Identity):
+    if not isinstance(net.projection, Identity) or not net.space.settles:
         return net
     model = copy_model(net.model)
     space = net.space.settle(model)

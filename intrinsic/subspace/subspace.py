@@ -89,7 +89,7 @@ class Subspace(Compatible):
         super().__init__()
         space = Full() if space is None else space
         check_model(model, space, projection)
-        self.space, self.training = space, model.training
+        self.model, self.space, self.training = model, space, model.training
         self.head, self.seed, self.granularity, self.scales = head, seed, granularity, scales
         self.make_projection, self.identity = projection, getattr(projection, "func", projection) is Identity
         before = set(model.modules())
@@ -116,7 +116,7 @@ class Subspace(Compatible):
         slots = parameter_slots(model)
         self._slots = {name: slots[id(parameter)] for name, parameter in coordinates.items()}
         first = next(iter(coordinates.values()))
-        self.model, self.projection = model, drawn.to(first.device)
+        self.projection = drawn.to(first.device)
         if not self.identity:  # half precision would lose small steps of z
             dtype = reduce(torch.promote_types, (p.dtype for p in coordinates.values()), torch.float32)
             self.z = nn.Parameter(torch.zeros(drawn.dim, dtype=dtype, device=first.device))

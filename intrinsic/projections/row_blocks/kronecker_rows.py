@@ -1,0 +1,35 @@
+"""Some rows of a Kronecker product."""
+
+from math import isqrt
+from typing import Any
+
+from intrinsic import rng
+from intrinsic.projections.kronecker import Kronecker
+from intrinsic.projections.row_blocks.row_block import RowBlock, window
+
+
+class KroneckerRows(RowBlock):
+    """Rows low ... high - 1 of `Kronecker`: the rows of R1 that they come from, all of R2, their signs. Drawn alone.
+
+    Memory: about one byte a row and sqrt(full_dim dim). See `RowBlock`.
+    """
+
+    def __init__(self, dim: int, full_dim: int, low: int, high: int, *, seed: int) -> None:
+        (_, width), (columns1, columns2) = _factors(full_dim), _factors(dim)
+        first, last = low // width, -(-high // width)
+        part = window(Kronecker, dim, high - first * width, seed)
+        for name, start, rows, columns in (("left", first, last - first, columns1), ("right", 0, width, columns2)):
+            signs = rng.signs(rng.fan_out(seed, name), rows * columns, start=start * columns)
+            part._store(name, signs.reshape(rows, columns))
+        part._store("sign", rng.signs(rng.fan_out(seed, "signs"), part.full_dim, start=first * width))
+        super().__init__(part, low - first * width, high - low, full_dim)
+
+    @staticmethod
+    def plan(dim: int, full_dim: int, rows: int, **options: Any) -> int:
+        """Bytes of the signs."""
+        return rows
+
+
+def _factors(count: int) -> tuple[int, int]:
+    a = isqrt(count - 1) + 1
+    return a, -(-count // a)

@@ -1,0 +1,87 @@
+"""Rows of P as one process of several holds them: those of the whole P."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+import intrinsic
+from intrinsic import rng
+from intrinsic.errors import UserError
+from intrinsic.projections.granularity import draw
+from intrinsic.projections.row_blocks.borders import borders
+from intrinsic.projections.row_blocks.row_blocks import RowBlocks
+from tests.support.projections import RANDOM, constructor
+
+SIZES, BOUNDS = [1000, 10, 700, 389], [(0, 503), (5, 5), (100, 101), (7, 389)]
+
+
+class Own(intrinsic.Dense):
+    """A projection of somebody else's, without a file for its rows."""
+
+
+MAKES = {name: constructor(name) for name in RANDOM} | {
+    "dense gaussian": partial(intrinsic.Dense, entries="gaussian"),
+    "fastfood signs": partial(intrinsic.Fastfood, entries="signs"),
+    "own": Own,
+}
+
+
+def blocks(make, dim=50, granularity="global", bounds=BOUNDS):
+    return RowBlocks(make, dim, SIZES, bounds, granularity=granularity, seed=3)
+
+
+@pytest.mark.parametrize("granularity", ["global", "tensor", "block"])
+@pytest.mark.parametrize("name", MAKES)
+def test_they_are_rows_of_the_whole(name, granularity):
+    P, some = draw(MAKES[name], 50, SIZES, granularity=granularity, seed=3), blocks(MAKES[name], 50, granularity)
+    z, g = torch.linspace(-1, 1, 50).double(), torch.linspace(1, -2, sum(SIZES)).double()
+    total, held = torch.zeros(50).double(), []
+    for number, ((low, high), moved, pulled) in enumerate(
+        zip(BOUNDS, P(z).split(SIZES), g.split(SIZES), strict=True)
+    ):  # entries of P are rounded to float32 in some
+        torch.testing.assert_close(some.multiply(z, number), moved[low:high], atol=1e-7, rtol=0)
+        some.pull_back(pulled[low:high], number, total)
+        held.append(torch.zeros_like(pulled).index_fill(0, torch.arange(low, high), 1))
+    torch.testing.assert_close(total, P.adjoint(g * torch.cat(held)), atol=1e-6, rtol=0)
+    assert some.fingerprint() == P.fingerprint()
+
+
+@pytest.mark.parametrize("name", RANDOM)
+def test_they_hold_a_share(name):
+    """A tenth of the rows in a fifth of the memory at most: whole blocks, words and entries of sparse are rounded up."""
+    P = draw(MAKES[name], 20, [100_000], granularity="global", seed=0)
+    some = RowBlocks(MAKES[name], 20, [100_000], [(30_000, 40_000)], granularity="global", seed=0)
+    assert some.nbytes < 0.2 * P.nbytes
+
+
+@pytest.mark.parametrize(("dim", "full_dim"), [(1, 1), (1, 5), (5, 5), (7, 100), (1000, 1 << 16), (99, 100)])
+@pytest.mark.parametrize("distinct", [2**64, 8])
+def test_borders_are_those_of_the_permutation(dim, full_dim, distinct, monkeypatch):
+    """Equal keys, which a stable sort leaves in their order, too."""
+    drawn = rng.keys
+    monkeypatch.setattr(rng, "keys", lambda *args, **more: drawn(*args, **more) // np.uint64(2**64 // distinct))
+    sizes = np.full(dim, full_dim // dim)
+    sizes[: full_dim % dim] += 1
+    group = np.empty(full_dim, dtype=int)
+    group[rng.permutation(9, full_dim)] = np.repeat(np.arange(dim), sizes)
+    found = borders(dim, full_dim, seed=9)
+    for low in (0, full_dim // 3):
+        np.testing.assert_array_equal(found.group(rng.keys(9, full_dim - low, start=low), low), group[low:])
+
+
+BAD = {
+    "dim": ({"dim": 3000}, "need 0 < dim <= full_dim, got dim=3000, full_dim=2099"),
+    "granularity": ({"granularity": "row"}, "need granularity=global, tensor or block, got granularity=row"),
+    "block": ({"granularity": "block", "dim": 3}, "a coordinate for each of 4 tensors, got dim=3"),
+    "entries": ({"make": partial(intrinsic.Dense, entries="none")}, "need entries=rademacher or"),
+    "memory": ({"make": intrinsic.Dense, "dim": 2000, "bounds": [(0, 10**12)] * 4}, "GB of memory are free"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line(case):
+    options, message = BAD[case]
+    with pytest.raises(UserError, match=message):
+        blocks(**{"make": intrinsic.OneHot, **options})
