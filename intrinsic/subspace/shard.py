@@ -24,7 +24,7 @@ class Shard:
         self.name, self.parameter, self.layer = name, parameter, layer
         self.origin = local(parameter).clone()
         self.is_whole = not is_sharded(parameter)  # on every process
-        self._blocks, self._number, self._version = blocks, number, version(local(parameter))
+        self._blocks, self._number, self._versions = blocks, number, self._seen()
 
     def check(self) -> None:
         """Check that theta is as this has left it.
@@ -32,7 +32,7 @@ class Shard:
         Raises:
             UserError: if somebody else has written to it.
         """
-        if version(local(self.parameter)) != self._version:
+        if self._seen() != self._versions:
             raise UserError(
                 f"{self.name} of the sharded model was written to after its Subspace was made: load weights first, "
                 "then make the Subspace, and coordinates by intrinsic.load"
@@ -50,9 +50,12 @@ class Shard:
         self._put(self.origin)
 
     def _put(self, theta: Tensor) -> None:
-        target = local(self.parameter)
-        target.copy_(theta)
-        self._version = version(target)
+        local(self.parameter).copy_(theta)
+        self._versions = self._seen()
+
+    def _seen(self) -> tuple[int, int]:
+        """How often it was written to, as a DTensor and as what that holds here: each counts alone."""
+        return version(self.parameter), version(local(self.parameter))
 
     def pull_back(self, g: Tensor, z: Tensor, lambdas: Tensor | None = None, *, total: Tensor) -> None:
         """Add what a gradient of this stretch adds to that of z, and of lambda behind it. Without autograd."""

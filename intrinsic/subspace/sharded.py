@@ -63,7 +63,8 @@ class Sharded(Subspace):
     def draw(self) -> Projection:
         """This process's rows of P, from the seed."""
         parameters = dict(self.model.named_parameters())
-        check_trained({name: parameters[name] for name in self.trained_names}, identity=self.identity)
+        trained = {name: parameter for name, parameter in parameters.items() if name in self.trained_names}
+        check_trained(trained, identity=self.identity)
         if self.identity:
             return super().draw()
         return RowBlocks(  # type: ignore[return-value]

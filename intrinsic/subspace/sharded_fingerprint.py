@@ -24,22 +24,25 @@ class ShardedFingerprint:
     def __init__(self, model: nn.Module, mesh: Mesh, origins: Mapping[str, Tensor]) -> None:
         self._model, self._mesh, self._origins = model, mesh, origins
         self._frozen = [parameter for name, parameter in model.named_parameters() if name not in origins]
-        self._unchanged = TensorVersions(map(local, self._frozen))
+        self._unchanged = TensorVersions(self._tensors())
         self._kept: dict[tuple[bool, bool], str] = {}
 
     @torch.no_grad()
     def __call__(self, projection: Callable[[], str], trained: Collection[str], *, constants: bool, bits: bool) -> str:
         """See `fingerprint`; `projection` gives that of P, on the first process."""
         key = constants, bits
-        if self._mesh.tell(str(int(self._unchanged(map(local, self._frozen))))) == "0":
+        if self._mesh.tell(str(int(self._unchanged(self._tensors())))) == "0":
             self._kept.clear()
-            self._unchanged = TensorVersions(map(local, self._frozen))
+            self._unchanged = TensorVersions(self._tensors())
         if key not in self._kept:
             of_projection = [""]
             self._mesh.on_first(lambda: of_projection.append(projection()))
             found = fingerprint(self._model, of_projection[-1], trained, constants=constants, values=self._values)
             self._kept[key] = self._mesh.tell(found)
         return self._kept[key]
+
+    def _tensors(self) -> list[Tensor]:
+        return [*self._frozen, *map(local, self._frozen)]  # each counts alone how often it was written to
 
     def _values(self, name: str, parameter: nn.Parameter) -> Tensor:
         found = whole(self._origins.get(name, local(parameter)), parameter)

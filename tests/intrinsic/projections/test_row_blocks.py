@@ -50,7 +50,7 @@ def test_they_are_rows_of_the_whole(name, granularity):
 
 @pytest.mark.parametrize("name", RANDOM)
 def test_they_hold_a_share(name):
-    """A tenth of the rows in a fifth of the memory at most: whole blocks, words and entries of sparse are rounded up."""
+    """A tenth of the rows in a fifth of the memory at most: whole blocks and words are held."""
     P = draw(MAKES[name], 20, [100_000], granularity="global", seed=0)
     some = RowBlocks(MAKES[name], 20, [100_000], [(30_000, 40_000)], granularity="global", seed=0)
     assert some.nbytes < 0.2 * P.nbytes

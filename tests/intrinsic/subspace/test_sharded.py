@@ -1,0 +1,295 @@
+"""A model that FSDP2 has sharded: over two processes as over one, in traffic and in files; and what is refused."""
+
+import os
+import re
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as multiprocessing
+from torch import nn
+from torch.nn import functional as F
+
+import intrinsic
+from intrinsic.errors import UserError
+from tests.support.loop_net import Net, batches
+
+pytestmark = pytest.mark.slow  # the import of FSDP2 takes seconds
+
+LORA, STEPS, DIM = intrinsic.LoRA(2), 20, 20
+GLOBAL = {
+    name.__name__: {"projection": name, "dim": DIM}
+    for name in (intrinsic.OneHot, intrinsic.Sparse, intrinsic.Fastfood, intrinsic.Dense)
+}
+FEW = {  # and few steps
+    "kronecker": {"projection": intrinsic.Kronecker, "dim": DIM},
+    "scales": {"projection": intrinsic.OneHot, "dim": DIM, "scales": "layer"},
+    "tensor": {"projection": intrinsic.OneHot, "dim": DIM, "granularity": "tensor"},
+    "unilora": {"space": LORA, "projection": intrinsic.OneHot, "dim": DIM},
+    "copies": {"space": intrinsic.Union([LORA, intrinsic.BitFit()]), "projection": intrinsic.OneHot, "dim": DIM},
+}
+CASES = GLOBAL | {"lora": {"space": LORA}} | FEW
+STORED = ("OneHot", "lora", "copies")
+COLLECTIVE = re.compile("all_reduce|all_to_all|all_gather|reduce|broadcast|gather|scatter|send|recv|isend|irecv")
+CALLS = [name for name in dir(dist) if COLLECTIVE.match(name) and callable(getattr(dist, name))]
+
+
+class Uneven(Net):
+    """Parameters of 16, of 3 and of one row: two processes have unequal parts, and one has none."""
+
+    def __init__(self, checkpointed=False):
+        super().__init__(checkpointed)
+        self.gain = nn.Parameter(torch.ones(1))
+
+    def forward(self, x):
+        return super().forward(x) * self.gain
+
+
+def model():
+    net = Uneven().double()
+    net.norm.eval()  # the statistics of half a batch are others
+    return net
+
+
+def mesh(*shape):
+    from torch.distributed.device_mesh import init_device_mesh
+
+    return init_device_mesh("cpu", shape, mesh_dim_names=("copies", "shards")[-len(shape) :])
+
+
+def sharded(net, mesh, parts=("second", ""), **options):
+    from torch.distributed.fsdp import fully_shard
+
+    for part in map(net.get_submodule, parts):
+        fully_shard(part, mesh=mesh, **options)
+    return net
+
+
+def train(net, part=slice(None), steps=STEPS):
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.05)
+    for x, y in batches(steps, dtype=torch.float64):
+        F.cross_entropy(net(x[part]), y[part]).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def outputs(net):
+    with torch.no_grad():
+        return net.eval()(batches(dtype=torch.float64)[0][0])
+
+
+def process(rank, folder):
+    """One process of two, which sees half of each batch: trains every case and counts the numbers of each call."""
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    part, sent = slice(rank * 4, rank * 4 + 4), dict.fromkeys(CALLS, 0)
+    for name, call in [(name, getattr(dist, name)) for name in CALLS]:
+
+        def count(*args, name=name, call=call, **more):
+            sent[name] += max((x.numel() for x in (*args, *more.values()) if isinstance(x, torch.Tensor)), default=1)
+            return call(*args, **more)
+
+        setattr(dist, name, count)
+    meshes = {False: mesh(2), True: mesh(2, 1)}
+    results = {}
+    train(sharded(model(), meshes[False]), part)
+    results["full"] = dict(sent)
+    for case, options in CASES.items():
+        net = intrinsic.Subspace(sharded(model(), meshes[case == "copies"]), seed=3, **options)
+        sent.update(dict.fromkeys(CALLS, 0))
+        train(net, part, 4 if case in FEW else STEPS)
+        results[case] = {"sent": dict(sent), "trained": {k: p.detach() for k, p in net.named_parameters()}}
+        if case not in STORED:
+            continue
+        intrinsic.save(net, f"{folder}/{case}.two.safetensors")
+        net = intrinsic.load(sharded(model(), meshes[False]), f"{folder}/{case}.one.safetensors")
+        results[case]["loaded"] = outputs(net)
+    torch.save(results, f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The cases over one whole model; their files are in the folder before the two processes begin."""
+    folder, nets = tmp_path_factory.mktemp("sharded"), {}
+    for case, options in CASES.items():
+        nets[case] = intrinsic.Subspace(model(), seed=3, **options)
+        train(nets[case], steps=4 if case in FEW else STEPS)
+        intrinsic.save(nets[case], folder / f"{case}.one.safetensors")
+    multiprocessing.spawn(process, (str(folder),), nprocs=2)
+    return folder, nets, [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_train_as_one(case, trained):
+    _, nets, (first, second) = trained
+    assert dict(nets[case].named_parameters()).keys() == first[case]["trained"].keys()
+    for name, parameter in nets[case].named_parameters():
+        torch.testing.assert_close(first[case]["trained"][name], second[case]["trained"][name], atol=0, rtol=0)
+        # float64, entries of P of float32, and sums in another order
+        torch.testing.assert_close(first[case]["trained"][name], parameter.detach(), atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("case", STORED)
+def test_a_file_of_two_processes_opens_in_one_and_the_reverse(case, trained):
+    folder, nets, (first, second) = trained
+    expected = outputs(nets[case])
+    there = outputs(intrinsic.load(model(), folder / f"{case}.two.safetensors"))
+    for found in (there, first[case]["loaded"], second[case]["loaded"]):
+        torch.testing.assert_close(found, expected, atol=1e-8, rtol=0)
+
+
+@pytest.mark.parametrize("case", GLOBAL)
+def test_a_step_sends_what_fsdp_sends_and_dim_numbers(case, trained):
+    _, _, (first, second) = trained
+    assert first["full"]["all_reduce"] == 0 < STEPS * 300 < sum(first["full"].values())
+    assert first[case]["sent"] == second[case]["sent"] == first["full"] | {"all_reduce": STEPS * DIM}
+
+
+def test_a_step_of_lora_sends_gradients_of_its_factors_alone(trained):
+    _, nets, (first, _) = trained
+    beyond = {name: count for name, count in first["lora"]["sent"].items() if count and "all_gather" not in name}
+    assert beyond == {"all_reduce": STEPS * nets["lora"].count()["trained"]}  # nothing of the frozen weights' gradients
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A group of this process alone."""
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    folder = tmp_path_factory.mktemp("world")
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=0, world_size=1)
+    yield mesh(1)
+    dist.destroy_process_group()
+
+
+def subspace(net, **options):
+    return intrinsic.Subspace(net, **{"projection": intrinsic.Fastfood, "dim": DIM, "seed": 3} | options)
+
+
+def test_accumulated_and_clipped_gradients_and_hooks(world):
+    found = []
+    for net in (model(), sharded(model(), world)):
+        net = subspace(net)
+        seen, gradients = [], []
+        net.z.register_post_accumulate_grad_hook(lambda z, seen=seen: seen.append(z.grad.norm().item()))
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
+        for x, y in batches(4, dtype=torch.float64):
+            for half in (slice(0, 4), slice(4, 8)):
+                (F.cross_entropy(net(x[half]), y[half]) / 2).backward()
+            outputs(net)
+            gradients.append(float(nn.utils.clip_grad_norm_(net.parameters(), 0.1)))
+            optimizer.step()
+            net.zero_grad()
+            assert net.z.grad is None
+        found.append(torch.tensor([*seen, *gradients, *net.z.tolist()], dtype=torch.float64))
+    torch.testing.assert_close(*found, atol=1e-9, rtol=0)
+
+
+def test_gradients_wait_for_the_last_of_several_passes(world):
+    net = subspace(sharded(model(), world))
+    x, y = batches(1, dtype=torch.float64)[0]
+    F.cross_entropy(net(x), y).backward()
+    expected, net.z.grad = net.z.grad, None
+    for last, half in ((False, slice(0, 4)), (True, slice(4, 8))):
+        net.model.set_requires_gradient_sync(last)
+        assert net.z.grad is None
+        (F.cross_entropy(net(x[half]), y[half]) / 2).backward()
+    torch.testing.assert_close(net.z.grad, expected, atol=1e-9, rtol=0)
+
+
+def test_a_backward_pass_that_failed_leaves_nothing(world):
+    net = subspace(sharded(Net().double(), world, ("head", "second", "")))
+    x, y = batches(1, dtype=torch.float64)[0]
+    F.cross_entropy(net(x), y).backward()
+    expected, net.z.grad = net.z.grad, None
+    hook = net.model.norm.register_full_backward_pre_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        F.cross_entropy(net(x), y).backward()
+    hook.remove()
+    net.model.reset_iter_state()
+    F.cross_entropy(net(x), y).backward()
+    torch.testing.assert_close(net.z.grad, expected, atol=0, rtol=0)
+
+
+def test_unwrap_leaves_the_model_as_it_was(world):
+    net = sharded(model(), world)
+    before = {name: (p.to_local().clone(), p.requires_grad) for name, p in net.named_parameters()}
+    over = subspace(net)
+    train(over)
+    assert not net.head.weight.to_local().equal(before["head.weight"][0])
+    assert over.unwrap() is net
+    for name, parameter in net.named_parameters():
+        assert parameter.to_local().equal(before[name][0])
+        assert parameter.requires_grad == before[name][1]
+    subspace(net)  # and another may come
+
+
+def test_the_fingerprint_follows_what_is_frozen(world):
+    net = intrinsic.Subspace(sharded(model(), world), space=LORA)
+    before = net.fingerprint()
+    assert before == intrinsic.Subspace(model(), space=LORA).fingerprint() == net.fingerprint()
+    with torch.no_grad():
+        net.model.head.weight.add_(1)
+    assert net.fingerprint() != before
+
+
+def test_another_base_is_noticed_in_a_file(world, tmp_path):
+    intrinsic.save(subspace(sharded(model(), world)), tmp_path / "a.safetensors")
+    other = model()
+    other.second.bias.data[3] += 1
+    with pytest.raises(UserError, match="belongs to another model or seed"):
+        intrinsic.load(sharded(other, world), tmp_path / "a.safetensors")
+    with pytest.raises(UserError, match="cannot use the path"):
+        intrinsic.save(subspace(sharded(model(), world)), tmp_path / "none" / "\0")
+
+
+class Kind(intrinsic.Subspace):
+    """Somebody's own."""
+
+
+def test_what_is_not_supported_is_one_line(world):
+    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.tensor import Replicate, Shard, distribute_tensor
+
+    def refused(message, make):
+        with pytest.raises(UserError, match=message) as error:
+            make()
+        assert "\n" not in str(error.value)
+
+    first = "fully_shard was called around a Subspace: call it on the model's parts and on the model first"
+    refused(first, lambda: fully_shard(subspace(model()), mesh=world))
+    refused(first, lambda: sharded(subspace(model()).model, world))
+    part = model()
+    fully_shard(part.second, mesh=world)
+    refused("is not sharded, others of the model are: call fully_shard.model. on all of it", lambda: subspace(part))
+    fully_shard(part, mesh=mesh(1, 1))
+    refused("need one mesh for the whole model, got 2", lambda: subspace(part))
+    columns = lambda p: Shard(1) if p.ndim > 1 else None  # noqa: E731
+    refused("cut by rows, Shard.0.", lambda: subspace(sharded(model(), world, shard_placement_fn=columns)))
+    spread = model()
+    spread.gain = nn.Parameter(distribute_tensor(spread.gain.detach(), world, [Replicate()]))
+    refused("DTensors that fully_shard did not make", lambda: subspace(spread))
+    net = sharded(model(), world)
+    refused("head.weight is sharded, .* head=project or head=freeze", lambda: subspace(net, head="train"))
+    refused("is sharded, .* FSDP trains it alone", lambda: intrinsic.Subspace(net))
+    refused("Prefix rewrites its modules", lambda: subspace(net, space=intrinsic.Prefix(2, mlp=4)))
+    refused("need intrinsic.Subspace itself", lambda: Kind(net))
+    refused("need 0 < dim <= full_dim", lambda: subspace(net, dim=10**6))
+    over = subspace(net)
+    refused("the model is in another Subspace", lambda: subspace(net))
+    refused("no process has all weights", over.merge)
+    refused("no other weights than its own", lambda: over.at({}).__enter__())
+    refused("stays where it is, in its dtype", lambda: over.to(torch.float32))
+    over.to("cpu")
+    x, y = batches(1, dtype=torch.float64)[0]
+    loss = F.cross_entropy(over(x), y)
+    over.z.data += 1
+    over(x)
+    with pytest.raises(RuntimeError, match="have been overwritten by a later step"):
+        loss.backward()
+    over.model.reset_iter_state()
+    over(x)
+    with torch.no_grad():
+        over.model.second.weight.mul_(2)
+    refused("second.weight of the sharded model was written to", lambda: over(x))
