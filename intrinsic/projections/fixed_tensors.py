@@ -30,6 +30,10 @@ class FixedTensors(Movable):
         setattr(self, name, torch.from_numpy(np.ascontiguousarray(array)))
         self._names.append(name)
 
+    def store(self, name: str, array: np.ndarray) -> None:
+        """Keep `array` as the attribute `name`, as a constructor elsewhere has drawn it."""
+        self._store(name, array)
+
     def fixed_tensors(self) -> dict[str, Tensor]:
         """The tensors of this module and its parts by name, buffers included."""
         found = dict(self.named_buffers())

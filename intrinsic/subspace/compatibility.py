@@ -33,11 +33,11 @@ class Compatible(AddedModule):
     def __new__(cls, model: Any = None, *_: Any, **__: Any) -> Self:
         """Over a sharded model, the kind of net that knows how."""
         if isinstance(model, nn.Module) and holds_shards(model):
-            from intrinsic.subspace.sharded import Sharded
+            from intrinsic.subspace.sharded import ShardedSubspace
 
-            if not issubclass(Sharded, cls):
+            if not issubclass(ShardedSubspace, cls):
                 raise UserError(f"need intrinsic.Subspace itself around a sharded model, got {cls.__name__}")
-            return super().__new__(Sharded)
+            return super().__new__(ShardedSubspace)
         return super().__new__(cls)
 
     def __init_subclass__(cls, **options: Any) -> None:

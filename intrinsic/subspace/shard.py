@@ -1,5 +1,9 @@
 """One process's part of one tensor of theta."""
 
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakMethod
+
 import torch
 from torch import Tensor, nn
 
@@ -73,3 +77,18 @@ def gradient(parameter: nn.Parameter) -> Tensor:
     found = local(parameter.grad)
     parameter.grad = None
     return found if found.layout == torch.strided else found.to_dense()
+
+
+def on_gradient(parameter: nn.Parameter, method: Callable[[nn.Parameter], None]) -> Any:
+    """Have a bound method called when a parameter's gradient is there, for as long as its object is. Return the handle.
+
+    FSDP2 calls such hooks itself, once it has reduced the gradient of a parameter that it shards.
+    """
+    weak = WeakMethod(method)
+
+    def call(parameter: nn.Parameter) -> None:
+        found = weak()
+        if found is not None:
+            found(parameter)
+
+    return parameter.register_post_accumulate_grad_hook(call)

@@ -15,15 +15,14 @@ from intrinsic.projections.row_blocks.row_blocks import RowBlocks
 from intrinsic.subspace.after_backward import AfterBackward
 from intrinsic.subspace.alone import alive
 from intrinsic.subspace.check_sharded import check_sharded, check_trained
-from intrinsic.subspace.shard import Shard, gradient
+from intrinsic.subspace.shard import Shard, gradient, on_gradient
 from intrinsic.subspace.sharded_fingerprint import ShardedFingerprint
 from intrinsic.subspace.subspace import Subspace
 from intrinsic.surgery.sharding import Mesh, bounds, reshard
 from intrinsic.surgery.torch_internals import tree_flatten, version
-from intrinsic.surgery.weakly import weakly
 
 
-class Sharded(Subspace):
+class ShardedSubspace(Subspace):
     """A `Subspace` over a model that FSDP2 has sharded, by `torch.distributed.fsdp.fully_shard`.
 
     Made by `Subspace(model, ...)` itself, for such models, on every process. Each holds its rows of theta_0 and of P,
@@ -56,7 +55,7 @@ class Sharded(Subspace):
         self._writes, self._written = 0, list[tuple[Tensor, int]]()  # coordinates as they were, and their versions
         self._totals: dict[bool, Tensor] = {}  # of the gradient: of what is whole on each process, and of the rest
         self._end = AfterBackward(self._average if self.identity else self._sum)
-        self._hooks = [p.register_post_accumulate_grad_hook(weakly(self._take)) for p in coordinates.values()]
+        self._hooks = [on_gradient(parameter, self._take) for parameter in coordinates.values()]
         origins = {name: shard.origin for name, shard in self._shards.items()}
         self._fingerprint = ShardedFingerprint(model, self._mesh, origins if self._shards else coordinates)
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from intrinsic import rng
 from intrinsic.projections.dense import Dense
-from intrinsic.projections.row_blocks.row_block import RowBlock, window
+from intrinsic.projections.row_blocks.window import Window, window
 
 
-class DenseRows(RowBlock):
+class DenseRows(Window):
     """Rows low ... high - 1 of `Dense`. Drawn alone, and always kept, also where `Dense` draws signs in each product.
 
     Memory: dim / 8 bytes a row for rademacher, 4 dim for gaussian. See `RowBlock`.
@@ -18,18 +18,17 @@ class DenseRows(RowBlock):
     def __init__(self, dim: int, full_dim: int, low: int, high: int, *, seed: int, entries: str = "rademacher") -> None:
         options: dict[str, Any] = {"entries": entries, "kernels": entries == "rademacher", "drawn": False}
         if entries == "gaussian":
-            part, before = window(Dense, dim, high - low, seed, **options), 0
             matrix = np.empty((dim, high - low), dtype=np.float32)
             for j in range(dim):
                 matrix[j] = rng.normals(seed, high - low, lane=j, start=low)
-            part._store("matrix", matrix)
+            part, before = window(Dense, dim, high - low, seed, {"matrix": matrix}, **options), 0
         else:
             first, last, width = low // 32, -(-high // 32), -(-dim // 32) * 32
-            part, before = window(Dense, dim, high - 32 * first, seed, **options), low - 32 * first
             packed = np.zeros((last - first, width), dtype=np.uint32)
             for j in range(dim):
                 packed[:, j] = rng.bits(seed, last - first, lane=j, start=first)
-            part._store("packed", packed.view(np.int32))
+            tensors, before = {"packed": packed.view(np.int32)}, low - 32 * first
+            part = window(Dense, dim, high - 32 * first, seed, tensors, **options)
             part.nbytes = packed.nbytes
         super().__init__(part, before, high - low, full_dim)
 

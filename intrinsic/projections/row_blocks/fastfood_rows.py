@@ -6,12 +6,12 @@ import numpy as np
 
 from intrinsic import rng
 from intrinsic.projections.fastfood import Fastfood
-from intrinsic.projections.row_blocks.row_block import RowBlock, window
+from intrinsic.projections.row_blocks.window import Window, window
 
 _DRAWN = 1 << 20  # weights for which random numbers are drawn at a time
 
 
-class FastfoodRows(RowBlock):
+class FastfoodRows(Window):
     """Rows low ... high - 1 of `Fastfood`: the blocks that they lie in, of which all is computed. Drawn alone.
 
     Memory and time: those of the rows, rounded up to whole blocks of n = 2^ceil(log2 dim) at both ends. See `RowBlock`.
@@ -33,11 +33,8 @@ class FastfoodRows(RowBlock):
             drawn = draw(seeds[1], count, start=start).reshape(-1, n)
             gain[part] = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
             source[part] = rng.keys(seeds[2], count, start=start).reshape(-1, n).argsort(axis=1, kind="stable")
-        projection = window(Fastfood, dim, high - first * n, seed)
-        projection._store("sign", sign)
-        projection._store("gain", gain)
-        projection._store("source", source.view(f"i{index.itemsize}"))
-        super().__init__(projection, low - first * n, high - low, full_dim)
+        tensors = {"sign": sign, "gain": gain, "source": source.view(f"i{index.itemsize}")}
+        super().__init__(window(Fastfood, dim, high - first * n, seed, tensors), low - first * n, high - low, full_dim)
 
     @staticmethod
     def plan(dim: int, full_dim: int, rows: int, **options: Any) -> int:

@@ -5,10 +5,10 @@ from typing import Any
 
 from intrinsic import rng
 from intrinsic.projections.kronecker import Kronecker
-from intrinsic.projections.row_blocks.row_block import RowBlock, window
+from intrinsic.projections.row_blocks.window import Window, window
 
 
-class KroneckerRows(RowBlock):
+class KroneckerRows(Window):
     """Rows low ... high - 1 of `Kronecker`: the rows of R1 that they come from, all of R2, their signs. Drawn alone.
 
     Memory: about one byte a row and sqrt(full_dim dim). See `RowBlock`.
@@ -17,11 +17,13 @@ class KroneckerRows(RowBlock):
     def __init__(self, dim: int, full_dim: int, low: int, high: int, *, seed: int) -> None:
         (_, width), (columns1, columns2) = _factors(full_dim), _factors(dim)
         first, last = low // width, -(-high // width)
-        part = window(Kronecker, dim, high - first * width, seed)
+        tensors = {}
         for name, start, rows, columns in (("left", first, last - first, columns1), ("right", 0, width, columns2)):
             signs = rng.signs(rng.fan_out(seed, name), rows * columns, start=start * columns)
-            part._store(name, signs.reshape(rows, columns))
-        part._store("sign", rng.signs(rng.fan_out(seed, "signs"), part.full_dim, start=first * width))
+            tensors[name] = signs.reshape(rows, columns)
+        held = high - first * width
+        tensors["sign"] = rng.signs(rng.fan_out(seed, "signs"), held, start=first * width)
+        part = window(Kronecker, dim, held, seed, tensors)
         super().__init__(part, low - first * width, high - low, full_dim)
 
     @staticmethod

@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from intrinsic import rng
 from intrinsic.projections.row_blocks.borders import Borders, borders
@@ -25,8 +25,7 @@ class OneHotRows(RowBlock):
     sizes: Tensor  # (dim,) int64
 
     def __init__(self, found: Borders, low: int, high: int, *, full_dim: int, seed: int) -> None:
-        nn.Module.__init__(self)
-        self._names, self.rows, self.dim = [], high - low, len(found.keys) + 1
+        super().__init__(len(found.keys) + 1, high - low)
         dtype = np.int16 if self.dim <= 1 << 14 else np.int32 if self.dim <= 1 << 30 else np.int64
         code = np.empty(high - low, dtype)
         for part in tiles(high - low):

@@ -16,6 +16,7 @@ from intrinsic.projections.base import Projection
 from intrinsic.projections.fixed_tensors import FixedTensors
 from intrinsic.projections.granularity import Granularity, draw
 from intrinsic.projections.row_blocks.row_block import RowBlock
+from intrinsic.projections.row_blocks.window import Window
 from intrinsic.projections.shares import shares
 
 Bounds = tuple[int, int]  # of a tensor's weights: low and high, counted in the tensor
@@ -113,7 +114,7 @@ def _draw(make: Callable[..., Projection], dim: int, full_dim: int, places: list
         check_memory(needed, f"{kind.__name__} of dim={dim} for {held} of {full_dim} weights")
         return rows.draw(dim, full_dim, places, seed=seed, **options)
     whole = make(dim, full_dim, seed=seed)
-    return [RowBlock(whole, low, high - low, full_dim) for low, high in places]
+    return [Window(whole, low, high - low, full_dim) for low, high in places]
 
 
 def _rows(kind: type[Any]) -> type[RowBlock] | None:

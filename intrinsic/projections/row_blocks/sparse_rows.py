@@ -22,8 +22,7 @@ class SparseRows(RowBlock):
     value: Tensor  # (entries,)
 
     def __init__(self, whole: Sparse, low: int, high: int) -> None:
-        super().__init__(whole, 0, high - low, whole.full_dim)
-        del self.part
+        super().__init__(whole.dim, high - low)
         start = whole.rows_start[low : high + 1].long()
         part = slice(int(start[0]), int(start[-1]))
         self._store("row", np.repeat(np.arange(high - low), start.diff().numpy()))

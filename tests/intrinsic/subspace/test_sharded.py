@@ -1,156 +1,22 @@
-"""A model that FSDP2 has sharded: over two processes as over one, in traffic and in files; and what is refused."""
+"""A model that FSDP2 has sharded over a group of one process: what loops do with it, and what is refused.
+
+Two processes are in `test_two_processes`.
+"""
 
 import os
-import re
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as multiprocessing
 from torch import nn
 from torch.nn import functional as F
 
 import intrinsic
 from intrinsic.errors import UserError
-from tests.support.loop_net import Net, batches
+from tests.support.loop_net import DIM, Net, batches
+from tests.support.sharded_nets import LORA, mesh, model, outputs, sharded, train
 
 pytestmark = pytest.mark.slow  # the import of FSDP2 takes seconds
-
-LORA, STEPS, DIM = intrinsic.LoRA(2), 20, 20
-GLOBAL = {
-    name.__name__: {"projection": name, "dim": DIM}
-    for name in (intrinsic.OneHot, intrinsic.Sparse, intrinsic.Fastfood, intrinsic.Dense)
-}
-FEW = {  # and few steps
-    "kronecker": {"projection": intrinsic.Kronecker, "dim": DIM},
-    "scales": {"projection": intrinsic.OneHot, "dim": DIM, "scales": "layer"},
-    "tensor": {"projection": intrinsic.OneHot, "dim": DIM, "granularity": "tensor"},
-    "unilora": {"space": LORA, "projection": intrinsic.OneHot, "dim": DIM},
-    "copies": {"space": intrinsic.Union([LORA, intrinsic.BitFit()]), "projection": intrinsic.OneHot, "dim": DIM},
-}
-CASES = GLOBAL | {"lora": {"space": LORA}} | FEW
-STORED = ("OneHot", "lora", "copies")
-COLLECTIVE = re.compile("all_reduce|all_to_all|all_gather|reduce|broadcast|gather|scatter|send|recv|isend|irecv")
-CALLS = [name for name in dir(dist) if COLLECTIVE.match(name) and callable(getattr(dist, name))]
-
-
-class Uneven(Net):
-    """Parameters of 16, of 3 and of one row: two processes have unequal parts, and one has none."""
-
-    def __init__(self, checkpointed=False):
-        super().__init__(checkpointed)
-        self.gain = nn.Parameter(torch.ones(1))
-
-    def forward(self, x):
-        return super().forward(x) * self.gain
-
-
-def model():
-    net = Uneven().double()
-    net.norm.eval()  # the statistics of half a batch are others
-    return net
-
-
-def mesh(*shape):
-    from torch.distributed.device_mesh import init_device_mesh
-
-    return init_device_mesh("cpu", shape, mesh_dim_names=("copies", "shards")[-len(shape) :])
-
-
-def sharded(net, mesh, parts=("second", ""), **options):
-    from torch.distributed.fsdp import fully_shard
-
-    for part in map(net.get_submodule, parts):
-        fully_shard(part, mesh=mesh, **options)
-    return net
-
-
-def train(net, part=slice(None), steps=STEPS):
-    optimizer = torch.optim.Adam(net.parameters(), lr=0.05)
-    for x, y in batches(steps, dtype=torch.float64):
-        F.cross_entropy(net(x[part]), y[part]).backward()
-        optimizer.step()
-        optimizer.zero_grad()
-
-
-def outputs(net):
-    with torch.no_grad():
-        return net.eval()(batches(dtype=torch.float64)[0][0])
-
-
-def process(rank, folder):
-    """One process of two, which sees half of each batch: trains every case and counts the numbers of each call."""
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    part, sent = slice(rank * 4, rank * 4 + 4), dict.fromkeys(CALLS, 0)
-    for name, call in [(name, getattr(dist, name)) for name in CALLS]:
-
-        def count(*args, name=name, call=call, **more):
-            sent[name] += max((x.numel() for x in (*args, *more.values()) if isinstance(x, torch.Tensor)), default=1)
-            return call(*args, **more)
-
-        setattr(dist, name, count)
-    meshes = {False: mesh(2), True: mesh(2, 1)}
-    results = {}
-    train(sharded(model(), meshes[False]), part)
-    results["full"] = dict(sent)
-    for case, options in CASES.items():
-        net = intrinsic.Subspace(sharded(model(), meshes[case == "copies"]), seed=3, **options)
-        sent.update(dict.fromkeys(CALLS, 0))
-        train(net, part, 4 if case in FEW else STEPS)
-        results[case] = {"sent": dict(sent), "trained": {k: p.detach() for k, p in net.named_parameters()}}
-        if case not in STORED:
-            continue
-        intrinsic.save(net, f"{folder}/{case}.two.safetensors")
-        net = intrinsic.load(sharded(model(), meshes[False]), f"{folder}/{case}.one.safetensors")
-        results[case]["loaded"] = outputs(net)
-    torch.save(results, f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """The cases over one whole model; their files are in the folder before the two processes begin."""
-    folder, nets = tmp_path_factory.mktemp("sharded"), {}
-    for case, options in CASES.items():
-        nets[case] = intrinsic.Subspace(model(), seed=3, **options)
-        train(nets[case], steps=4 if case in FEW else STEPS)
-        intrinsic.save(nets[case], folder / f"{case}.one.safetensors")
-    multiprocessing.spawn(process, (str(folder),), nprocs=2)
-    return folder, nets, [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_two_processes_train_as_one(case, trained):
-    _, nets, (first, second) = trained
-    assert dict(nets[case].named_parameters()).keys() == first[case]["trained"].keys()
-    for name, parameter in nets[case].named_parameters():
-        torch.testing.assert_close(first[case]["trained"][name], second[case]["trained"][name], atol=0, rtol=0)
-        # float64, entries of P of float32, and sums in another order
-        torch.testing.assert_close(first[case]["trained"][name], parameter.detach(), atol=1e-9, rtol=0)
-
-
-@pytest.mark.parametrize("case", STORED)
-def test_a_file_of_two_processes_opens_in_one_and_the_reverse(case, trained):
-    folder, nets, (first, second) = trained
-    expected = outputs(nets[case])
-    there = outputs(intrinsic.load(model(), folder / f"{case}.two.safetensors"))
-    for found in (there, first[case]["loaded"], second[case]["loaded"]):
-        torch.testing.assert_close(found, expected, atol=1e-8, rtol=0)
-
-
-@pytest.mark.parametrize("case", GLOBAL)
-def test_a_step_sends_what_fsdp_sends_and_dim_numbers(case, trained):
-    _, _, (first, second) = trained
-    assert first["full"]["all_reduce"] == 0 < STEPS * 300 < sum(first["full"].values())
-    assert first[case]["sent"] == second[case]["sent"] == first["full"] | {"all_reduce": STEPS * DIM}
-
-
-def test_a_step_of_lora_sends_gradients_of_its_factors_alone(trained):
-    _, nets, (first, _) = trained
-    beyond = {name: count for name, count in first["lora"]["sent"].items() if count and "all_gather" not in name}
-    assert beyond == {"all_reduce": STEPS * nets["lora"].count()["trained"]}  # nothing of the frozen weights' gradients
 
 
 @pytest.fixture(scope="module")

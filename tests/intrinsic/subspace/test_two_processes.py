@@ -1,4 +1,4 @@
-"""Two processes that train one net: DistributedDataParallel and Accelerate."""
+"""Two processes that train one net: DistributedDataParallel, and FSDP2."""
 
 import os
 
@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 import intrinsic
-from tests.support.loop_net import Net, batches, subspace
+from tests.support import sharded_nets
+from tests.support.loop_net import DIM, Net, batches, subspace
 
 LORA = {"space": intrinsic.LoRA(2), "projection": intrinsic.Identity, "dim": None}
 
@@ -52,7 +53,8 @@ def process(rank, folder):
         steps(parallel, slice(rank * 4, rank * 4 + 4))
         trained = {name: parameter.detach() for name, parameter in net.named_parameters()}
         results[case] = {"trained": trained, "at_start": at_start, **sent}
-    torch.save(results, f"{folder}/{rank}.pt")
+    dist._broadcast_coalesced = broadcast
+    torch.save({"parallel": results, "sharded": sharded_nets.results_of(rank, folder)}, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
 
@@ -73,15 +75,17 @@ def steps(net, part):
 
 @pytest.fixture(scope="module")
 def processes(tmp_path_factory):
+    """The nets over one whole sharded model, their folder, and what each of two processes found."""
     folder = tmp_path_factory.mktemp("parallel")
+    nets = sharded_nets.trained_alone(folder)
     multiprocessing.spawn(process, (str(folder),), nprocs=2)
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    return nets, folder, [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", PARALLEL)
 def test_two_processes_train_as_one(case, processes):
-    net, (first, second) = made(case), (results[case] for results in processes)
+    net, (first, second) = made(case), (results["parallel"][case] for results in processes[2])
     steps(net, slice(None))
     for name, parameter in net.named_parameters():
         torch.testing.assert_close(first["trained"][name], second["trained"][name], atol=0, rtol=0)
@@ -92,3 +96,40 @@ def test_two_processes_train_as_one(case, processes):
     assert first["gradients"] == count * trained
     assert first["at_start"] == trained + statistics  # neither the base nor P
     assert first["broadcast"] == first["at_start"] + count * statistics
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", sharded_nets.CASES)
+def test_two_processes_share_a_model_as_one(case, processes):
+    nets, _, (first, second) = processes[0], processes[1], [each["sharded"] for each in processes[2]]
+    assert dict(nets[case].named_parameters()).keys() == first[case]["trained"].keys()
+    for name, parameter in nets[case].named_parameters():
+        torch.testing.assert_close(first[case]["trained"][name], second[case]["trained"][name], atol=0, rtol=0)
+        # float64, entries of P of float32, and sums in another order
+        torch.testing.assert_close(first[case]["trained"][name], parameter.detach(), atol=1e-9, rtol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", sharded_nets.STORED)
+def test_a_file_of_two_processes_opens_in_one_and_the_reverse(case, processes):
+    nets, folder, (first, second) = processes[0], processes[1], [each["sharded"] for each in processes[2]]
+    expected = sharded_nets.outputs(nets[case])
+    there = sharded_nets.outputs(intrinsic.load(sharded_nets.model(), folder / f"{case}.two.safetensors"))
+    for found in (there, first[case]["loaded"], second[case]["loaded"]):
+        torch.testing.assert_close(found, expected, atol=1e-8, rtol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", sharded_nets.GLOBAL)
+def test_a_step_sends_what_fsdp_sends_and_dim_numbers(case, processes):
+    first, second = (each["sharded"] for each in processes[2])
+    assert first["full"]["all_reduce"] == 0 < sharded_nets.STEPS * 300 < sum(first["full"].values())
+    assert first[case]["sent"] == second[case]["sent"] == first["full"] | {"all_reduce": sharded_nets.STEPS * DIM}
+
+
+@pytest.mark.slow
+def test_a_step_of_lora_sends_gradients_of_its_factors_alone(processes):
+    """And gathers weights, of which no gradient is sent."""
+    nets, first = processes[0], processes[2][0]["sharded"]
+    beyond = {name: count for name, count in first["lora"]["sent"].items() if count and "all_gather" not in name}
+    assert beyond == {"all_reduce": sharded_nets.STEPS * nets["lora"].count()["trained"]}
