@@ -1,5 +1,6 @@
 """Entries in a narrow form: an index and a sign in one word, the columns' norms apart."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -8,7 +9,9 @@ import numpy as np
 from numba import prange
 from torch import Tensor
 
-from intrinsic.projections.kernels.compile import CHUNKS, kernel, launch
+from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, launch, total
+from intrinsic.projections.kernels.gather import four
+from intrinsic.projections.kernels.pieces import put, size, stretch, table, target
 
 if TYPE_CHECKING:
     from intrinsic.projections.sparse import Sparse
@@ -18,81 +21,127 @@ _HEIGHT = 1 << 12  # weights in a band, within which a row is 16 bits; one band 
 
 @dataclass(frozen=True)
 class _Narrow:
-    """P by bands of rows, without a branch for each row; and by columns. The lowest bit of a code is the sign."""
+    """P by bands of rows, without a branch for each row."""
 
     norms: np.ndarray  # (dim,) float32: the size of every entry of a column
     bands: np.ndarray  # (bands + 1,): where the entries of a band begin
     row: np.ndarray  # (entries,) uint16: within the band
-    column: np.ndarray  # (entries,) uint16 or uint32: 2 column + sign
-    start: np.ndarray  # (dim + 1,): where the entries of a column begin
-    place: np.ndarray  # (entries,) uint32 or uint64: 2 row + sign
+    column: np.ndarray  # (entries,) uint16 or wider: 2 column + (1 if the sign is +)
 
 
 _NARROW: "WeakKeyDictionary[Sparse, _Narrow]" = WeakKeyDictionary()
 
 
-def matvec(projection: "Sparse", z: Tensor, origin: Tensor, out: Tensor) -> None:
-    """out = origin + P z."""
+def matvec_pieces(projection: "Sparse", z: Tensor, origins: Sequence[Tensor], out: Tensor) -> None:
+    """out = the origins + P z."""
     P = _narrow(projection)
-    launch(_matvec, z.numpy(), P.norms, P.bands, P.row, P.column, origin.numpy(), out.numpy())
+    launch(_matvec, z.numpy(), P.norms, P.bands, P.row, P.column, table(origins), table((out,)))
 
 
-def rmatvec(projection: "Sparse", g: Tensor, out: Tensor) -> None:
-    """out = P^T g."""
+def rmatvec_pieces(projection: "Sparse", pieces: Sequence[Tensor], out: Tensor) -> None:
+    """out = P^T g: every chunk of bands adds to sums of its own, which are few beside the entries."""
     P = _narrow(projection)
-    launch(_rmatvec, g.numpy(), P.norms, P.start, P.place, out.numpy())
+    chunks = max(1, min(CHUNKS, len(P.bands) - 1, len(P.row) // (32 * projection.dim)))
+    launch(_rmatvec, table(pieces), P.norms, P.bands, P.row, P.column, 1 << chunks.bit_length() - 1, out.numpy())
 
 
 def _narrow(projection: "Sparse") -> _Narrow:
-    if projection not in _NARROW:
+    found = _NARROW.get(projection)
+    if found is None:
         start, index, value = (getattr(projection, f"rows_{part}").numpy() for part in ("start", "index", "value"))
-        columns, places, entries = (getattr(projection, f"columns_{p}").numpy() for p in ("start", "index", "value"))
+        columns, entries = projection.columns_start.numpy(), projection.columns_value.numpy()
         row = np.repeat(np.arange(projection.full_dim), np.diff(start))
         # in a band first the first entry of each row, then the second of each: an addition does not wait for the last
         order = np.lexsort((np.arange(len(row)) - start[row], row // _HEIGHT))
         borders = np.minimum(np.arange(-(-projection.full_dim // _HEIGHT) + 1) * _HEIGHT, projection.full_dim)
-        _NARROW[projection] = _Narrow(
+        found = _NARROW[projection] = _Narrow(
             norms=np.abs(entries[columns[:-1]]),
             bands=start[borders].astype(np.uint64),
             row=(row[order] % _HEIGHT).astype(np.uint16),
-            column=_code(index[order], value[order], projection.dim, np.uint16),
-            start=columns.astype(np.uint64),
-            place=_code(places, entries, projection.full_dim, np.uint32),
+            column=_code(index[order], value[order], projection.dim),
         )
-    return _NARROW[projection]
+    return found
 
 
-def _code(index: np.ndarray, value: np.ndarray, count: int, narrow: type) -> np.ndarray:
-    dtype = narrow if 2 * count <= np.iinfo(narrow).max + 1 else np.uint32 if count <= 1 << 31 else np.uint64
+def _code(index: np.ndarray, value: np.ndarray, dim: int) -> np.ndarray:
+    dtype = np.uint16 if dim <= 1 << 15 else np.uint32 if dim <= 1 << 31 else np.uint64
     return index.astype(dtype) * dtype(2) + (value > 0).astype(dtype)
 
 
+@inner
+def _displace(values: Any, rows: Any, columns: Any, start: Any, part: Any) -> None:
+    for i in range(len(part)):
+        part[i] = start[i]
+    whole = len(rows) // 4 * 4
+    for k in range(0, whole, 4):
+        a, b, c, d = four(rows, k)
+        e, f, g, h = four(columns, k)
+        part[a] += values[e]
+        part[b] += values[f]
+        part[c] += values[g]
+        part[d] += values[h]
+    for k in range(whole, len(rows)):
+        part[rows[k]] += values[columns[k]]
+
+
+@inner
+def _sum(numbers: Any, rows: Any, columns: Any, sums: Any, other: Any) -> None:
+    whole = len(rows) // 4 * 4
+    for k in range(0, whole, 4):
+        a, b, c, d = four(rows, k)
+        e, f, g, h = four(columns, k)
+        sums[e] += numbers[a]
+        other[f] += numbers[b]
+        sums[g] += numbers[c]
+        other[h] += numbers[d]
+    for k in range(whole, len(rows)):
+        sums[columns[k]] += numbers[rows[k]]
+
+
+@inner
+def _displace_bands(
+    values: Any, bands: Any, row: Any, column: Any, origins: Any, outs: Any, first: Any, last: Any
+) -> None:
+    buffer, other, count = np.empty(_HEIGHT, values.dtype), np.empty(_HEIGHT, values.dtype), size(outs)
+    for band in range(first, last):
+        low, high = band * _HEIGHT, min((band + 1) * _HEIGHT, count)
+        rows, columns = row[bands[band] : bands[band + 1]], column[bands[band] : bands[band + 1]]
+        _displace(values, rows, columns, stretch(origins, low, high, buffer), target(outs, low, high, other))
+        put(outs, low, high, other)
+
+
+@inner
+def _sum_bands(pieces: Any, bands: Any, row: Any, column: Any, first: Any, last: Any, sums: Any) -> None:
+    sums[:] = 0
+    buffer, half, count = np.empty(_HEIGHT, sums.dtype), len(sums) // 2, size(pieces)
+    for band in range(first, last):
+        numbers = stretch(pieces, band * _HEIGHT, min((band + 1) * _HEIGHT, count), buffer)
+        rows, columns = row[bands[band] : bands[band + 1]], column[bands[band] : bands[band + 1]]
+        _sum(numbers, rows, columns, sums[:half], sums[half:])
+
+
 @kernel
-def _matvec(z: Any, norms: Any, bands: Any, row: Any, column: Any, origin: Any, out: Any) -> None:
+def _matvec(z: Any, norms: Any, bands: Any, row: Any, column: Any, origins: Any, outs: Any) -> None:
     values = np.empty(2 * len(z), z.dtype)  # what an entry of a given code adds
     for j in range(len(z)):
         values[2 * j + 1] = z[j] * norms[j]
         values[2 * j] = -values[2 * j + 1]
-    for band in prange(len(bands) - 1):
-        part = out[band * _HEIGHT : min((band + 1) * _HEIGHT, len(out))]
-        start = origin[band * _HEIGHT : min((band + 1) * _HEIGHT, len(origin))]
-        if len(origin):
-            for i in range(len(part)):
-                part[i] = start[i]
-        else:
-            for i in range(len(part)):
-                part[i] = 0
-        rows, columns = row[bands[band] : bands[band + 1]], column[bands[band] : bands[band + 1]]
-        for k in range(len(rows)):
-            part[rows[k]] += values[columns[k]]
+    count = len(bands) - 1
+    chunks = min(count, CHUNKS)
+    for chunk in prange(chunks):
+        first, last = chunk * count // chunks, (chunk + 1) * count // chunks
+        _displace_bands(values, bands, row, column, origins, outs, first, last)
 
 
 @kernel
-def _rmatvec(g: Any, norms: Any, start: Any, place: Any, out: Any) -> None:
-    for chunk in prange(min(CHUNKS, len(out))):
-        chunks = min(CHUNKS, len(out))
-        for j in range(chunk * len(out) // chunks, (chunk + 1) * len(out) // chunks):
-            places, sum_ = place[start[j] : start[j + 1]], g.dtype.type(0)
-            for k in range(len(places)):
-                sum_ += g[places[k] >> 1] * (np.int32(places[k] & 1) * 2 - 1)
-            out[j] = sum_ * norms[j]
+def _rmatvec(pieces: Any, norms: Any, bands: Any, row: Any, column: Any, chunks: int, out: Any) -> None:
+    totals, sums = np.empty((chunks, 4 * len(out)), out.dtype), np.empty(4 * len(out), out.dtype)
+    count = len(bands) - 1
+    for chunk in prange(chunks):
+        first, last = chunk * count // chunks, (chunk + 1) * count // chunks
+        _sum_bands(pieces, bands, row, column, first, last, totals[chunk])
+    total(totals, out.dtype.type(1), sums)
+    half = 2 * len(out)
+    for j in range(len(out)):
+        plus, minus = sums[2 * j + 1] + sums[half + 2 * j + 1], sums[2 * j] + sums[half + 2 * j]
+        out[j] = (plus - minus) * norms[j]
