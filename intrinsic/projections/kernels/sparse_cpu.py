@@ -10,7 +10,7 @@ from numba import prange
 from torch import Tensor
 
 from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, launch, total
-from intrinsic.projections.kernels.gather import four
+from intrinsic.projections.kernels.gather import add_found, four
 from intrinsic.projections.kernels.pieces import put, size, stretch, table, target
 
 if TYPE_CHECKING:
@@ -21,10 +21,12 @@ _HEIGHT = 1 << 12  # weights in a band, within which a row is 16 bits; one band 
 
 @dataclass(frozen=True)
 class _Narrow:
-    """P by bands of rows, without a branch for each row."""
+    """P by bands of rows, without a branch for each row; the first entries of each row once more, level by level."""
 
     norms: np.ndarray  # (dim,) float32: the size of every entry of a column
+    levels: np.ndarray  # (levels, full_dim), as column: the entries that half of all rows have, or 2 dim: none
     bands: np.ndarray  # (bands + 1,): where the entries of a band begin
+    rest: np.ndarray  # (bands,): where those begin that are not in the levels
     row: np.ndarray  # (entries,) uint16: within the band
     column: np.ndarray  # (entries,) uint16 or wider: 2 column + (1 if the sign is +)
 
@@ -35,7 +37,7 @@ _NARROW: "WeakKeyDictionary[Sparse, _Narrow]" = WeakKeyDictionary()
 def matvec_pieces(projection: "Sparse", z: Tensor, origins: Sequence[Tensor], out: Tensor) -> None:
     """out = the origins + P z."""
     P = _narrow(projection)
-    launch(_matvec, z.numpy(), P.norms, P.bands, P.row, P.column, table(origins), table((out,)))
+    launch(_matvec, z.numpy(), P.norms, P.levels, P.bands, P.rest, P.row, P.column, table(origins), table((out,)))
 
 
 def rmatvec_pieces(projection: "Sparse", pieces: Sequence[Tensor], out: Tensor) -> None:
@@ -50,28 +52,38 @@ def _narrow(projection: "Sparse") -> _Narrow:
     if found is None:
         start, index, value = (getattr(projection, f"rows_{part}").numpy() for part in ("start", "index", "value"))
         columns, entries = projection.columns_start.numpy(), projection.columns_value.numpy()
-        row = np.repeat(np.arange(projection.full_dim), np.diff(start))
+        counts, bands = np.diff(start), -(-projection.full_dim // _HEIGHT)
+        row = np.repeat(np.arange(projection.full_dim), counts)
+        level, band, code = np.arange(len(row)) - start[row], row // _HEIGHT, _code(index, value, projection.dim)
         # in a band first the first entry of each row, then the second of each: an addition does not wait for the last
-        order = np.lexsort((np.arange(len(row)) - start[row], row // _HEIGHT))
-        borders = np.minimum(np.arange(-(-projection.full_dim // _HEIGHT) + 1) * _HEIGHT, projection.full_dim)
+        order = np.lexsort((level, band))
+        first = start[np.minimum(np.arange(bands + 1) * _HEIGHT, projection.full_dim)].astype(np.uint64)
+        levels = np.full((int(np.median(counts)), projection.full_dim), 2 * projection.dim, code.dtype)
+        inside = level < len(levels)
+        levels[level[inside], row[inside]] = code[inside]
         found = _NARROW[projection] = _Narrow(
             norms=np.abs(entries[columns[:-1]]),
-            bands=start[borders].astype(np.uint64),
+            levels=levels,
+            bands=first,
+            rest=first[:-1] + np.bincount(band[inside], minlength=bands).astype(np.uint64),
             row=(row[order] % _HEIGHT).astype(np.uint16),
-            column=_code(index[order], value[order], projection.dim),
+            column=code[order],
         )
     return found
 
 
 def _code(index: np.ndarray, value: np.ndarray, dim: int) -> np.ndarray:
-    dtype = np.uint16 if dim <= 1 << 15 else np.uint32 if dim <= 1 << 31 else np.uint64
+    dtype = np.uint16 if dim < 1 << 15 else np.uint32 if dim < 1 << 31 else np.uint64
     return index.astype(dtype) * dtype(2) + (value > 0).astype(dtype)
 
 
 @inner
-def _displace(values: Any, rows: Any, columns: Any, start: Any, part: Any) -> None:
-    for i in range(len(part)):
-        part[i] = start[i]
+def _displace(values: Any, levels: Any, low: Any, high: Any, rows: Any, columns: Any, start: Any, part: Any) -> None:
+    if not len(levels):
+        for i in range(len(part)):
+            part[i] = start[i]
+    for level in range(len(levels)):
+        add_found(values, levels[level][low:high], part if level else start, part)
     whole = len(rows) // 4 * 4
     for k in range(0, whole, 4):
         a, b, c, d = four(rows, k)
@@ -100,13 +112,23 @@ def _sum(numbers: Any, rows: Any, columns: Any, sums: Any, other: Any) -> None:
 
 @inner
 def _displace_bands(
-    values: Any, bands: Any, row: Any, column: Any, origins: Any, outs: Any, first: Any, last: Any
+    values: Any,
+    levels: Any,
+    bands: Any,
+    rest: Any,
+    row: Any,
+    column: Any,
+    origins: Any,
+    outs: Any,
+    first: Any,
+    last: Any,
 ) -> None:
     buffer, other, count = np.empty(_HEIGHT, values.dtype), np.empty(_HEIGHT, values.dtype), size(outs)
     for band in range(first, last):
         low, high = band * _HEIGHT, min((band + 1) * _HEIGHT, count)
-        rows, columns = row[bands[band] : bands[band + 1]], column[bands[band] : bands[band + 1]]
-        _displace(values, rows, columns, stretch(origins, low, high, buffer), target(outs, low, high, other))
+        start, part = stretch(origins, low, high, buffer), target(outs, low, high, other)
+        rows, columns = row[rest[band] : bands[band + 1]], column[rest[band] : bands[band + 1]]
+        _displace(values, levels, low, high, rows, columns, start, part)
         put(outs, low, high, other)
 
 
@@ -121,16 +143,19 @@ def _sum_bands(pieces: Any, bands: Any, row: Any, column: Any, first: Any, last:
 
 
 @kernel
-def _matvec(z: Any, norms: Any, bands: Any, row: Any, column: Any, origins: Any, outs: Any) -> None:
-    values = np.empty(2 * len(z), z.dtype)  # what an entry of a given code adds
+def _matvec(
+    z: Any, norms: Any, levels: Any, bands: Any, rest: Any, row: Any, column: Any, origins: Any, outs: Any
+) -> None:
+    values = np.empty(2 * len(z) + 1, z.dtype)  # what an entry of a given code adds
     for j in range(len(z)):
         values[2 * j + 1] = z[j] * norms[j]
         values[2 * j] = -values[2 * j + 1]
+    values[2 * len(z)] = 0
     count = len(bands) - 1
     chunks = min(count, CHUNKS)
     for chunk in prange(chunks):
         first, last = chunk * count // chunks, (chunk + 1) * count // chunks
-        _displace_bands(values, bands, row, column, origins, outs, first, last)
+        _displace_bands(values, levels, bands, rest, row, column, origins, outs, first, last)
 
 
 @kernel
