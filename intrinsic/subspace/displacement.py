@@ -13,6 +13,13 @@ from intrinsic.subspace.leaves import Leaves
 from intrinsic.subspace.substitution import Substitution
 
 
+class _Made(tuple[Tensor, ...]):
+    """Weights, of which a copy or a pickle has none: they belong to a graph."""
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return _Made, ()
+
+
 class Displacement:
     """The weights theta_0 + P z, or theta_0 + lambda * P z with a lambda for each layer, as tensors by name.
 
@@ -29,6 +36,7 @@ class Displacement:
     def forget(self) -> None:
         """Let go of what is kept between calls."""
         self._flat: Flat | None = None
+        self._made = _Made()  # by `_flat`, to be filled again; not in it: their graph refers to it
         self._kept: tuple[list[Tensor], list[Tensor]] | None = None  # coordinates and their offsets
 
     def weights(
@@ -43,7 +51,7 @@ class Displacement:
         if torch.is_grad_enabled():
             flat = self._make_flat(list(origin.values()), projection, coordinates)
             if flat is not None:
-                return dict(zip(origin, flat.weights(*coordinates), strict=True))
+                return dict(zip(origin, self._fill(flat, *coordinates), strict=True))
             offsets = self._offsets(projection, *coordinates)
         else:
             offsets = self._kept_offsets(projection, coordinates)
@@ -68,8 +76,15 @@ class Displacement:
             uniform = len({(p.dtype, p.device) for p in parameters}) == 1
             scales = Scales(self._layers, self._sizes) if self._layers else None
             flat = Flat(parameters, projection, scales=scales, stream=self.stream) if uniform else None
-            self._flat = flat
+            self._flat, self._made = flat, _Made()
         return flat
+
+    def _fill(self, flat: Flat, z: Tensor, *lambdas: Tensor) -> tuple[Tensor, ...]:
+        made = self._made  # another thread may put others in their place
+        if not made or not flat.again(made, z):
+            made = _Made(flat.weights(z, *lambdas))
+            self._made = made if z.is_leaf and not lambdas and not self.stream else _Made()
+        return made
 
     def _offsets(self, projection: Projection, z: Tensor, lambdas: Tensor | None = None) -> list[Tensor]:
         offsets = projection(z).split(self._sizes)

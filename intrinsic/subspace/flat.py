@@ -11,6 +11,7 @@ from torch.nn.functional import pad
 from intrinsic.projections.base import Projection
 from intrinsic.subspace.buffer import Buffer
 from intrinsic.subspace.layer_scales import Scales
+from intrinsic.surgery.optimizer_internals import has_hooks
 from intrinsic.surgery.torch_internals import renumber, version
 
 _FIRST = 1 << 62  # a sequence number above all that autograd gives out
@@ -82,6 +83,21 @@ class Flat:
                 low += view.numel()
             return tuple(weights)
 
+    def again(self, made: Sequence[Tensor], z: Tensor) -> bool:
+        """Write theta_0 + P z into weights that this has made of the same z before; whether that could be.
+
+        It cannot if a backward pass is still to come, or if somebody has put something on them: a hook, an operation in
+        place. Their step of the graph saves nothing that changes, so that it stands for every pass.
+        """
+        with self._forward:
+            node: Any = made[0].grad_fn
+            if self._waiting or getattr(node, "theta", None) is not self._theta or not _are_of(made, node, z):
+                return False
+            with torch.no_grad():
+                self._displace(z, None)
+            self._waiting = True
+            return True
+
     def _displace(self, z: Tensor, lambdas: Tensor | None) -> None:
         if self.scales is None or lambdas is None:
             self.projection.displace_pieces(z, self._origin, self._theta)
@@ -108,7 +124,16 @@ class Flat:
 
 def _note(ctx: Any, z: Tensor, lambdas: Tensor | None, flat: Flat) -> None:
     ctx.flat, ctx.theta, ctx.offset, ctx.z, ctx.lambdas = flat, flat._theta, flat._offset, z, lambdas
-    ctx.versions = _versions(ctx)
+    ctx.kind, ctx.versions = (z.dtype, z.device), _versions(ctx)
+
+
+def _are_of(made: Sequence[Tensor], node: Any, z: Tensor) -> bool:
+    """Whether weights are as a step of the graph has made them of z."""
+    return (
+        node.z is z
+        and node.kind == (z.dtype, z.device)
+        and all(w.grad_fn is node and not w.retains_grad and not has_hooks(w) for w in made)
+    )
 
 
 def _versions(ctx: Any) -> list[int]:
