@@ -53,7 +53,12 @@ def _philox(seed: int, lane: int, low: int, high: int) -> np.ndarray:
 
 def uniforms(seed: int, count: int, *, lane: int = 0, start: int = 0) -> np.ndarray:
     """Uniform numbers in (0, 1), the midpoints of 2**32 equal cells: (count,) float64."""
-    return (bits(seed, count, lane=lane, start=start) + 0.5) / 2.0**32
+    return midpoints(bits(seed, count, lane=lane, start=start))
+
+
+def midpoints(words: np.ndarray) -> np.ndarray:
+    """The middle of the cell that a word numbers, of 2**32 equal ones in (0, 1): float64."""
+    return (words + 0.5) / 2.0**32
 
 
 def normals(seed: int, count: int, *, lane: int = 0, start: int = 0) -> np.ndarray:
@@ -66,7 +71,10 @@ def signs(seed: int, count: int, *, lane: int = 0, start: int = 0) -> np.ndarray
     first = start // 32
     words = bits(seed, -(-(start + count) // 32) - first, lane=lane, start=first).astype("<u4")
     drawn = np.unpackbits(words.view(np.uint8), bitorder="little")[start - 32 * first : start - 32 * first + count]
-    return drawn.astype(np.int8) * 2 - 1
+    signs = drawn.view(np.int8)
+    signs *= 2
+    signs -= 1
+    return signs
 
 
 def keys(seed: int, count: int, *, start: int = 0) -> np.ndarray:

@@ -24,6 +24,7 @@ from intrinsic.surgery.torch_internals import copy_all
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
 
+SCRATCH = 1 << 23  # bytes of what is drawn at a time, in each thread
 MOST_SEED = 2**64 - 1  # the key of its random stream has 64 bits
 
 
@@ -58,14 +59,14 @@ class Projection(FixedTensors, StableName, ABC):
             raise UserError(f"need 0 < dim <= full_dim, got dim={dim}, full_dim={full_dim}")
         self.dim, self.full_dim, self.seed = dim, full_dim, integer("seed", seed, 0, MOST_SEED)
         self._fingerprints: dict[bool, tuple[str, TensorVersions]] = {}
-        self._require(self.plan(self.dim, self.full_dim))
+        self._require(self.plan(self.dim, self.full_dim), self.peak(self.dim, self.full_dim))
 
-    def _require(self, nbytes: int) -> None:
+    def _require(self, nbytes: int, peak: int) -> None:
         self.nbytes, free = nbytes, psutil.virtual_memory().available
-        if nbytes > free:
+        if peak > free:
             raise UserError(
-                f"{type(self).__name__} needs {nbytes / 1e9:.1f} GB for dim={self.dim}, full_dim={self.full_dim}; "
-                f"{free / 1e9:.1f} GB are free: use projection=onehot ({6 * self.full_dim / 1e9:.1g} GB) or a "
+                f"{type(self).__name__} needs {peak / 1e9:.1f} GB for dim={self.dim}, full_dim={self.full_dim}; "
+                f"{free / 1e9:.1f} GB are free: use projection=onehot ({3 * self.full_dim / 1e9:.1g} GB) or a "
                 "smaller dim"
             )
 
@@ -73,6 +74,11 @@ class Projection(FixedTensors, StableName, ABC):
     @abstractmethod
     def plan(dim: int, full_dim: int) -> int:
         """The bytes that P will occupy, known before anything is allocated."""
+
+    @classmethod
+    def peak(cls, dim: int, full_dim: int) -> int:
+        """The most bytes that there are while P is drawn, itself included."""
+        return cls.plan(dim, full_dim) + SCRATCH
 
     @abstractmethod
     def matvec(self, z: Tensor) -> Tensor:
@@ -218,7 +224,7 @@ class Projection(FixedTensors, StableName, ABC):
 
     def _hash(self, bits: bool) -> str:
         digest = hashlib.sha256(f"{self.stable_name} {self.dim} {self.full_dim}".encode())
-        for name, tensor in sorted(self.fixed_tensors().items()):
+        for name, tensor in self.all_fixed_tensors():
             if tensor.is_meta:
                 raise UserError("P has no values on the meta device: make the net again on the device where it is used")
             array = tensor.detach().cpu().contiguous().numpy()

@@ -11,10 +11,13 @@ from torch.nn.functional import pad
 
 from intrinsic import rng
 from intrinsic.errors import UserError
-from intrinsic.projections.base import Projection
+from intrinsic.projections.base import SCRATCH, Projection
+from intrinsic.projections.kernels.draws import draws
+from intrinsic.projections.kernels.on_threads import on_threads
 
 STORED = 1 << 29  # bytes of signs above which they are drawn anew in each product
 _TILE = 1 << 22  # entries that the plain product unpacks at a time
+_DRAWN = 1 << 16  # Gaussian entries that a thread draws at a time
 _PROBES = 8  # columns that enter the fingerprint
 Entries = Literal["rademacher", "gaussian"]
 
@@ -49,10 +52,16 @@ class Dense(Projection):
         self.entries, self.kernels = entries, entries == "rademacher"
         self.unit_columns = entries == "rademacher"
         if entries == "gaussian":
-            self._require(4 * self.dim * full_dim)
+            self._require(4 * self.dim * full_dim, 4 * self.dim * full_dim + SCRATCH)
             matrix = np.empty((self.dim, full_dim), dtype=np.float32)
-            for j in range(self.dim):
-                matrix[j] = rng.normals(self.seed, full_dim, lane=j)
+            normals = getattr(draws("streams", self.dim * full_dim), "normals", rng.normals)
+
+            def draw(place: tuple[int, int]) -> None:
+                j, low = place
+                part = matrix[j, low : low + _DRAWN]
+                part[:] = normals(self.seed, len(part), lane=j, start=low)
+
+            on_threads(draw, [(j, low) for j in range(self.dim) for low in range(0, full_dim, _DRAWN)])
             self._store("matrix", matrix)
         elif self.nbytes:
             self._store("packed", self._draw(0, -(-full_dim // 32)))
@@ -101,8 +110,13 @@ class Dense(Projection):
 
     def _draw(self, low: int, high: int) -> np.ndarray:
         """Rows low ... high - 1 of the packed signs."""
-        packed = np.zeros((high - low, _width(self.dim)), dtype=np.uint32)
-        for j in range(self.dim):
+        packed, compiled = (
+            np.zeros((high - low, _width(self.dim)), dtype=np.uint32),
+            draws("lanes", self.dim * (high - low)),
+        )
+        if compiled is not None:
+            compiled.lanes(self.seed, self.dim, low, packed)
+        for j in range(self.dim if compiled is None else 0):
             packed[:, j] = rng.bits(self.seed, high - low, lane=j, start=low)
         return packed.view(np.int32)
 

@@ -11,8 +11,9 @@ from intrinsic import rng
 from intrinsic.errors import UserError
 from intrinsic.projections.base import Projection
 from intrinsic.projections.hadamard import hadamard
+from intrinsic.projections.kernels.draws import draws
 
-_DRAWN = 1 << 20  # weights for which random numbers are drawn at a time
+_DRAWN = 1 << 18  # weights for which random numbers are drawn at a time
 
 
 class Fastfood(Projection):
@@ -48,15 +49,12 @@ class Fastfood(Projection):
         self.unit_columns = full_dim % n == 0
         sign, gain = np.empty((blocks, n), dtype=np.int8), np.empty((blocks, n), dtype=np.float32)
         source = np.empty((blocks, n), dtype=_index_dtype(n))
-        draw = rng.normals if entries == "gaussian" else rng.signs
         seeds = [rng.fan_out(seed, purpose) for purpose in ("signs", "gain", "permutation")]
-        for low in range(0, blocks, max(1, _DRAWN // n)):  # a part at a time: what is drawn is larger than what is kept
-            part = slice(low, min(low + max(1, _DRAWN // n), blocks))
-            start, count, shape = low * n, (part.stop - low) * n, (part.stop - low, n)
-            sign[part] = rng.signs(seeds[0], count, start=start).reshape(shape)
-            gain_ = draw(seeds[1], count, start=start).reshape(shape)
-            gain[part] = gain_ / np.linalg.norm(gain_, axis=1, keepdims=True)
-            source[part] = rng.keys(seeds[2], count, start=start).reshape(shape).argsort(axis=1, kind="stable")
+        compiled = draws("blocks", full_dim)
+        if compiled is None:
+            _draw(seeds, entries, sign, gain, source)
+        else:
+            compiled.blocks(seeds, entries == "gaussian", sign, gain, source)
         self._store("sign", sign)
         self._store("gain", gain)
         self._store("source", source.view(f"i{source.itemsize}"))
@@ -89,6 +87,18 @@ class Fastfood(Projection):
     def _index(self, like: Tensor) -> Tensor:
         source = self.source.long()
         return (source & 0xFFFF if self.source.itemsize == 2 else source).expand_as(like)
+
+
+def _draw(seeds: list[int], entries: str, sign: np.ndarray, gain: np.ndarray, source: np.ndarray) -> None:
+    """Fill the arrays, a part at a time: what is drawn is larger than what is kept."""
+    (blocks, n), draw = sign.shape, rng.normals if entries == "gaussian" else rng.signs
+    for low in range(0, blocks, max(1, _DRAWN // n)):
+        part = slice(low, min(low + max(1, _DRAWN // n), blocks))
+        start, count, shape = low * n, (part.stop - low) * n, (part.stop - low, n)
+        sign[part] = rng.signs(seeds[0], count, start=start).reshape(shape)
+        gain_ = draw(seeds[1], count, start=start).reshape(shape)
+        gain[part] = gain_ / np.linalg.norm(gain_, axis=1, keepdims=True)
+        source[part] = rng.keys(seeds[2], count, start=start).reshape(shape).argsort(axis=1, kind="stable")
 
 
 def _shape(dim: int, full_dim: int) -> tuple[int, int]:

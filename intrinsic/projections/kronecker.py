@@ -7,6 +7,7 @@ from torch.nn.functional import pad
 
 from intrinsic import rng
 from intrinsic.projections.base import Projection
+from intrinsic.projections.kernels.draws import draws
 
 
 class Kronecker(Projection):
@@ -36,7 +37,8 @@ class Kronecker(Projection):
         (rows1, rows2), (columns1, columns2) = _factors(full_dim), _factors(self.dim)
         for name, rows, columns in (("left", rows1, columns1), ("right", rows2, columns2)):
             self._store(name, rng.signs(rng.fan_out(seed, name), rows * columns).reshape(rows, columns))
-        self._store("sign", rng.signs(rng.fan_out(seed, "signs"), full_dim))
+        compiled, signs = draws("streams", full_dim), rng.fan_out(seed, "signs")
+        self._store("sign", rng.signs(signs, full_dim) if compiled is None else compiled.signs(signs, full_dim))
 
     @staticmethod
     def plan(dim: int, full_dim: int) -> int:

@@ -1,6 +1,7 @@
 """A sparse random matrix through torch.sparse."""
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor
 from intrinsic import rng
 from intrinsic.projections.base import Projection, index_dtype
 from intrinsic.projections.tiles import tiles
+
+_DRAWN = 1 << 16  # entries that are drawn at a time: the working set stays in cache
 
 
 class Sparse(Projection):
@@ -32,15 +35,19 @@ class Sparse(Projection):
 
     def __init__(self, dim: int, full_dim: int, *, seed: int) -> None:
         super().__init__(dim, full_dim, seed=seed)
-        places = _places(seed, self.dim, full_dim)
-        column, row = np.divmod(places, full_dim)
-        counts = np.bincount(column, minlength=self.dim)
-        values = (rng.signs(rng.fan_out(seed, "signs"), len(places)) / np.sqrt(counts)[column]).astype(np.float32)
-        transposed = csr_matrix((values, row, np.concatenate([[0], counts.cumsum()])), shape=(self.dim, full_dim))
+        places, counts = _places(seed, self.dim, full_dim)
+        dtype = index_dtype(max(len(places), full_dim))
+        for j, (low, high) in enumerate(pairwise(np.append(0, counts.cumsum()))):
+            places[low:high] -= j * full_dim
+        row = places.astype(dtype)
+        del places
+        values = np.repeat((1 / np.sqrt(counts)).astype(np.float32), counts)
+        values *= rng.signs(rng.fan_out(seed, "signs"), len(row))
+        start = np.append(0, counts.cumsum()).astype(dtype)
+        transposed = csr_matrix((values, row, start), shape=(self.dim, full_dim))
         for name, matrix in (("rows", transposed.T.tocsr()), ("columns", transposed)):
-            dtype = index_dtype(max(len(places), full_dim))
-            self._store(f"{name}_start", matrix.indptr.astype(dtype))
-            self._store(f"{name}_index", matrix.indices.astype(dtype))
+            self._store(f"{name}_start", matrix.indptr.astype(dtype, copy=False))
+            self._store(f"{name}_index", matrix.indices.astype(dtype, copy=False))
             self._store(f"{name}_value", matrix.data)
 
     @staticmethod
@@ -79,22 +86,33 @@ class Sparse(Projection):
         return (matrix @ x.reshape(-1, x.shape[-1]).T).T.reshape(*x.shape[:-1], rows)
 
 
-def _places(seed: int, dim: int, full_dim: int) -> np.ndarray:
-    """Where P is not zero, sorted, as column * full_dim + row; int64.
+def _places(seed: int, dim: int, full_dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where P is not zero, sorted, as column * full_dim + row; and how many there are in each column. int64.
 
     The gaps between successes of independent trials are geometric, so only the successes are drawn.
     """
     total, density = dim * full_dim, full_dim**-0.5
-    places = np.empty(0, dtype=np.int64)
     block = int(total * density + 8 * (total * density) ** 0.5) + 8
-    last, start = -1, 0
+    parts, last = [], -1
     while last < total:
-        uniforms = rng.uniforms(rng.fan_out(seed, "gaps"), block, start=start)
-        with np.errstate(divide="ignore"):  # full_dim = 1: density 1, log 0, every gap 0
-            gaps = np.floor(np.log(uniforms) / np.log1p(-density)).astype(np.int64)
-        places = np.concatenate([places, last + np.cumsum(gaps + 1)])
-        last, start = int(places[-1]), start + block
-    places = places[places < total]
-    empty = np.setdiff1d(np.arange(dim), places // full_dim)
-    extra = empty * full_dim + rng.keys(rng.fan_out(seed, "empty columns"), len(empty)) % full_dim
-    return np.sort(np.concatenate([places, extra.astype(np.int64)]))
+        places = np.empty(block, np.int64)
+        start = len(parts) * block
+        for low in range(0, block, _DRAWN):
+            part = places[low : low + _DRAWN]
+            uniforms = rng.uniforms(rng.fan_out(seed, "gaps"), len(part), start=start + low)
+            with np.errstate(divide="ignore"):  # full_dim = 1: density 1, log 0, every gap 0
+                part[:] = np.floor(np.log(uniforms) / np.log1p(-density))
+        places += 1
+        places.cumsum(out=places)
+        places += last
+        parts.append(places)
+        last = int(places[-1])
+    places = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    places = places[: places.searchsorted(total)]
+    counts = np.diff(places.searchsorted(np.arange(dim + 1) * full_dim))
+    empty = np.flatnonzero(counts == 0)
+    if len(empty):
+        extra = empty * full_dim + rng.keys(rng.fan_out(seed, "empty columns"), len(empty)) % full_dim
+        places = np.sort(np.concatenate([places, extra.astype(np.int64)]))
+        counts[empty] = 1
+    return places, counts

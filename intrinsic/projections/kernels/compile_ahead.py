@@ -8,6 +8,7 @@ from multiprocessing import get_context
 import torch
 
 from intrinsic.projections.base import Projection
+from intrinsic.projections.kernels import draws
 from intrinsic.projections.kernels.select import left_out, select
 from intrinsic.public import HOME, public
 from intrinsic.terminal.say import say
@@ -27,9 +28,16 @@ def compile_kernels(name: str) -> str:
     return f"{name}: {time.perf_counter() - began:.1f} s" if any(found) else f"{name}: has no kernels"
 
 
+def compile_draw(name: str) -> str:
+    """Compile what draws P at large sizes, and keep it on disk; returns a line about it."""
+    began, found = time.perf_counter(), draws.proven(name)
+    return f"{name}: " + ("left out" if found is None else f"{time.perf_counter() - began:.1f} s")
+
+
 def compile_ahead() -> None:
-    """Compile the kernels of every projection, and say how long each took."""
+    """Compile the kernels of every projection and what draws them, and say how long each took."""
     say("compiling kernels, once")
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        for done in as_completed([pool.submit(compile_kernels, name) for name in NAMES]):
+        jobs = [pool.submit(compile_kernels, name) for name in NAMES]
+        for done in as_completed(jobs + [pool.submit(compile_draw, name) for name in draws.NAMES]):
             say(done.result())
