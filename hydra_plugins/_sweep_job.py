@@ -1,13 +1,14 @@
 """A job of a sweep on its way to another process, and what comes back."""
 
 import os
+import pickle
 import sys
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,18 @@ class SweepJob:
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
         )
+
+
+def run_sent(task: bytes, overrides: Sequence[str], number: int) -> JobResult:
+    """Run a job of a task that was pickled once for all of its jobs."""
+    return _unpickled(task)(overrides, number)
+
+
+@lru_cache(1)
+def _unpickled(task: bytes) -> SweepJob:
+    """The task, which a worker keeps from one job to the next, with what it has read and composed."""
+    found: SweepJob = pickle.loads(task)  # noqa: S301  # from the process that started this one
+    return found
 
 
 _watched: set[int] = set()

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from hydra_plugins._parallel_launcher import DeadError, Handle, ParallelLauncher, at_once
-from hydra_plugins._sweep_job import JobResult, SweepJob
+from hydra_plugins._sweep_job import JobResult, SweepJob, run_sent
 from intrinsic.checks import PROCESSES, THREADS, at_most, integer
 
 
@@ -25,6 +25,8 @@ class JoblibLauncher(ParallelLauncher):
         self.n_jobs, self.threads = n_jobs, threads
         self._idle: list[Any] = []
         self._busy: dict[Handle, Any] = {}
+        self._task: SweepJob | None = None
+        self._sent = b""
 
     def check(self) -> None:
         """Refuse what is no count."""
@@ -34,9 +36,13 @@ class JoblibLauncher(ParallelLauncher):
     def submit(self, task: SweepJob, jobs: Sequence[tuple[Sequence[str], int]]) -> list[Handle]:
         """Give each job to an idle process, or to a new one."""
         handles: list[Handle] = []
+        if task is not self._task:
+            from joblib.externals.loky.backend.reduction import dumps
+
+            self._task, self._sent = task, bytes(dumps(task))
         for job in jobs:
             worker = self._idle.pop() if self._idle else _hire()
-            handles.append(worker.submit(task, *job))
+            handles.append(worker.submit(run_sent, self._sent, *job))
             self._busy[handles[-1]] = worker
         return handles
 
