@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -15,28 +15,51 @@ from intrinsic.files.records import INCIDENTAL
 METHOD = {"rank", "dim", "head", "space", "projection", "subspace"}  # config nodes that say what is trained
 FREE = METHOD | {"method", "seed", "lr", "optim"} | INCIDENTAL  # what may differ between the runs of one task
 
+PLAIN = {str, int, float, bool, type(None)}
+
 
 def value_text(value: Any) -> str:
     """Write a config value so that equal values have equal texts: 1 and 1.0 both become `1`."""
     if isinstance(value, str):
         return value
+    if type(value) is int:  # as JSON has it, in a tenth of the time
+        return str(value)
     return repr(value).removesuffix(".0") if isinstance(value, float) else plain(json.dumps(value))
 
 
 def varying_keys(frame: pd.DataFrame, keep: Callable[[str], bool], copied: Sequence[str]) -> list[str]:
     """Name the config keys with `keep(key)` that differ between runs, less those that repeat one of the `copied`."""
+    configs = list(frame["config"])
+    texts: dict[str, list[str]] = {}
+
+    def column(key: str) -> list[str]:
+        if key not in texts:
+            texts[key] = [value_text(flat.get(key)) for flat in configs]
+        return texts[key]
+
     found = []
-    for key in sorted({key for flat in frame["config"] for key in flat if keep(key)}):
-        values = [value_text(flat.get(key)) for flat in frame["config"]]
-        copies = ([value_text(flat.get(name)) for flat in frame["config"]] == values for name in copied if name != key)
-        if len(set(values)) > 1 and not any(copies):
+    for key in sorted(filter(keep, keys_of(configs))):
+        if _is_constant([flat.get(key) for flat in configs]) or len(set(column(key))) == 1:
+            continue
+        if not any(column(name) == column(key) for name in copied if name != key):
             found.append(key)
     return found
 
 
+def keys_of(configs: Iterable[dict[str, Any]]) -> set[str]:
+    """The keys that any config has; most have the same."""
+    return {key for keys in {tuple(flat) for flat in configs} for key in keys}
+
+
+def _is_constant(values: list[Any]) -> bool:
+    """Whether they are surely one plain value, found without their texts."""
+    kinds = set(map(type, values))
+    return len(kinds) == 1 and kinds <= PLAIN and values.count(values[0]) == len(values)
+
+
 def task_keys(frame: pd.DataFrame, across: Sequence[str] = ()) -> list[str]:
     """Name the config keys, neither FREE nor `across`, that differ between runs: those of runs of one task don't."""
-    knobs = {key.rpartition(".")[2] for flat in frame["config"] for key in flat if key.partition(".")[0] in METHOD}
+    knobs = {key.rpartition(".")[2] for key in keys_of(frame["config"]) if key.partition(".")[0] in METHOD}
     free = FREE | knobs  # a method's knob stands at the top, too: bottleneck, for space.bottleneck
     free |= set(across)
     keys = varying_keys(frame, lambda key: free.isdisjoint([key, key.partition(".")[0]]), copied=("seed",))

@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from analysis.studies.config_keys import check_one_task, value_text
+from analysis.studies.config_keys import check_one_task, keys_of, value_text
 from analysis.studies.row_of import row_of
 from intrinsic.errors import UserError
 from intrinsic.files.records import NAME, STATUSES
@@ -53,10 +53,10 @@ def load_records(
         raise UserError("training data are measured when a run ends, got split='train' with epoch='best': use last")
     if not studies:
         raise UserError("need at least one study, got none; pass a folder such as outputs/demo")
-    rows, unusable = _rows(studies, split, epoch)
+    found = {study: _files(study) for study in map(Path, studies)}
+    rows, unusable = _rows([file for study in map(Path, studies) for file in found[study][0]], split, epoch)
     notes = []
-    for study in map(Path, studies):
-        unfinished = _files(study)[1]
+    for study, (_, unfinished) in found.items():
         if unfinished:
             notes.append(
                 f"unfinished runs left out: {unfinished} in {study}; the command that started them finishes them"
@@ -77,14 +77,14 @@ def load_records(
     return frame.reset_index(drop=True), [*notes, *unusable]
 
 
-def _rows(studies: Sequence[str | Path], split: str, epoch: str) -> tuple[list[dict[str, Any]], list[str]]:
+def _rows(files: Iterable[Path], split: str, epoch: str) -> tuple[list[dict[str, Any]], list[str]]:
     """The runs whose records can be used, and a line for each of the others (of many: for the first).
 
     Raises:
         UserError: if no record can be used, why the first can't.
     """
     rows, problems = [], []
-    for file in (file for study in map(Path, studies) for file in _files(study)[0]):
+    for file in files:
         try:
             rows.append(row_of(file, split, epoch))
         except UserError as error:
@@ -105,7 +105,8 @@ def _files(study: Path) -> tuple[list[Path], int]:
         raise UserError(f"no study folder {study}; {remedy}")
     if (study / NAME).is_file():
         raise UserError(f"{study} is one run and not a study; pass {study.parent}")
-    files = sorted(file for file in study.glob(f"*/{NAME}") if not file.parent.name.startswith("."))
+    files = [file for file in study.glob(f"*/{NAME}") if not file.parent.name.startswith(".")]
+    files.sort(key=lambda file: file.parent.name)
     folders = [path for path in study.iterdir() if path.is_dir() and re.fullmatch("[0-9a-f]{12}", path.name)]
     unfinished = sum(not (path / NAME).is_file() for path in folders)
     if not files and any(study.glob(f"*/*/{NAME}")):
@@ -135,9 +136,9 @@ def _filter(frame: pd.DataFrame, where: Sequence[str]) -> pd.DataFrame:
 
 
 def _need_key(frame: pd.DataFrame, key: str, form: str, given: str) -> None:
-    known = sorted({name for flat in frame["config"] for name in flat})
+    known = keys_of(frame["config"])
     if key not in known:
-        near = get_close_matches(key or given, known, n=1, cutoff=0)[0]
+        near = get_close_matches(key or given, sorted(known), n=1, cutoff=0)[0]
         raise UserError(f"need {form} with a key of the runs' config, got {given}; the nearest is {near}")
 
 
@@ -148,5 +149,6 @@ def configs(studies: Sequence[str | Path], where: Sequence[str] = ()) -> list[di
 
 def every(studies: Sequence[str | Path], where: Sequence[str] = ()) -> pd.DataFrame:
     """The rows of `load_records`, whatever their tasks, in the order of the studies."""
-    frame = pd.DataFrame(_rows(studies, "test", "last")[0])
+    files = [file for study in map(Path, studies) for file in _files(study)[0]]
+    frame = pd.DataFrame(_rows(files, "test", "last")[0])
     return _filter(frame, where)

@@ -1,7 +1,9 @@
 """The row of a record, if its numbers are such as runs have."""
 
 import math
+import os
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,12 @@ from intrinsic.errors import UserError
 from intrinsic.files.records import FORMAT, STATUSES, TRAINED, score_path
 
 COUNT = "a count from 1 to 2^53"
+ROWS = 100_000  # that are kept: as many as a sweep may have
 SIZE = 1e15  # of a score or a learning rate, at most: what is larger cannot be drawn beside others
 
 
 def row_of(file: Path, split: str, epoch: str) -> dict[str, Any]:
-    """Read and check one record.
+    """Read and check one record; once in a process, as long as the file stays the same.
 
     Args:
         file: record.json in a run's folder.
@@ -28,6 +31,14 @@ def row_of(file: Path, split: str, epoch: str) -> dict[str, Any]:
     Raises:
         UserError: if it is not a record, or holds a number that no run has.
     """
+    state = os.stat(file) if file.is_file() else None
+    identity = state and (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+    return dict(_row_of(file, identity, split, epoch))
+
+
+@lru_cache(ROWS)
+def _row_of(file: Path, identity: tuple[int, ...] | None, split: str, epoch: str) -> dict[str, Any]:
+    """The row of a file that is what it was when it had this identity: the figures of a page ask a dozen times."""
     record = record_in(file.parent)
 
     def need(path: str, value: Any, good: Callable[[Any], bool], otherwise: str) -> Any:
