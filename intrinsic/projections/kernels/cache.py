@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import sys
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -11,6 +12,8 @@ from typing import Any
 import llvmlite
 import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile
+
+from intrinsic.terminal.say import say
 
 _NOT_COMPILED = ("cache", "guarded", "prove", "select")
 _DIGEST = hashlib.sha256().digest_size
@@ -26,6 +29,7 @@ class Cache(FunctionCache):
     """
 
     warned = False
+    said = False  # to whoever waits, why
 
     @classmethod
     def serve(cls, dispatcher: Any) -> None:
@@ -38,7 +42,11 @@ class Cache(FunctionCache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The compiled function for a signature, or None."""
         self._choose(sig, target_context.codegen())
-        return self._try(super().load_overload, sig, target_context)
+        found = self._try(super().load_overload, sig, target_context)
+        if found is None and not Cache.said:
+            Cache.said = True
+            say("compiling kernels, once: it may take a minute", sys.stderr)
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep a compiled function, if it can be kept."""

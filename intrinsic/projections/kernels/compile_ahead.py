@@ -9,6 +9,7 @@ import torch
 
 from intrinsic.projections.base import Projection
 from intrinsic.projections.kernels import draws
+from intrinsic.projections.kernels.cache import Cache
 from intrinsic.projections.kernels.select import left_out, select
 from intrinsic.public import HOME, public
 from intrinsic.terminal.say import say
@@ -18,6 +19,7 @@ NAMES = [name for name, home in HOME.items() if home.startswith("intrinsic.proje
 
 def compile_kernels(name: str) -> str:
     """Compile the CPU kernels of a projection in both precisions, and keep them on disk; returns a line about it."""
+    Cache.said = True  # by `compile_ahead`
     began, kind = time.perf_counter(), public(name)
     assert issubclass(kind, Projection)
     vectors = [torch.ones(1, dtype=dtype) for dtype in (torch.float32, torch.float64)]

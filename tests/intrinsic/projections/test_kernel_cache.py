@@ -34,6 +34,7 @@ print([str(w.message) for w in found if w.category is RuntimeWarning])
 def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(Cache, "warned", False)
+    monkeypatch.setattr(Cache, "said", False)
     return tmp_path
 
 
@@ -56,10 +57,12 @@ def kept(folder):
     return [path for path in (folder / "cache").rglob("*") if path.is_file()]
 
 
-def test_what_is_compiled_is_found_again(folder):
+def test_what_is_compiled_is_found_again(folder, capsys):
     assert load(folder)(3) == 6
+    assert capsys.readouterr().err == "compiling kernels, once: it may take a minute\n"  # why it waits
     again = load(folder)
     assert (again(3), hits(again)) == (6, 1)
+    assert capsys.readouterr().err == ""
     assert (again(1.5), hits(again)) == (3.0, 1)  # another type has files of its own
     assert len(kept(folder)) == 2
 
