@@ -18,6 +18,7 @@ from intrinsic.projections.fixed_tensors import FixedTensors
 from intrinsic.projections.kernels.guarded_kernels import GuardedKernels
 from intrinsic.projections.kernels.select import select
 from intrinsic.projections.tensor_versions import TensorVersions
+from intrinsic.projections.tiles import tiles
 from intrinsic.surgery.stable_name import StableName
 from intrinsic.surgery.torch_internals import copy_all
 
@@ -179,8 +180,10 @@ class Projection(FixedTensors, StableName, ABC):
         else:
             if origins:
                 self._count(origins)
-            origin = origins[0].detach().reshape(-1) if origins else out.new_zeros(())
-            torch.add(origin, self.multiply(z.detach()), out=out)
+            origin = origins[0].detach().reshape(-1) if origins else out.new_zeros(1).expand_as(out)
+            offset = self.multiply(z.detach())
+            for part in tiles(len(out)):  # of other dtypes than out's torch makes copies first
+                torch.add(origin[part], offset[part], out=out[part])
 
     def _count(self, pieces: Sequence[Tensor]) -> None:
         if sum(piece.numel() for piece in pieces) != self.full_dim:

@@ -5,7 +5,9 @@ from functools import partial
 import pytest
 import torch
 
+from experiments.step.allocated_bytes import allocated_bytes
 from intrinsic.projections.block_diagonal import BlockDiagonal
+from intrinsic.projections.kernels.guarded_kernels import GuardedKernels
 from intrinsic.projections.stacked import Stacked
 from tests.support.projections import RANDOM, make, names
 
@@ -56,3 +58,16 @@ def test_an_origin_in_half_precision_may_be(name, dtype):
 @pytest.mark.parametrize("name", RANDOM)
 def test_an_origin_of_many_tensors_may_be(name, wrapper, dtype):
     check(wrapper(partial(make, name), 20, [100, 10, 333, 5], seed=1), dtype, dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_added_to_part_by_part(dtype, monkeypatch):
+    """Where no kernel writes half precision, it takes little more than P z."""
+    monkeypatch.setattr(GuardedKernels, "writes", lambda *_: False)
+    projection = make("kronecker", 10, 2_000_000)
+    z, out = torch.linspace(-1, 1, 10), torch.ones(projection.full_dim, dtype=dtype)
+    expected = (out + projection(z)).to(dtype)
+    alone, _ = allocated_bytes(lambda: projection.multiply(z), torch.device("cpu"))
+    peak, _ = allocated_bytes(lambda: projection.displace(z, out, out), torch.device("cpu"))
+    assert torch.equal(out, expected)
+    assert peak < alone + projection.full_dim  # of a sixteenth torch makes copies in float32
