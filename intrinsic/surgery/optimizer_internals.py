@@ -9,7 +9,6 @@ from torch.optim import optimizer as every
 
 # the steps of Adam, AdamW and SGD, in place, of tensors alike in dtype and device
 fused_adam, fused_adamw, fused_sgd = torch._fused_adam_, torch._fused_adamw_, torch._fused_sgd_
-add_to_all = torch._foreach_add_  # a number to many tensors
 
 
 def is_watched(optimizer: Optimizer) -> bool:

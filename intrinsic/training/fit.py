@@ -109,6 +109,7 @@ def _train(
     total = torch.zeros((), device=device)
     net.train()
     leaves = net.leaves()
+    step.look()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(rng.fan_out(seed, "dropout"))
         for inputs, targets in batches(split, order, batch_size):

@@ -1,16 +1,24 @@
 """An optimiser's step by torch's fused kernels alone."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from intrinsic.surgery.optimizer_internals import add_to_all, fused_adam, fused_adamw, fused_sgd, is_watched
+from intrinsic.surgery.optimizer_internals import fused_adam, fused_adamw, fused_sgd, is_watched
 from intrinsic.surgery.torch_internals import has_stepped
 
-_State = dict[str, Any]
+_ADAM_STATE, _SGD_STATE = ("exp_avg", "exp_avg_sq", "step"), ("momentum_buffer",)
+
+
+class _Part(NamedTuple):
+    """A group of parameters, and what the optimiser keeps of them, by name in the order of the parameters."""
+
+    group: dict[str, Any]
+    parameters: list[Tensor]
+    state: dict[str, list[Tensor]]
 
 
 class OptimizerStep:
@@ -22,11 +30,17 @@ class OptimizerStep:
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
-        self._optimizer, self._is_known = optimizer, type(optimizer) in (Adam, AdamW, SGD)
+        self._optimizer = optimizer
+        self.look()
+
+    def look(self) -> None:
+        """Find out anew what the optimiser keeps and who is told of its steps: others may have changed it."""
+        self._is_plain = type(self._optimizer) in (Adam, AdamW, SGD) and not is_watched(self._optimizer)
+        self._parts: list[_Part] = []  # found when there is a state
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
-        if not self._is_known or is_watched(self._optimizer):
+        if not self._is_plain:
             self._optimizer.zero_grad(set_to_none=True)
             return
         for group in self._optimizer.param_groups:
@@ -36,44 +50,57 @@ class OptimizerStep:
     def __call__(self) -> None:
         """Take a step."""
         optimizer = self._optimizer
-        update = _adam if isinstance(optimizer, Adam | AdamW) else _sgd
-        parts = [_part(group, optimizer) for group in optimizer.param_groups] if self._is_known else [None]
-        if None in parts or is_watched(optimizer):
+        if self._is_plain and not self._parts:
+            found = [_part(group, optimizer) for group in optimizer.param_groups]
+            self._parts = [part for part in found if part] if all(found) else []
+        grads = [[parameter.grad for parameter in part.parameters] for part in self._parts]
+        if not grads or not all(_are_dense(some) for some in grads) or not all(map(_is_plain, self._parts)):
             optimizer.step()
             return
+        update = _sgd if isinstance(optimizer, SGD) else _adam
         with torch.no_grad():
-            for group, part in zip(optimizer.param_groups, parts, strict=True):
-                update(optimizer, group, *part)
+            for part, some in zip(self._parts, grads, strict=True):
+                update(optimizer, part, some)
         has_stepped(optimizer)
 
 
-def _part(group: dict[str, Any], optimizer: Optimizer) -> tuple[list[Tensor], list[Tensor], list[_State]] | None:
-    """What a kernel takes of a group: parameters, gradients, states; None if torch would do more than call it."""
-    numbers = group["lr"], *group.get("betas", ())
-    if not group["fused"] or group["differentiable"] or group.get("capturable") or any(map(torch.is_tensor, numbers)):
+def _are_dense(grads: list[Tensor | None]) -> bool:
+    return all(grad is not None and grad.layout == torch.strided for grad in grads)
+
+
+def _is_plain(part: _Part) -> bool:
+    """Whether the group's numbers, which schedulers change, are Python's own."""
+    group = part.group
+    return not torch.is_tensor(group["lr"]) and not any(map(torch.is_tensor, group.get("betas", ())))
+
+
+def _part(group: dict[str, Any], optimizer: Optimizer) -> _Part | None:
+    """What a kernel takes of a group; None if torch would do more than call it, or if there is no state yet."""
+    parameters: list[Tensor] = group["params"]
+    alike = len({(parameter.dtype, parameter.device) for parameter in parameters}) == 1
+    if not alike or not group["fused"] or group["differentiable"] or group.get("capturable"):
         return None
-    parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
-    grads: list[Tensor] = [parameter.grad for parameter in parameters]
+    names = _ADAM_STATE if "betas" in group else _SGD_STATE if group["momentum"] else ()
+    names += ("max_exp_avg_sq",) if group.get("amsgrad") else ()
     states = [optimizer.state.get(parameter, {}) for parameter in parameters]
-    needed = "step" if "betas" in group else "momentum_buffer" if group["momentum"] else None
-    begun = needed is None or all(state.get(needed) is not None for state in states)
-    alike = len({(tensor.dtype, tensor.device, tensor.layout) for tensor in (*parameters, *grads)}) == 1
-    return (parameters, grads, states) if begun and alike else None
+    if any(state.get(name) is None for state in states for name in names):
+        return None
+    return _Part(group, parameters, {name: [state[name] for state in states] for name in names})
 
 
-def _adam(optimizer: Optimizer, group: dict[str, Any], z: list[Tensor], g: list[Tensor], states: list[_State]) -> None:
+def _adam(optimizer: Optimizer, part: _Part, grads: list[Tensor]) -> None:
+    group, parameters, state = part
     decoupled = type(optimizer) is AdamW or group.get("decoupled_weight_decay")
     kernel: Callable[..., None] = fused_adamw if decoupled else fused_adam
-    first, second, steps = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
-    largest = [state["max_exp_avg_sq"] for state in states] if group["amsgrad"] else []
-    add_to_all(steps, 1)
+    for step in state["step"]:
+        step.add_(1)
     kernel(
-        z,
-        g,
-        first,
-        second,
-        largest,
-        steps,
+        parameters,
+        grads,
+        state["exp_avg"],
+        state["exp_avg_sq"],
+        state["max_exp_avg_sq"] if group["amsgrad"] else [],
+        state["step"],
         lr=group["lr"],
         beta1=group["betas"][0],
         beta2=group["betas"][1],
@@ -86,11 +113,12 @@ def _adam(optimizer: Optimizer, group: dict[str, Any], z: list[Tensor], g: list[
     )
 
 
-def _sgd(optimizer: Optimizer, group: dict[str, Any], z: list[Tensor], g: list[Tensor], states: list[_State]) -> None:
+def _sgd(optimizer: Optimizer, part: _Part, grads: list[Tensor]) -> None:
+    group, parameters, state = part
     fused_sgd(
-        z,
-        g,
-        [state["momentum_buffer"] for state in states] if group["momentum"] else [],
+        parameters,
+        grads,
+        state["momentum_buffer"] if group["momentum"] else [],
         weight_decay=group["weight_decay"],
         momentum=group["momentum"],
         lr=group["lr"],

@@ -63,7 +63,6 @@ NAMES = {
     },
     "torch.optim": {
         "_backward_hooks": "torch:Tensor",
-        "_foreach_add_": "torch",
         "_fused_adam_": "torch",
         "_fused_adamw_": "torch",
         "_fused_sgd_": "torch",

@@ -106,6 +106,7 @@ def test_a_step_is_left_to_the_optimiser_where_it_does_more():
         step()  # the first: there is no state yet
         assert optimizer.state[z]["step"] == 1
         optimizer.step = lambda taken=taken: taken.append(1)
+        step.look()
         step()
         assert taken == [1]
         step.zero_grad()
