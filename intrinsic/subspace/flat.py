@@ -93,8 +93,7 @@ class Flat:
             node: Any = made[0].grad_fn
             if self._waiting or getattr(node, "theta", None) is not self._theta or not _are_of(made, node, z):
                 return False
-            with torch.no_grad():
-                self._displace(z, None)
+            self._displace(z.detach(), None)
             self._waiting = True
             return True
 

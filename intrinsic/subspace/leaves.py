@@ -53,12 +53,10 @@ class Leaves:
         buffer = self._buffer
         if buffer is None or not buffer.fits(parameters):
             self._buffer = buffer = Buffer(parameters)
-        with torch.no_grad():
-            self._projection.displace_pieces(self._z, parameters, buffer.whole)
+        self._projection.displace_pieces(self._z.detach(), parameters, buffer.whole)
         self._leaves = [view.detach().requires_grad_() for view in buffer.views]
         return dict(zip(origin, self._leaves, strict=True))
 
-    @torch.no_grad()
     def collect(self) -> None:
         """Add P^T g to z.grad, where g are the gradients that a backward pass has left."""
         grads = [leaf.grad for leaf in self._leaves]

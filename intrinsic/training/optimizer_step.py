@@ -18,6 +18,7 @@ class _Part(NamedTuple):
 
     group: dict[str, Any]
     parameters: list[Tensor]
+    numbers: list[Tensor]  # theirs, without autograd
     state: dict[str, list[Tensor]]
 
 
@@ -54,13 +55,12 @@ class OptimizerStep:
             found = [_part(group, optimizer) for group in optimizer.param_groups]
             self._parts = [part for part in found if part] if all(found) else []
         grads = [[parameter.grad for parameter in part.parameters] for part in self._parts]
-        if not grads or not all(_are_dense(some) for some in grads) or not all(map(_is_plain, self._parts)):
+        if not grads or not all(_are_dense(some) for some in grads) or not all(map(_has_floats, self._parts)):
             optimizer.step()
             return
         update = _sgd if isinstance(optimizer, SGD) else _adam
-        with torch.no_grad():
-            for part, some in zip(self._parts, grads, strict=True):
-                update(optimizer, part, some)
+        for part, some in zip(self._parts, grads, strict=True):
+            update(optimizer, part, some)
         has_stepped(optimizer)
 
 
@@ -68,7 +68,7 @@ def _are_dense(grads: list[Tensor | None]) -> bool:
     return all(grad is not None and grad.layout == torch.strided for grad in grads)
 
 
-def _is_plain(part: _Part) -> bool:
+def _has_floats(part: _Part) -> bool:
     """Whether the group's numbers, which schedulers change, are Python's own."""
     group = part.group
     return not torch.is_tensor(group["lr"]) and not any(map(torch.is_tensor, group.get("betas", ())))
@@ -85,17 +85,18 @@ def _part(group: dict[str, Any], optimizer: Optimizer) -> _Part | None:
     states = [optimizer.state.get(parameter, {}) for parameter in parameters]
     if any(state.get(name) is None for state in states for name in names):
         return None
-    return _Part(group, parameters, {name: [state[name] for state in states] for name in names})
+    numbers = [parameter.detach() for parameter in parameters]
+    return _Part(group, parameters, numbers, {name: [state[name] for state in states] for name in names})
 
 
 def _adam(optimizer: Optimizer, part: _Part, grads: list[Tensor]) -> None:
-    group, parameters, state = part
+    group, _, numbers, state = part
     decoupled = type(optimizer) is AdamW or group.get("decoupled_weight_decay")
     kernel: Callable[..., None] = fused_adamw if decoupled else fused_adam
     for step in state["step"]:
         step.add_(1)
     kernel(
-        parameters,
+        numbers,
         grads,
         state["exp_avg"],
         state["exp_avg_sq"],
@@ -114,9 +115,9 @@ def _adam(optimizer: Optimizer, part: _Part, grads: list[Tensor]) -> None:
 
 
 def _sgd(optimizer: Optimizer, part: _Part, grads: list[Tensor]) -> None:
-    group, parameters, state = part
+    group, _, numbers, state = part
     fused_sgd(
-        parameters,
+        numbers,
         grads,
         state["momentum_buffer"] if group["momentum"] else [],
         weight_decay=group["weight_decay"],
