@@ -1,0 +1,98 @@
+"""A vector of 16 numbers as a value in kernels: LLVM's own, which it maps to what the processor has.
+
+What a loop over arrays cannot say: sums that stay in registers while other arrays are gone through.
+"""
+
+import operator
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core.datamodel import models
+from numba.extending import intrinsic, overload, register_model
+
+LANES = 16
+_Parts = tuple[Any, Any, Any, Any]  # context, builder, signature, arguments
+
+
+class Vector(types.Type):
+    """Numba's type of a vector of 16 numbers."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = dtype
+        super().__init__(f"vector({dtype})")
+
+
+@register_model(Vector)
+class _Model(models.PrimitiveModel):
+    def __init__(self, manager: Any, vector: Vector) -> None:
+        super().__init__(manager, vector, ir.VectorType(manager.lookup(vector.dtype).get_value_type(), LANES))
+
+
+def _place(parts: _Parts, vector: Any) -> Any:
+    context, builder, signature, (array, index, *_) = parts
+    data = context.make_array(signature.args[0])(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
+
+
+def _load(typingctx: Any, array: Any, index: Any) -> Any:
+    def generate(*parts: Any) -> Any:
+        context, builder, *_ = parts
+        vector = ir.VectorType(context.get_value_type(array.dtype), LANES)
+        return builder.load(_place(parts, vector), align=array.dtype.bitwidth // 8)
+
+    return Vector(array.dtype)(array, types.int64), generate
+
+
+def _store(typingctx: Any, array: Any, index: Any, vector: Any) -> Any:
+    def generate(*parts: Any) -> Any:
+        context, builder, _, (_, _, value) = parts
+        builder.store(value, _place(parts, value.type), align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, vector), generate
+
+
+def _load_as(typingctx: Any, array: Any, index: Any, like: Any) -> Any:
+    def generate(*parts: Any) -> Any:
+        context, builder, *_ = parts
+        value = builder.load(_place(parts, ir.VectorType(context.get_value_type(array.dtype), LANES)), align=1)
+        return builder.sitofp(value, ir.VectorType(context.get_value_type(like.dtype), LANES))
+
+    return Vector(like.dtype)(array, types.int64, like), generate
+
+
+def _splat(typingctx: Any, number: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        value = arguments[0]
+        vector, index = ir.VectorType(value.type, LANES), ir.IntType(32)
+        first = builder.insert_element(ir.Constant(vector, ir.Undefined), value, index(0))
+        return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(index, LANES), [0] * LANES))
+
+    return Vector(number)(number), generate
+
+
+def _arithmetic(operation: str) -> Any:
+    @intrinsic
+    def function(typingctx: Any, a: Any, b: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return getattr(builder, operation)(*arguments)
+
+        return a(a, b), generate
+
+    def choose(a: Any, b: Any) -> Any:
+        return apply if isinstance(a, Vector) and a == b else None
+
+    def apply(a: Any, b: Any) -> Any:
+        return function(a, b)
+
+    return choose
+
+
+for _operator, _name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
+    overload(_operator)(_arithmetic(_name))
+
+load: Any = intrinsic(_load)  # (array, index): 16 numbers from there on
+load_as: Any = intrinsic(_load_as)  # (array of integers, index, array of numbers): 16 of them as such numbers
+store: Any = intrinsic(_store)  # (array, index, vector)
+splat: Any = intrinsic(_splat)  # (number): 16 times that
