@@ -1,123 +1,112 @@
 """Fastfood, block by block within the cache."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import prange
 from torch import Tensor
 
-from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, launch, total, write
+from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, launch, total
+from intrinsic.projections.kernels.pieces import put, stretch, table, target
 from intrinsic.projections.kernels.prefetch import prefetch
+from intrinsic.projections.kernels.walsh_hadamard import hadamard
 
 if TYPE_CHECKING:
     from intrinsic.projections.fastfood import Fastfood
 
-
-def matvec(projection: "Fastfood", z: Tensor, origin: Tensor, out: Tensor) -> None:
-    """out = origin + P z, without any other array of full_dim numbers."""
-    launch(_matvec, z.numpy(), *_matrix(projection), origin.numpy(), out.numpy())
+_MASK, _SHIFT = np.uint64(0xFFFF), np.uint64(16)
 
 
-def rmatvec(projection: "Fastfood", g: Tensor, out: Tensor) -> None:
+def matvec_pieces(projection: "Fastfood", z: Tensor, origins: Sequence[Tensor], out: Tensor) -> None:
+    """out = the origins + P z, without any other array of full_dim numbers."""
+    launch(_matvec, z.numpy(), projection.full_dim, *_matrix(projection), table(origins), table((out,)))
+
+
+def rmatvec_pieces(projection: "Fastfood", pieces: Sequence[Tensor], out: Tensor) -> None:
     """out = P^T g."""
-    launch(_rmatvec, g.numpy(), *_matrix(projection), out.numpy())
+    launch(_rmatvec, table(pieces), projection.full_dim, *_matrix(projection), out.numpy())
 
 
 def _matrix(projection: "Fastfood") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     source = projection.source.numpy()
-    return projection.sign.numpy(), projection.gain.numpy(), source.view(f"u{source.itemsize}")
+    packed = source.itemsize == 2 and source.shape[1] >= 4  # four indices to a word: fewer loads
+    return projection.sign.numpy(), projection.gain.numpy(), source.view(np.uint64 if packed else f"u{source.itemsize}")
 
 
 @inner
-def _hadamard(x: Any, y: Any, n: int) -> bool:
-    """Transform x with y as scratch; True if the result lies in y.
-
-    Each pass combines neighbours, four or two at a time, and writes the results to as many halves: the lowest bits of
-    the index become the highest, all passes are the same contiguous loop, and after the last one the order is natural.
-    """
-    swapped, rest = False, n
-    while rest > 1:
-        if rest >= 4:
-            q = n >> 2
-            for i in range(q):
-                a, b, c, d = x[4 * i], x[4 * i + 1], x[4 * i + 2], x[4 * i + 3]
-                s, t, u, v = a + b, a - b, c + d, c - d
-                y[i], y[q + i], y[2 * q + i], y[3 * q + i] = s + u, t + v, s - u, t - v
-            rest >>= 2
-        else:
-            q = n >> 1
-            for i in range(q):
-                a, b = x[2 * i], x[2 * i + 1]
-                y[i], y[q + i] = a + b, a - b
-            rest >>= 1
-        x, y = y, x
-        swapped = not swapped
-    return swapped
+def _gather(x: Any, source: Any, y: Any) -> None:
+    """y[j] = x[source[j]]."""
+    if source.itemsize == 8:
+        for k in range(len(source)):
+            four = source[k]
+            y[4 * k] = x[four & _MASK]
+            y[4 * k + 1] = x[four >> _SHIFT & _MASK]
+            y[4 * k + 2] = x[four >> np.uint64(32) & _MASK]
+            y[4 * k + 3] = x[four >> np.uint64(48)]
+    else:
+        for j in range(len(source)):
+            y[j] = x[source[j]]
 
 
 @inner
-def _forward(z: Any, scale: Any, sign: Any, gain: Any, source: Any, origin: Any, out: Any, x: Any, y: Any) -> None:
-    n = len(x)
+def _scatter(x: Any, source: Any, y: Any) -> None:
+    """y[source[j]] = x[j]."""
+    if source.itemsize == 8:
+        for k in range(len(source)):
+            four = source[k]
+            y[four & _MASK] = x[4 * k]
+            y[four >> _SHIFT & _MASK] = x[4 * k + 1]
+            y[four >> np.uint64(32) & _MASK] = x[4 * k + 2]
+            y[four >> np.uint64(48)] = x[4 * k + 3]
+    else:
+        for j in range(len(source)):
+            y[source[j]] = x[j]
+
+
+@kernel
+def _matvec(z: Any, full_dim: int, sign: Any, gain: Any, source: Any, origins: Any, outs: Any) -> None:
+    (blocks, n), scale = sign.shape, z.dtype.type(full_dim**-0.5)
+    scaled, parts = np.zeros(n, z.dtype), min(blocks, CHUNKS)
     for j in range(len(z)):
-        x[j] = z[j] * (scale * sign[j])
-    for j in range(len(z), n):
-        x[j] = 0
-    if _hadamard(x, y, n):
-        x, y = y, x
-    for j in range(n):
-        y[j] = x[source[j]] * gain[j]
-    if _hadamard(y, x, n):
-        x, y = y, x
-    write(out, origin, y)
-
-
-@inner
-def _backward(g: Any, sign: Any, gain: Any, source: Any, sum_: Any, x: Any, y: Any) -> None:
-    n = len(x)
-    for j in range(len(g)):
-        x[j] = g[j]
-    for j in range(len(g), n):
-        x[j] = 0
-    if _hadamard(x, y, n):
-        x, y = y, x
-    for j in range(n):
-        y[source[j]] = x[j] * gain[j]
-    if _hadamard(y, x, n):
-        x, y = y, x
-    for j in range(len(sum_)):
-        sum_[j] += y[j] * sign[j]
-
-
-@kernel
-def _matvec(z: Any, sign: Any, gain: Any, source: Any, origin: Any, out: Any) -> None:
-    (blocks, n), scale = sign.shape, z.dtype.type(len(out) ** -0.5)
-    for chunk in prange(min(blocks, CHUNKS)):
-        parts = min(blocks, CHUNKS)
-        x, y = np.empty(n, z.dtype), np.empty(n, z.dtype)
+        scaled[j] = z[j] * scale
+    for chunk in prange(parts):
+        x, y, buffer, other = np.empty(n, z.dtype), np.empty(n, z.dtype), np.empty(n, z.dtype), np.empty(n, z.dtype)
         for b in range(chunk * blocks // parts, (chunk + 1) * blocks // parts):
-            stop, after = min(b * n + n, len(out)), min(b * n + 2 * n, len(out))
+            low, high = b * n, min(b * n + n, full_dim)
+            start, out = stretch(origins, low, high, buffer), target(outs, low, high, other)
             if b + 1 < blocks:
                 prefetch(sign[b + 1])
                 prefetch(source[b + 1])
                 prefetch(gain[b + 1])
-                prefetch(out[stop:after])
-                prefetch(origin[stop : min(after, len(origin))])
-            _forward(z, scale, sign[b], gain[b], source[b], origin[b * n : stop], out[b * n : stop], x, y)
+            hadamard(scaled, sign[b], x, None, None, x)
+            _gather(x, source[b], y)
+            if high - low == n:
+                hadamard(y, gain[b], x, start, None, out)
+            else:
+                hadamard(y, gain[b], x, None, None, x)
+                for i in range(len(out)):
+                    out[i] = start[i] + x[i]
+            put(outs, low, high, other)
 
 
 @kernel
-def _rmatvec(g: Any, sign: Any, gain: Any, source: Any, out: Any) -> None:
+def _rmatvec(pieces: Any, full_dim: int, sign: Any, gain: Any, source: Any, out: Any) -> None:
     blocks, n = sign.shape
-    totals = np.zeros((min(blocks, CHUNKS), len(out)), g.dtype)
-    for chunk in prange(min(blocks, CHUNKS)):
-        parts = min(blocks, CHUNKS)
-        x, y = np.empty(n, g.dtype), np.empty(n, g.dtype)
+    parts = min(blocks, CHUNKS)
+    totals = np.zeros((parts, n), out.dtype)
+    for chunk in prange(parts):
+        x, y, buffer, sum_ = np.empty(n, out.dtype), np.empty(n, out.dtype), np.empty(n, out.dtype), totals[chunk]
         for b in range(chunk * blocks // parts, (chunk + 1) * blocks // parts):
-            stop = min(b * n + n, len(g))
+            g = stretch(pieces, b * n, b * n + n, buffer)  # zero beyond the end
             if b + 1 < blocks:
                 prefetch(sign[b + 1])
                 prefetch(source[b + 1])
                 prefetch(gain[b + 1])
-                prefetch(g[stop : min(stop + n, len(g))])
-            _backward(g[b * n : stop], sign[b], gain[b], source[b], totals[chunk], x, y)
-    total(totals, g.dtype.type(len(g) ** -0.5), out)
+            hadamard(g, None, x, None, gain[b], x)
+            _scatter(x, source[b], y)
+            hadamard(y, None, x, sum_, sign[b], sum_)
+    sums = np.empty(n, out.dtype)
+    total(totals, out.dtype.type(full_dim**-0.5), sums)
+    for j in range(len(out)):
+        out[j] = sums[j]

@@ -29,10 +29,23 @@ class _Model(models.PrimitiveModel):
         super().__init__(manager, vector, ir.VectorType(manager.lookup(vector.dtype).get_value_type(), LANES))
 
 
+def place(context: Any, builder: Any, kind: Any, array: Any, index: Any, vector: Any) -> Any:
+    """The address of element `index` of an array of Numba's type `kind`, as that of an LLVM vector."""
+    data = context.make_array(kind)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
+
+
 def _place(parts: _Parts, vector: Any) -> Any:
     context, builder, signature, (array, index, *_) = parts
-    data = context.make_array(signature.args[0])(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
+    return place(context, builder, signature.args[0], array, index, vector)
+
+
+def convert(builder: Any, value: Any, vector: Any) -> Any:
+    """Signed integers, or numbers of less precision, as another LLVM vector."""
+    if value.type == vector:
+        return value
+    integer = isinstance(value.type.element, ir.IntType)
+    return builder.sitofp(value, vector) if integer else builder.fpext(value, vector)
 
 
 def _load(typingctx: Any, array: Any, index: Any) -> Any:
@@ -57,7 +70,7 @@ def _load_as(typingctx: Any, array: Any, index: Any, like: Any) -> Any:
     def generate(*parts: Any) -> Any:
         context, builder, *_ = parts
         value = builder.load(_place(parts, ir.VectorType(context.get_value_type(array.dtype), LANES)), align=1)
-        return builder.sitofp(value, ir.VectorType(context.get_value_type(like.dtype), LANES))
+        return convert(builder, value, ir.VectorType(context.get_value_type(like.dtype), LANES))
 
     return Vector(like.dtype)(array, types.int64, like), generate
 
@@ -93,6 +106,6 @@ for _operator, _name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operat
     overload(_operator)(_arithmetic(_name))
 
 load: Any = intrinsic(_load)  # (array, index): 16 numbers from there on
-load_as: Any = intrinsic(_load_as)  # (array of integers, index, array of numbers): 16 of them as such numbers
+load_as: Any = intrinsic(_load_as)  # (array, index, other array): 16 of its numbers, integers too, in the other's dtype
 store: Any = intrinsic(_store)  # (array, index, vector)
 splat: Any = intrinsic(_splat)  # (number): 16 times that
