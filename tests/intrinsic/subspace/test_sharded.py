@@ -54,6 +54,7 @@ def test_accumulated_and_clipped_gradients_and_hooks(world):
 
 def test_gradients_wait_for_the_last_of_several_passes(world):
     net = subspace(sharded(model(), world))
+    assert net.leaves() is None
     x, y = batches(1, dtype=torch.float64)[0]
     F.cross_entropy(net(x), y).backward()
     expected, net.z.grad = net.z.grad, None
