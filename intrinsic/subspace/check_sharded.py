@@ -1,6 +1,7 @@
 """Checks of a sharded model, and of what a Subspace over it trains."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import nn
 
@@ -20,7 +21,8 @@ def check_sharded(model: nn.Module, space: Space | None) -> None:
             "the model holds DTensors that fully_shard did not make: call torch.distributed.fsdp.fully_shard(model)"
         )
     meshes = []
-    for name, parameter in model.named_parameters():
+    parameters: dict[str, Any] = dict(model.named_parameters())
+    for name, parameter in parameters.items():
         if not is_sharded(parameter):
             raise UserError(
                 f"{name} is not sharded, others of the model are: call fully_shard(model) on all of it, after its parts"

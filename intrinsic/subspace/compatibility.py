@@ -37,7 +37,7 @@ class Compatible(AddedModule):
 
             if not issubclass(ShardedSubspace, cls):
                 raise UserError(f"need intrinsic.Subspace itself around a sharded model, got {cls.__name__}")
-            return super().__new__(ShardedSubspace)
+            return super().__new__(ShardedSubspace)  # type: ignore[return-value]
         return super().__new__(cls)
 
     def __init_subclass__(cls, **options: Any) -> None:

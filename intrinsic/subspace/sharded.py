@@ -1,6 +1,6 @@
 """A Subspace over a model that is sharded over processes."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Self
@@ -48,9 +48,10 @@ class ShardedSubspace(Subspace):
         coordinates = {name: parameters[name] for name in self.coordinate_names}
         self._shards: dict[str, Shard] = {}
         if not self.identity:
-            layers = self.layer_of or [None] * len(coordinates)
+            layers: Sequence[int | None] = self.layer_of or [None] * len(coordinates)
             for number, (name, parameter) in enumerate(coordinates.items()):
-                self._shards[name] = Shard(name, parameter.requires_grad_(), self.projection, number, layers[number])
+                parameter.requires_grad_()
+                self._shards[name] = Shard(name, parameter, self.projection, number, layers[number])
         self._of = {id(shard.parameter): shard for shard in self._shards.values()}
         self._writes, self._written = 0, list[tuple[Tensor, int]]()  # coordinates as they were, and their versions
         self._totals: dict[bool, Tensor] = {}  # of the gradient: of what is whole on each process, and of the rest

@@ -39,10 +39,10 @@ def reshard(model: nn.Module) -> None:
         part.reshard()
 
 
-def local(tensor: Tensor) -> Tensor:
+def local(tensor: Any) -> Tensor:
     """What this process has of a tensor: all of it if it is not sharded. Without autograd."""
     with torch.no_grad():
-        found: Tensor = tensor.to_local() if is_sharded(tensor) else tensor.detach()  # type: ignore[operator]
+        found: Tensor = tensor.to_local() if is_sharded(tensor) else tensor.detach()
     return found
 
 

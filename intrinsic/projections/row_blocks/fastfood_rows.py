@@ -33,7 +33,7 @@ class FastfoodRows(Window):
             drawn = draw(seeds[1], count, start=start).reshape(-1, n)
             gain[part] = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
             source[part] = rng.keys(seeds[2], count, start=start).reshape(-1, n).argsort(axis=1, kind="stable")
-        tensors = {"sign": sign, "gain": gain, "source": source.view(f"i{index.itemsize}")}
+        tensors: dict[str, np.ndarray] = {"sign": sign, "gain": gain, "source": source.view(f"i{index.itemsize}")}
         super().__init__(window(Fastfood, dim, high - first * n, seed, tensors), low - first * n, high - low, full_dim)
 
     @staticmethod

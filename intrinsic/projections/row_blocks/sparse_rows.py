@@ -23,11 +23,12 @@ class SparseRows(RowBlock):
 
     def __init__(self, whole: Sparse, low: int, high: int) -> None:
         super().__init__(whole.dim, high - low)
-        start = whole.rows_start[low : high + 1].long()
+        starts, index, value = (whole.fixed_tensors()[f"rows_{part}"] for part in ("start", "index", "value"))
+        start = starts[low : high + 1].long()
         part = slice(int(start[0]), int(start[-1]))
         self._store("row", np.repeat(np.arange(high - low), start.diff().numpy()))
-        self._store("column", whole.rows_index[part].clone().numpy())
-        self._store("value", whole.rows_value[part].clone().numpy())
+        self._store("column", index[part].clone().numpy())
+        self._store("value", value[part].clone().numpy())
 
     @classmethod
     def draw(
