@@ -1,11 +1,14 @@
 """Rademacher signs, drawn from their stream where they are used: no entry of P is ever in memory."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+
+from intrinsic.projections.kernels.pieces_cuda import block, pieces, put
 
 if TYPE_CHECKING:
     from intrinsic.projections.dense import Dense
@@ -15,25 +18,28 @@ if TYPE_CHECKING:
 _PROGRAMS = 4096  # how many the adjoint is cut into: a constant, so that its bits do not depend on the device
 
 
-def matvec(projection: "Dense", z: Tensor, origin: Tensor, out: Tensor) -> None:
-    """out = origin + P z: each call of Philox gives the signs of 128 consecutive rows."""
+def matvec_pieces(projection: "Dense", z: Tensor, origins: Sequence[Tensor], out: Tensor) -> None:
+    """out = the origins + P z: each call of Philox gives the signs of 128 consecutive rows."""
     with torch.cuda.device_of(out):
+        origin = pieces(origins, z)
         _matvec[(triton.cdiv(projection.full_dim, 128),)](
-            z, _seed(projection), origin, out, projection.dim, projection.full_dim,
-            ORIGIN=origin.numel() > 0, COUNTERS=1, LANES=32, num_warps=1,
+            z, _seed(projection), origin.pointer, origin.count, out, projection.dim, projection.full_dim,
+            PIECES=origin.kinds, COUNTERS=1, LANES=32, num_warps=1,
         )  # fmt: skip
 
 
-def rmatvec(projection: "Dense", g: Tensor, out: Tensor) -> None:
+def rmatvec_pieces(projection: "Dense", tensors: Sequence[Tensor], out: Tensor) -> None:
     """out = P^T g: a fixed number of partial sums, added in a fixed order."""
     tiles, steps = triton.cdiv(projection.dim, 32), triton.cdiv(projection.full_dim, 128)
     steps = triton.cdiv(steps, max(1, min(_PROGRAMS // tiles, steps // 4)))  # per program
     splits = triton.cdiv(projection.full_dim, 128 * steps)
-    partial = g.new_empty(splits, projection.dim)
+    partial = out.new_empty(splits, projection.dim)
     with torch.cuda.device_of(out):
+        g = pieces(tensors, out)
         _rmatvec[(tiles, splits)](
-            g, _seed(projection), partial, projection.dim, projection.full_dim, steps, COUNTERS=1, LANES=32, num_warps=1
-        )
+            g.pointer, g.count, _seed(projection), partial, projection.dim, projection.full_dim, steps,
+            PIECES=g.kinds, COUNTERS=1, LANES=32, num_warps=1,
+        )  # fmt: skip
     torch.sum(partial, 0, out=out)
 
 
@@ -74,10 +80,11 @@ def _rows(counter: tl.tensor) -> tl.tensor:
 
 @triton.jit(do_not_specialize=["seed"])
 def _matvec(
-    z: tl.tensor, seed: tl.tensor, origin: tl.tensor, out: tl.tensor, dim: tl.tensor, full_dim: tl.tensor,
-    ORIGIN: tl.constexpr, COUNTERS: tl.constexpr, LANES: tl.constexpr,
+    z: tl.tensor, seed: tl.tensor, origin: tl.tensor, count: tl.tensor, out: tl.tensor, dim: tl.tensor,
+    full_dim: tl.tensor, PIECES: tl.constexpr, COUNTERS: tl.constexpr, LANES: tl.constexpr,
 ) -> None:  # fmt: skip
-    counter = tl.program_id(0).to(tl.int64) * COUNTERS + tl.arange(0, COUNTERS)
+    first = tl.program_id(0).to(tl.int64) * COUNTERS
+    counter = first + tl.arange(0, COUNTERS)
     offset = tl.zeros([COUNTERS, 4, 32], z.dtype.element_ty)
     scale = 1 / tl.sqrt(tl.cast(full_dim, offset.dtype))
     for low in range(0, dim, LANES):
@@ -85,23 +92,26 @@ def _matvec(
         number = scale * tl.load(z + lane, mask=lane < dim, other=0)[None, :, None, None]
         offset += tl.sum(tl.where(_signs(seed, counter, lane, COUNTERS, LANES), number, -number), 1)
     row = _rows(counter).reshape([COUNTERS, 4, 32])
-    if ORIGIN:
-        offset += tl.load(origin + row, mask=row < full_dim, other=0)
-    tl.store(out + row, offset, mask=row < full_dim)
+    if PIECES != 0:
+        high = tl.minimum(128 * (first + COUNTERS), full_dim)
+        offset += block(origin, count, row, row < full_dim, 128 * first, high, offset.dtype, PIECES)
+    put(out, row, offset, row < full_dim)
 
 
 @triton.jit(do_not_specialize=["seed"])
 def _rmatvec(
-    g: tl.tensor, seed: tl.tensor, partial: tl.tensor, dim: tl.tensor, full_dim: tl.tensor, steps: tl.tensor,
-    COUNTERS: tl.constexpr, LANES: tl.constexpr,
+    g: tl.tensor, count: tl.tensor, seed: tl.tensor, partial: tl.tensor, dim: tl.tensor, full_dim: tl.tensor,
+    steps: tl.tensor, PIECES: tl.constexpr, COUNTERS: tl.constexpr, LANES: tl.constexpr,
 ) -> None:  # fmt: skip
     lane = tl.program_id(0).to(tl.int64) * LANES + tl.arange(0, LANES)
     split = tl.program_id(1).to(tl.int64)
-    total = tl.zeros([LANES, 32], g.dtype.element_ty)
+    total = tl.zeros([LANES, 32], partial.dtype.element_ty)
     for step in range(steps):
-        counter = (split * steps + step) * COUNTERS + tl.arange(0, COUNTERS)
+        first = (split * steps + step) * COUNTERS
+        counter = first + tl.arange(0, COUNTERS)
         row = _rows(counter)
-        number = tl.load(g + row, mask=row < full_dim, other=0)
+        high = tl.minimum(128 * (first + COUNTERS), full_dim)
+        number = block(g, count, row, row < full_dim, 128 * first, high, total.dtype, PIECES)
         signed = tl.where(_signs(seed, counter, lane, COUNTERS, LANES), number, -number)
         total += tl.sum(tl.sum(signed, 2), 0)
     scale = 1 / tl.sqrt(tl.cast(full_dim, total.dtype))

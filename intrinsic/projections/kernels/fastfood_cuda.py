@@ -1,11 +1,14 @@
 """Fastfood, a block to a program: what lies between the two transforms stays in the cache."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+
+from intrinsic.projections.kernels.pieces_cuda import block, joined, pieces, put
 
 if TYPE_CHECKING:
     from intrinsic.projections.fastfood import Fastfood
@@ -17,37 +20,39 @@ _LARGEST = 1 << 16  # bytes of a block: what the registers of a program hold
 _SCRATCH = 1 << 22
 
 
-def matvec(projection: "Fastfood", z: Tensor, origin: Tensor, out: Tensor) -> None:
-    """out = origin + P z, with 4 million numbers of scratch at most.
+def matvec_pieces(projection: "Fastfood", z: Tensor, origins: Sequence[Tensor], out: Tensor) -> None:
+    """out = the origins + P z, with 4 million numbers of scratch at most.
 
     By plain torch, with several arrays of full_dim numbers, for blocks above 64 KB: dim > 16,384 in float32, 8,192 in
     float64.
     """
     if projection.sign.shape[1] * z.itemsize > _LARGEST:
         offset = projection.matvec(z)
-        out.copy_(origin + offset if origin.numel() else offset)
+        out.copy_(joined(origins) + offset if origins else offset)
         return
     programs, steps, tile = _schedule(projection)
     scratch = z.new_empty(programs, max(_TILE, projection.sign.shape[1]))
     with torch.cuda.device_of(out):
+        origin = pieces(origins, z)
         _matvec[(programs,)](
-            z, projection.sign, projection.gain, projection.source, origin, out, scratch,
-            projection.dim, projection.full_dim, len(projection.sign), steps, ORIGIN=origin.numel() > 0, **tile,
+            z, projection.sign, projection.gain, projection.source, origin.pointer, origin.count, out, scratch,
+            projection.dim, projection.full_dim, len(projection.sign), steps, PIECES=origin.kinds, **tile,
         )  # fmt: skip
 
 
-def rmatvec(projection: "Fastfood", g: Tensor, out: Tensor) -> None:
+def rmatvec_pieces(projection: "Fastfood", tensors: Sequence[Tensor], out: Tensor) -> None:
     """out = P^T g: a fixed number of partial sums, added in a fixed order. By plain torch where `matvec` is."""
-    if projection.sign.shape[1] * g.itemsize > _LARGEST:
-        out.copy_(projection.rmatvec(g))
+    if projection.sign.shape[1] * out.itemsize > _LARGEST:
+        out.copy_(projection.rmatvec(joined(tensors).to(out.dtype)))
         return
     programs, steps, tile = _schedule(projection)
-    scratch = g.new_empty(programs, max(_TILE, projection.sign.shape[1]))
-    partial = g.new_empty(programs, projection.dim)
+    scratch = out.new_empty(programs, max(_TILE, projection.sign.shape[1]))
+    partial = out.new_empty(programs, projection.dim)
     with torch.cuda.device_of(out):
+        g = pieces(tensors, out)
         _rmatvec[(programs,)](
-            g, projection.sign, projection.gain, projection.source, partial, scratch,
-            projection.dim, projection.full_dim, len(projection.sign), steps, **tile,
+            g.pointer, g.count, projection.sign, projection.gain, projection.source, partial, scratch,
+            projection.dim, projection.full_dim, len(projection.sign), steps, PIECES=g.kinds, **tile,
         )  # fmt: skip
     torch.sum(partial, 0, out=out)
 
@@ -75,9 +80,9 @@ def _hadamard(x: tl.tensor, ROWS: tl.constexpr, BITS: tl.constexpr) -> tl.tensor
 
 @triton.jit
 def _matvec(
-    z: tl.tensor, sign: tl.tensor, gain: tl.tensor, source: tl.tensor, origin: tl.tensor, out: tl.tensor,
-    scratch: tl.tensor, dim: tl.tensor, full_dim: tl.tensor, blocks: tl.tensor, steps: tl.tensor,
-    ORIGIN: tl.constexpr, ROWS: tl.constexpr, BITS: tl.constexpr,
+    z: tl.tensor, sign: tl.tensor, gain: tl.tensor, source: tl.tensor, origin: tl.tensor, count: tl.tensor,
+    out: tl.tensor, scratch: tl.tensor, dim: tl.tensor, full_dim: tl.tensor, blocks: tl.tensor, steps: tl.tensor,
+    PIECES: tl.constexpr, ROWS: tl.constexpr, BITS: tl.constexpr,
 ) -> None:  # fmt: skip
     program = tl.program_id(0).to(tl.int64)
     row, j = tl.arange(0, ROWS)[:, None], tl.arange(0, 1 << BITS)[None, :]
@@ -85,33 +90,36 @@ def _matvec(
     scaled = tl.load(z + j, mask=j < dim, other=0)
     scaled /= tl.sqrt(tl.cast(full_dim, scaled.dtype))
     for step in range(steps):
-        block = (program * steps + step) * ROWS + row
-        i, mask = (block << BITS) + j, block < blocks
+        first = (program * steps + step) * ROWS
+        i, mask = (first + row << BITS) + j, first + row < blocks
         x = _hadamard(scaled * tl.load(sign + i, mask=mask, other=0).to(scaled.dtype), ROWS, BITS)
         tl.store(place + j, x)
         tl.debug_barrier()
         x = tl.load(place + (tl.load(source + i, mask=mask, other=0).to(tl.int32) & 0xFFFF))
         tl.debug_barrier()  # the next step writes where this one has read
         x = _hadamard(x * tl.load(gain + i, mask=mask, other=0).to(x.dtype), ROWS, BITS)
-        if ORIGIN:
-            x += tl.load(origin + i, mask=i < full_dim, other=0)
-        tl.store(out + i, x, mask=i < full_dim)
+        if PIECES != 0:
+            high = tl.minimum(first + ROWS << BITS, full_dim)
+            x += block(origin, count, i, i < full_dim, first << BITS, high, x.dtype, PIECES)
+        put(out, i, x, i < full_dim)
 
 
 @triton.jit
 def _rmatvec(
-    g: tl.tensor, sign: tl.tensor, gain: tl.tensor, source: tl.tensor, partial: tl.tensor,
+    g: tl.tensor, count: tl.tensor, sign: tl.tensor, gain: tl.tensor, source: tl.tensor, partial: tl.tensor,
     scratch: tl.tensor, dim: tl.tensor, full_dim: tl.tensor, blocks: tl.tensor, steps: tl.tensor,
-    ROWS: tl.constexpr, BITS: tl.constexpr,
+    PIECES: tl.constexpr, ROWS: tl.constexpr, BITS: tl.constexpr,
 ) -> None:  # fmt: skip
     program = tl.program_id(0).to(tl.int64)
     row, j = tl.arange(0, ROWS)[:, None], tl.arange(0, 1 << BITS)[None, :]
     place = scratch + (program * ROWS + row << BITS)
-    total = tl.zeros([ROWS, 1 << BITS], g.dtype.element_ty)
+    total = tl.zeros([ROWS, 1 << BITS], partial.dtype.element_ty)
     for step in range(steps):
-        block = (program * steps + step) * ROWS + row
-        i, mask = (block << BITS) + j, block < blocks
-        x = _hadamard(tl.load(g + i, mask=i < full_dim, other=0), ROWS, BITS)
+        first = (program * steps + step) * ROWS
+        i, mask = (first + row << BITS) + j, first + row < blocks
+        high = tl.minimum(first + ROWS << BITS, full_dim)
+        x = block(g, count, i, i < full_dim, first << BITS, high, total.dtype, PIECES)
+        x = _hadamard(x, ROWS, BITS)
         x *= tl.load(gain + i, mask=mask, other=0).to(x.dtype)
         tl.store(place + (tl.load(source + i, mask=mask, other=0).to(tl.int32) & 0xFFFF), x)
         tl.debug_barrier()

@@ -1,5 +1,6 @@
 """S (R1 Z R2^T), tile by tile, in full precision."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -8,6 +9,8 @@ import triton.language as tl
 from torch import Tensor
 from torch.nn.functional import pad
 
+from intrinsic.projections.kernels.pieces_cuda import block, pieces, put
+
 if TYPE_CHECKING:
     from intrinsic.projections.kronecker import Kronecker
 
@@ -15,32 +18,34 @@ _FLOAT32, _FLOAT64 = (64, 16), (32, 4)  # side of a square tile of results, and 
 _PROGRAMS = 1024  # how many the adjoint is cut into: a constant, so that its bits do not depend on the device
 
 
-def matvec(projection: "Kronecker", z: Tensor, origin: Tensor, out: Tensor) -> None:
-    """out = origin + P z."""
+def matvec_pieces(projection: "Kronecker", z: Tensor, origins: Sequence[Tensor], out: Tensor) -> None:
+    """out = the origins + P z."""
     (rows, columns), (width, count) = projection.left.shape, projection.right.shape
     Z = pad(z, (0, columns * count - projection.dim)).view(columns, count)
     products, (side, depth) = projection.left.to(z.dtype) @ Z, _tile(z)
     with torch.cuda.device_of(out):
+        origin = pieces(origins, z)
         _matvec[(triton.cdiv(rows, side), triton.cdiv(width, side))](
-            products, projection.right.to(out.dtype), projection.sign, origin, out,
-            rows, width, count, projection.full_dim, ORIGIN=origin.numel() > 0, SIDE=side, DEPTH=depth, num_warps=4,
+            products, projection.right.to(z.dtype), projection.sign, origin.pointer, origin.count, out,
+            rows, width, count, projection.full_dim, PIECES=origin.kinds, SIDE=side, DEPTH=depth, num_warps=4,
         )  # fmt: skip
 
 
-def rmatvec(projection: "Kronecker", g: Tensor, out: Tensor) -> None:
+def rmatvec_pieces(projection: "Kronecker", tensors: Sequence[Tensor], out: Tensor) -> None:
     """out = P^T g: a fixed number of partial sums, added in a fixed order."""
     rows, (width, count) = len(projection.left), projection.right.shape
-    side, depth = _tile(g)
+    side, depth = _tile(out)
     tiles, steps = triton.cdiv(rows, side) * triton.cdiv(count, side), triton.cdiv(width, depth)
     steps = triton.cdiv(steps, max(1, min(_PROGRAMS // tiles, steps // 4)))  # per program
     splits = triton.cdiv(width, depth * steps)
-    partial = g.new_empty(splits, rows, count)
+    partial = out.new_empty(splits, rows, count)
     with torch.cuda.device_of(out):
+        g = pieces(tensors, out)
         _rmatvec[(triton.cdiv(rows, side), triton.cdiv(count, side), splits)](
-            g, projection.right.to(out.dtype), projection.sign, partial, rows, width, count, projection.full_dim, steps,
-            SIDE=side, DEPTH=depth, num_warps=4,
+            g.pointer, g.count, projection.right.to(out.dtype), projection.sign, partial,
+            rows, width, count, projection.full_dim, steps, PIECES=g.kinds, SIDE=side, DEPTH=depth, num_warps=4,
         )  # fmt: skip
-    total = projection.left.to(g.dtype).T @ partial.sum(0)
+    total = projection.left.to(out.dtype).T @ partial.sum(0)
     out.copy_(total.view(-1)[: projection.dim])
 
 
@@ -60,13 +65,13 @@ def _add_product(total: tl.tensor, a: tl.tensor, b: tl.tensor) -> tl.tensor:
 
 @triton.jit
 def _matvec(
-    products: tl.tensor, right: tl.tensor, sign: tl.tensor, origin: tl.tensor, out: tl.tensor,
-    rows: tl.tensor, width: tl.tensor, count: tl.tensor, full_dim: tl.tensor,
-    ORIGIN: tl.constexpr, SIDE: tl.constexpr, DEPTH: tl.constexpr,
+    products: tl.tensor, right: tl.tensor, sign: tl.tensor, origin: tl.tensor, origins: tl.tensor,
+    out: tl.tensor, rows: tl.tensor, width: tl.tensor, count: tl.tensor, full_dim: tl.tensor,
+    PIECES: tl.constexpr, SIDE: tl.constexpr, DEPTH: tl.constexpr,
 ) -> None:  # fmt: skip
-    row = tl.program_id(0).to(tl.int64) * SIDE + tl.arange(0, SIDE)[:, None]
-    column = tl.program_id(1).to(tl.int64) * SIDE + tl.arange(0, SIDE)[None, :]
-    offset = tl.zeros([SIDE, SIDE], out.dtype.element_ty)
+    top, start = tl.program_id(0).to(tl.int64) * SIDE, tl.program_id(1).to(tl.int64) * SIDE
+    row, column = top + tl.arange(0, SIDE)[:, None], start + tl.arange(0, SIDE)[None, :]
+    offset = tl.zeros([SIDE, SIDE], products.dtype.element_ty)
     for low in range(0, count, DEPTH):
         k = low + tl.arange(0, DEPTH)
         a = tl.load(products + row * count + k[None, :], mask=(row < rows) & (k < count)[None, :], other=0)
@@ -76,26 +81,31 @@ def _matvec(
     mask = (column < width) & (i < full_dim)
     offset /= tl.sqrt(tl.cast(full_dim, offset.dtype))
     offset *= tl.load(sign + i, mask=mask, other=0).to(offset.dtype)
-    if ORIGIN:
-        offset += tl.load(origin + i, mask=mask, other=0)
-    tl.store(out + i, offset, mask=mask)
+    if PIECES != 0:
+        low = top * width + start
+        high = tl.minimum(low + (SIDE - 1) * width + SIDE, full_dim)
+        offset += block(origin, origins, i, mask, low, high, offset.dtype, PIECES)
+    put(out, i, offset, mask)
 
 
 @triton.jit
 def _rmatvec(
-    g: tl.tensor, right: tl.tensor, sign: tl.tensor, partial: tl.tensor,
+    g: tl.tensor, parts: tl.tensor, right: tl.tensor, sign: tl.tensor, partial: tl.tensor,
     rows: tl.tensor, width: tl.tensor, count: tl.tensor, full_dim: tl.tensor, steps: tl.tensor,
-    SIDE: tl.constexpr, DEPTH: tl.constexpr,
+    PIECES: tl.constexpr, SIDE: tl.constexpr, DEPTH: tl.constexpr,
 ) -> None:  # fmt: skip
-    row = tl.program_id(0).to(tl.int64) * SIDE + tl.arange(0, SIDE)[:, None]
-    column = tl.program_id(1).to(tl.int64) * SIDE + tl.arange(0, SIDE)[None, :]
+    top = tl.program_id(0).to(tl.int64) * SIDE
+    row, column = top + tl.arange(0, SIDE)[:, None], tl.program_id(1).to(tl.int64) * SIDE + tl.arange(0, SIDE)[None, :]
     split = tl.program_id(2).to(tl.int64)
-    total = tl.zeros([SIDE, SIDE], g.dtype.element_ty)
+    total = tl.zeros([SIDE, SIDE], partial.dtype.element_ty)
     for step in range(steps):
-        k = (split * steps + step) * DEPTH + tl.arange(0, DEPTH)
+        start = (split * steps + step) * DEPTH
+        k = start + tl.arange(0, DEPTH)
         i = row * width + k[None, :]
         mask = (k < width)[None, :] & (i < full_dim)
-        a = tl.load(g + i, mask=mask, other=0)
+        low = top * width + start
+        high = tl.minimum(low + (SIDE - 1) * width + DEPTH, full_dim)
+        a = block(g, parts, i, mask, low, high, total.dtype, PIECES)
         a = a * tl.load(sign + i, mask=mask, other=0).to(a.dtype)
         b = tl.load(right + k[:, None] * count + column, mask=(k < width)[:, None] & (column < count), other=0)
         total = _add_product(total, a, b)

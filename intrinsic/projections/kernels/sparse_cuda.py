@@ -1,5 +1,6 @@
 """P and P^T in CSR form, several rows to a program."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -7,48 +8,53 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from intrinsic.projections.kernels.pieces_cuda import Pieces, block, entries, pieces, put
+
 if TYPE_CHECKING:
     from intrinsic.projections.sparse import Sparse
 
 _TILE = 512  # entries that a program reads at a time, in so many rows that most of them are there
 
 
-def matvec(projection: "Sparse", z: Tensor, origin: Tensor, out: Tensor) -> None:
-    """out = origin + P z."""
-    _product(projection, "rows", z, origin, out)
+def matvec_pieces(projection: "Sparse", z: Tensor, origins: Sequence[Tensor], out: Tensor) -> None:
+    """out = the origins + P z."""
+    with torch.cuda.device_of(out):
+        _product(projection, "rows", pieces([z], z), pieces(origins, z), z.dtype, out)
 
 
-def rmatvec(projection: "Sparse", g: Tensor, out: Tensor) -> None:
+def rmatvec_pieces(projection: "Sparse", tensors: Sequence[Tensor], out: Tensor) -> None:
     """out = P^T g: a column is one program's sum, in a fixed order."""
-    _product(projection, "columns", g, g[:0], out)
+    with torch.cuda.device_of(out):
+        _product(projection, "columns", pieces(tensors, out), pieces([], out), out.dtype, out)
 
 
-def _product(projection: "Sparse", name: str, x: Tensor, origin: Tensor, out: Tensor) -> None:
+def _product(projection: "Sparse", name: str, x: Pieces, origin: Pieces, dtype: torch.dtype, out: Tensor) -> None:
     start, index, value = (getattr(projection, f"{name}_{part}") for part in ("start", "index", "value"))
     width = min(_TILE, triton.next_power_of_2(triton.cdiv(len(value), len(out))))
-    with torch.cuda.device_of(out):
-        _rows[(triton.cdiv(len(out) * width, _TILE),)](
-            x, start, index, value, origin, out, len(out),
-            ORIGIN=origin.numel() > 0, ROWS=_TILE // width, WIDTH=width,
-        )  # fmt: skip
+    _rows[(triton.cdiv(len(out) * width, _TILE),)](
+        x.pointer, x.count, start, index, value, origin.pointer, origin.count, out, len(out),
+        PIECES=x.kinds, ORIGIN=origin.kinds, DOUBLE=dtype == torch.float64, ROWS=_TILE // width, WIDTH=width,
+    )  # fmt: skip
 
 
 @triton.jit
 def _rows(
-    x: tl.tensor, start: tl.tensor, index: tl.tensor, value: tl.tensor, origin: tl.tensor, out: tl.tensor,
-    rows: tl.tensor, ORIGIN: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
+    x: tl.tensor, count: tl.tensor, start: tl.tensor, index: tl.tensor, value: tl.tensor, origin: tl.tensor,
+    origins: tl.tensor, out: tl.tensor, rows: tl.tensor, PIECES: tl.constexpr, ORIGIN: tl.constexpr,
+    DOUBLE: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr,
 ) -> None:  # fmt: skip
-    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    first = tl.program_id(0).to(tl.int64) * ROWS
+    row = first + tl.arange(0, ROWS)
     inside = row < rows
     low = tl.load(start + row, mask=inside, other=0)
     high = tl.load(start + row + 1, mask=inside, other=0)
-    total = tl.zeros([ROWS, WIDTH], x.dtype.element_ty)
+    total = tl.zeros([ROWS, WIDTH], tl.float64 if DOUBLE else tl.float32)
     for k in range(0, tl.max(high - low), WIDTH):
         entry = low[:, None] + k + tl.arange(0, WIDTH)[None, :]
         mask = entry < high[:, None]
-        term = tl.load(x + tl.load(index + entry, mask=mask, other=0), mask=mask, other=0)
+        term = entries(x, count, tl.load(index + entry, mask=mask, other=0), mask, total.dtype, PIECES)
         total += term * tl.load(value + entry, mask=mask, other=0).to(term.dtype)
     offset = tl.sum(total, 1)
-    if ORIGIN:
-        offset += tl.load(origin + row, mask=inside, other=0)
-    tl.store(out + row, offset, mask=inside)
+    if ORIGIN != 0:
+        offset += block(origin, origins, row, inside, first, tl.minimum(first + ROWS, rows), offset.dtype, ORIGIN)
+    put(out, row, offset, inside)

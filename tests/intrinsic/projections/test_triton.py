@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import intrinsic
+from intrinsic.projections.kernels import prove as prove_module
 from intrinsic.projections.kernels import select
 from intrinsic.projections.kernels.prove import prove
 
@@ -27,6 +28,8 @@ cases = pytest.mark.parametrize(("kind", "dim", "full_dim"), CASES)
 both = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 # against the largest entry: sums of up to full_dim terms in another order
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-13}
+# rounding once moves a number by at most so much of itself; the interpreter cuts a bfloat16 off instead
+HALF = {torch.bfloat16: 2**-8 if GPU else 2**-7, torch.float16: 2**-11}
 
 
 def kernels(kind):
@@ -44,13 +47,13 @@ def close(found, expected):
 
 def matvec(projection, z, origin):
     out = z.new_full((projection.full_dim,), torch.nan)
-    kernels(type(projection)).matvec(projection, z, origin, out)
+    kernels(type(projection)).matvec_pieces(projection, z, [origin] if len(origin) else [], out)
     return out
 
 
 def rmatvec(projection, g):
     out = g.new_full((projection.dim,), torch.nan)
-    kernels(type(projection)).rmatvec(projection, g, out)
+    kernels(type(projection)).rmatvec_pieces(projection, [g], out)
     return out
 
 
@@ -60,7 +63,7 @@ def compare(projection, dtype):
     close(matvec(projection, z, z[:0]), expected)
     close(matvec(projection, z, origin), origin + expected)
     inside = origin.clone()
-    kernels(type(projection)).matvec(projection, z, inside, inside)  # the origin's own place
+    kernels(type(projection)).matvec_pieces(projection, z, [inside], inside)  # the origin's own place
     close(inside, origin + expected)
     close(rmatvec(projection, g), projection.rmatvec(g))
 
@@ -86,7 +89,7 @@ def test_a_block_that_does_not_fit_is_multiplied_by_plain_torch(dtype):
     compare(intrinsic.Fastfood(17_000, 20_000, seed=3).to(DEVICE), dtype)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2**31, 2**63 + 5, 2**64 + 7])
+@pytest.mark.parametrize("seed", [0, 1, 2**31, 2**63 + 5, 2**64 - 7])
 def test_signs_are_those_of_the_stream(seed):
     projection = intrinsic.Dense(3, 300, seed=seed).to(DEVICE)
     for z in torch.eye(3, device=DEVICE):
@@ -106,14 +109,15 @@ def test_what_is_not_finite_stays_so(kind):
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if GPU or kind is not intrinsic.Dense])
 def test_kernels_prove_themselves_and_wrong_ones_do_not(kind, dtype, monkeypatch):
     proof = kind, kernels(kind), torch.device(DEVICE), dtype
+    monkeypatch.setattr(prove_module, "_HALF", HALF)
     prove(*proof)
-    right = kernels(kind).rmatvec
+    right = kernels(kind).rmatvec_pieces
 
-    def wrong(projection, g, out):
-        right(projection, g, out)
+    def wrong(projection, tensors, out):
+        right(projection, tensors, out)
         out[-1:] *= 1.001
 
-    monkeypatch.setattr(kernels(kind), "rmatvec", wrong)
+    monkeypatch.setattr(kernels(kind), "rmatvec_pieces", wrong)
     with pytest.raises(ArithmeticError, match=r"P\^T g is wrong by .*e-0. of its largest entry"):
         prove(*proof)
 

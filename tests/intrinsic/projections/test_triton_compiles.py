@@ -32,6 +32,9 @@ def compile_only(self, *args, grid, warmup, **options):
 JITFunction.run = compile_only
 
 
+DTYPES = torch.float32, torch.float64, torch.bfloat16, torch.float16
+
+
 def empty(*shape, dtype):
     return torch.empty(shape, dtype=dtype, device="meta")
 
@@ -62,11 +65,17 @@ for case in sys.argv[1:]:
     }[name]
     projection = SimpleNamespace(dim=dim, full_dim=full_dim, seed=3, **buffers)
     kernels = import_module(f"intrinsic.projections.kernels.{name}_cuda")
-    for dtype in (torch.float32, torch.float64):
+    mixed = [empty(0, dtype=torch.float16), *(empty(full_dim, dtype=dtype) for dtype in DTYPES)]
+    for dtype in DTYPES[:2]:
         z, g = empty(dim, dtype=dtype), empty(full_dim, dtype=dtype)
-        kernels.matvec(projection, z, g, g.clone())
-        kernels.matvec(projection, z, z[:0], g.clone())
-        kernels.rmatvec(projection, g, z.clone())
+        for origins in ([], [g], mixed):
+            kernels.matvec_pieces(projection, z, origins, g.clone())
+            if origins:
+                kernels.rmatvec_pieces(projection, origins, z.clone())
+    half = [empty(full_dim, dtype=torch.bfloat16)]
+    for origins in (half, 2 * half):
+        kernels.matvec_pieces(projection, empty(dim, dtype=torch.float32), origins, half[0])
+    kernels.rmatvec_pieces(projection, half, empty(dim, dtype=torch.float32))
     assert all(compiled.values())
     print(name, dim, full_dim, len(compiled))
 """
@@ -89,4 +98,4 @@ def test_kernels_compile_for_hopper(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     found = [line.split() for line in done.stdout.splitlines()]
     assert [(name, int(dim), int(full_dim)) for name, dim, full_dim, _ in found] == CASES
-    assert all(int(kernels) >= 4 for *_, kernels in found)  # forward and adjoint in both dtypes
+    assert all(int(kernels) >= 12 for *_, kernels in found)  # no piece, one, several; all dtypes; forward and adjoint
