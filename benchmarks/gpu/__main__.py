@@ -32,9 +32,13 @@ def stages(scale: str) -> list[list[Part]]:
     """What runs, most important first; the parts of one stage run side by side."""
     return [
         [Part(("kernels", name), 75) for name in projections()],
-        [Part(("ratios",), 130)],
-        [Part(("replicas",), 70)],
-        [Part(("minilm",), 45)],
+        [Part(("graphs",), 30)],
+        [Part(("pieces",), 30)],
+        [Part(("half",), 25)],
+        [Part(("draws",), 35)],
+        [Part(("ratios",), 110)],
+        [Part(("replicas",), 55)],
+        [Part(("minilm",), 35)],
         [Part(("curve", str(dim)), 400) for dim in DIMS[scale]],  # takes what is left
     ]
 

@@ -24,7 +24,7 @@ SIZES = {
 TENSORS = {"full": [31, 4096, 1, 1000, 63_001], "tiny": [31, 1, 64]}  # D of each, for the other granularities
 PARTED: tuple[Granularity, ...] = ("tensor", "block")
 DENSE = 10**9  # entries from which the CPU would take minutes to draw them
-GRANULAR_DIM, REPLICAS, SEED = 20, 3, 3
+GRANULAR_DIM, REPLICAS, PIECES, SEED = 20, 3, 20, 3
 # relative to the largest entry: sums of up to D terms in another order; bfloat16 arguments are multiplied in float32
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-13, torch.bfloat16: 1e-5}
 ROUNDED = 2.0**-8  # what rounding to bfloat16 adds, at most
@@ -61,6 +61,9 @@ def compare(make: Callable[[], Projection], dtype: torch.dtype, device: torch.de
     window = torch.cat([g.new_zeros(low), g[low:high], g.new_zeros(here.full_dim - high)])
     out = torch.full_like(origin, torch.nan).to(device)
     there.displace(left.float() if dtype == torch.bfloat16 else left, origin.to(device), out)
+    parts, pieces = (list(x.to(device).split(-(-here.full_dim // PIECES))) for x in (origin, g))
+    again = torch.full_like(out, torch.nan)
+    there.displace_pieces(left.float() if dtype == torch.bfloat16 else left, parts, again)
     several, many = (torch.stack([x * k for k in range(1, 1 + REPLICAS)]) for x in (left, right))
     kernel = select(type(there), forward) if there.kernels else None
     deviations = {
@@ -68,6 +71,7 @@ def compare(make: Callable[[], Projection], dtype: torch.dtype, device: torch.de
         "Pᵀ g": _deviation(backward, adjoint),
         "rows": _deviation(there.multiply_rows(right[low:high], low), here.rmatvec(window.double()), adjoint),
         "gradient": _deviation(_gradient(there, left, right), adjoint),
+        "Pᵀ g in pieces": _deviation(there.multiply_pieces(pieces), adjoint),
     }
     placed = _deviation(out, origin.double() + expected)
     nans = there(torch.full_like(left, torch.nan)).isnan(), there.adjoint(torch.full_like(right, torch.nan)).isnan()
@@ -76,6 +80,7 @@ def compare(make: Callable[[], Projection], dtype: torch.dtype, device: torch.de
         "fingerprint": make().to(device).fingerprint() == here.fingerprint(),
         "repeats": torch.equal(forward, there(left)) and torch.equal(backward, there.adjoint(right)),
         "replicas": _close(there(several)[0], forward, dtype) and _close(there.adjoint(many)[0], backward, dtype),
+        "pieces": torch.equal(again, out),
         "nan": bool(nans[0].any() and nans[1].all()),
     }
     tolerance = TOLERANCE[dtype]

@@ -36,7 +36,7 @@ def measure(device: torch.device, scale: str) -> Iterator[dict[str, Any]]:
 
 def _sizes(widths: list[int], device: torch.device, scale: str) -> Iterator[dict[str, Any]]:
     full_dim, dim = sum(a * b for a, b in pairwise(widths)), DIM[scale]
-    full = _stepper(intrinsic.Subspace(_network(widths, device)), device)
+    full = _stepper(intrinsic.Subspace(network(widths, device)), device)
     for name in projections():
         if name != "dense" or dim * full_dim < DENSE:
             case = {"projection": name, "dim": dim, "full_dim": full_dim}
@@ -50,23 +50,25 @@ def _row(
         return enlarged(projections()[name], dim, full_dim, device, DRAWN[scale])
 
     turns = TURNS[scale]
-    net = intrinsic.Subspace(_network(widths, device), projection=make, dim=dim)
+    net = intrinsic.Subspace(network(widths, device), projection=make, dim=dim)
     own = projections()[name] not in REPEATED or net.full_dim <= DRAWN[scale]
     row: dict[str, Any] = {"own P": own}
     row |= time_products(net.projection, device, turns=turns)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    row["step"], seconds = ratio(_stepper(net, device), full, turns=turns, done=lambda: _wait(device))
+    row["step"], seconds = ratio(_stepper(net, device), full, turns=turns, done=lambda: wait(device))
     peak = {"step_peak_mb": torch.cuda.max_memory_allocated(device) / 1e6} if device.type == "cuda" else {}
     return row | {"full_step_ms": 1e3 * seconds, **peak}
 
 
-def _wait(device: torch.device) -> None:
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was told."""
     if device.type == "cuda":
         torch.cuda.synchronize()
 
 
-def _network(widths: list[int], device: torch.device) -> nn.Module:
+def network(widths: list[int], device: torch.device) -> nn.Module:
+    """Linear layers without biases."""
     with device:
         return nn.Sequential(*(nn.Linear(*pair, bias=False) for pair in pairwise(widths)))
 

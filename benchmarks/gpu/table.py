@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from benchmarks.gpu import fully_connected, kernels, minilm, ratios, replicas
+from benchmarks.gpu import fully_connected, graphs, kernels, minilm, ratios, replicas
 from benchmarks.report import markdown
+from benchmarks.step import BATCH
 
 Rows = list[dict[str, Any]]
 
@@ -34,7 +35,7 @@ def _kernels(rows: Rows) -> Iterator[str]:
         + f", and {kernels.ROUNDED:.0e} more where θ₀ + P z is rounded to bfloat16."
     )
     measured = [row for row in rows if "reason" not in row]
-    names = ("P z", "θ₀ + P z", "Pᵀ g", "rows", "gradient")
+    names = ("P z", "θ₀ + P z", "Pᵀ g", "Pᵀ g in pieces", "rows", "gradient")
     lines = []
     for key in dict.fromkeys((row["projection"], row["dtype"], row["kernel"]) for row in measured):
         mine = [row for row in measured if (row["projection"], row["dtype"], row["kernel"]) == key]
@@ -47,8 +48,55 @@ def _kernels(rows: Rows) -> Iterator[str]:
         yield f"- {_cell(why)}"
     for row in measured:
         if not row["ok"]:
-            told = [f"{name}={row[name]}" for name in (*names, "bits", "fingerprint", "repeats", "replicas", "nan")]
+            told = [
+                f"{name}={row[name]}"
+                for name in (*names, "bits", "fingerprint", "repeats", "replicas", "pieces", "nan")
+            ]
             yield f"- wrong: {_case(row)}: {', '.join(told)}"
+
+
+def _graphs(rows: Rows) -> Iterator[str]:
+    yield "## A step captured as a CUDA graph"
+    yield (
+        f"784-200-200-10, a batch of {BATCH}, fused Adam; trained for {graphs.WARM_UP + graphs.STEPS} steps both ways: "
+        "the deviation of what is trained is relative to the largest number."
+    )
+    columns = {
+        "": "projection", "d": "dim", "D": "full_dim", "graph ÷ eager step": "graph", "eager step in ms": "eager_ms",
+        "graph in ms": "graph_ms", "deviation": lambda row: f"{row['deviation']:.0e}", "same bits": "equal",
+    }  # fmt: skip
+    yield _plain(rows, columns)
+
+
+def _pieces(rows: Rows) -> Iterator[str]:
+    yield "## Gradients and θ₀ where they lie ÷ their concatenation"
+    yield "Many tensors of one size; at first and at new addresses."
+    columns = {
+        "projection": "projection", "d": "dim", "D": "full_dim", "dtype": "dtype", "tensors": "tensors",
+        "Pᵀ g": "adjoint", "Pᵀ g, new addresses": "new", "θ₀ + P z": "forward", "concatenated Pᵀ g in ms": "joined_ms",
+        "same bits": "equal",
+    }  # fmt: skip
+    yield _plain(rows, columns)
+
+
+def _half(rows: Rows) -> Iterator[str]:
+    yield "## A model in bfloat16 beside float32"
+    yield "Linear layers; held: the model, P and buffers; of a step: what it allocates at most. z is float32 in both."
+    columns = {
+        "projection": "projection", "d": "dim", "D": "full_dim", "held in MB": "held_mb", "bfloat16": "held_half_mb",
+        "of a step in MB": "step_mb", "bfloat16 ": "step_half_mb", "less in all": "less",
+        "step ÷ float32's": "step", "float32 step in ms": "float32_ms",
+    }  # fmt: skip
+    yield _plain(rows, columns)
+
+
+def _draws(rows: Rows) -> Iterator[str]:
+    yield "## P drawn on the device and on the CPU"
+    columns = {
+        "projection": "projection", "d": "dim", "D": "full_dim", "seconds": "seconds", "CPU, seconds": "cpu_seconds",
+        "CPU ÷ device": "ratio", "on the device": "on the device", "same bits": "equal",
+    }  # fmt: skip
+    yield _plain(rows, columns)
 
 
 def _ratios(rows: Rows) -> Iterator[str]:
@@ -95,7 +143,8 @@ def _curve(rows: Rows) -> Iterator[str]:
 
 
 _SECTIONS: dict[str, Callable[[Rows], Iterator[str]]] = {
-    "kernels": _kernels, "ratios": _ratios, "replicas": _replicas, "minilm": _minilm, "curve": _curve,
+    "kernels": _kernels, "graphs": _graphs, "pieces": _pieces, "half": _half, "draws": _draws, "ratios": _ratios,
+    "replicas": _replicas, "minilm": _minilm, "curve": _curve,
 }  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 import copy
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch.nn.functional import pad
 
 from intrinsic.checks import integer
 from intrinsic.errors import UserError
+from intrinsic.projections.device_draws.draw_on import draw_there
 from intrinsic.projections.fixed_tensors import FixedTensors
 from intrinsic.projections.kernels.guarded_kernels import GuardedKernels
 from intrinsic.projections.kernels.select import select
@@ -70,6 +71,16 @@ class Projection(FixedTensors, StableName, ABC):
                 f"{free / 1e9:.1f} GB are free: use projection=onehot ({3 * self.full_dim / 1e9:.1g} GB) or a "
                 "smaller dim"
             )
+
+    def _draw_there(self, draw: Callable[..., dict[str, Tensor]], *arguments: Any) -> bool:
+        """Draw P by `draw(self, device, *arguments)`, if `draw_on` has named a device to draw it on: whether it was."""
+        tensors = draw_there(self.full_dim, lambda device: draw(self, device, *arguments))
+        for name, tensor in tensors.items():
+            if name in self.later:
+                vars(self)[name] = tensor
+            else:
+                self._store(name, tensor)
+        return bool(tensors)
 
     @staticmethod
     @abstractmethod

@@ -12,6 +12,7 @@ from torch.nn.functional import pad
 from intrinsic import rng
 from intrinsic.errors import UserError
 from intrinsic.projections.base import SCRATCH, Projection
+from intrinsic.projections.device_draws import dense as device_draw
 from intrinsic.projections.kernels.draws import draws
 from intrinsic.projections.kernels.on_threads import on_threads
 
@@ -51,8 +52,12 @@ class Dense(Projection):
             raise UserError(f"need entries=rademacher or entries=gaussian, got entries={entries}")
         self.entries, self.kernels = entries, entries == "rademacher"
         self.unit_columns = entries == "rademacher"
+        self.drawn = entries == "rademacher" and not self.nbytes
         if entries == "gaussian":
             self._require(4 * self.dim * full_dim, 4 * self.dim * full_dim + SCRATCH)
+        if self.drawn or self._draw_there(device_draw.draw, _width(self.dim)):
+            return
+        if entries == "gaussian":
             matrix = np.empty((self.dim, full_dim), dtype=np.float32)
             normals = getattr(draws("streams", self.dim * full_dim), "normals", rng.normals)
 
@@ -63,9 +68,8 @@ class Dense(Projection):
 
             on_threads(draw, [(j, low) for j in range(self.dim) for low in range(0, full_dim, _DRAWN)])
             self._store("matrix", matrix)
-        elif self.nbytes:
+        else:
             self._store("packed", self._draw(0, -(-full_dim // 32)))
-        self.drawn = entries == "rademacher" and not self.nbytes
 
     @staticmethod
     def plan(dim: int, full_dim: int) -> int:

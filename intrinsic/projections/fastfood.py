@@ -10,6 +10,7 @@ from torch.nn.functional import pad
 from intrinsic import rng
 from intrinsic.errors import UserError
 from intrinsic.projections.base import Projection
+from intrinsic.projections.device_draws import fastfood as device_draw
 from intrinsic.projections.hadamard import hadamard
 from intrinsic.projections.kernels.draws import draws
 
@@ -47,6 +48,8 @@ class Fastfood(Projection):
             raise UserError(f"need entries=gaussian or entries=signs, got entries={entries}")
         blocks, n = _shape(self.dim, full_dim)
         self.unit_columns = full_dim % n == 0
+        if self._draw_there(device_draw.draw, (blocks, n), _index_dtype(n), entries == "gaussian"):
+            return
         sign, gain = np.empty((blocks, n), dtype=np.int8), np.empty((blocks, n), dtype=np.float32)
         source = np.empty((blocks, n), dtype=_index_dtype(n))
         seeds = [rng.fan_out(seed, purpose) for purpose in ("signs", "gain", "permutation")]

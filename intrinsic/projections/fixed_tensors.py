@@ -28,11 +28,12 @@ class FixedTensors(Movable):
         super().__init__()
         self._names: list[str] = []
 
-    def _store(self, name: str, array: np.ndarray) -> None:
+    def _store(self, name: str, array: np.ndarray | Tensor) -> None:
         """Keep `array` as the attribute `name`."""
         if hasattr(self, name):
             raise ValueError(f"{type(self).__name__} already has an attribute {name}")
-        setattr(self, name, torch.from_numpy(np.ascontiguousarray(array)))
+        found = array if isinstance(array, Tensor) else torch.from_numpy(np.ascontiguousarray(array))
+        setattr(self, name, found)
         self._names.append(name)
 
     def store(self, name: str, array: np.ndarray) -> None:

@@ -7,6 +7,7 @@ from torch.nn.functional import pad
 
 from intrinsic import rng
 from intrinsic.projections.base import Projection
+from intrinsic.projections.device_draws import kronecker as device_draw
 from intrinsic.projections.kernels.draws import draws
 
 
@@ -35,6 +36,8 @@ class Kronecker(Projection):
     def __init__(self, dim: int, full_dim: int, *, seed: int) -> None:
         super().__init__(dim, full_dim, seed=seed)
         (rows1, rows2), (columns1, columns2) = _factors(full_dim), _factors(self.dim)
+        if self._draw_there(device_draw.draw, (rows1, columns1), (rows2, columns2)):
+            return
         for name, rows, columns in (("left", rows1, columns1), ("right", rows2, columns2)):
             self._store(name, rng.signs(rng.fan_out(seed, name), rows * columns).reshape(rows, columns))
         compiled, signs = draws("streams", full_dim), rng.fan_out(seed, "signs")

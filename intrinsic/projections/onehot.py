@@ -8,6 +8,7 @@ from torch import Tensor, cat
 
 from intrinsic import rng
 from intrinsic.projections.base import SCRATCH, Projection, index_dtype
+from intrinsic.projections.device_draws import onehot as device_draw
 from intrinsic.projections.kernels.draws import drawn_by_kernels, draws
 from intrinsic.projections.kernels.select import is_tracing
 from intrinsic.projections.tiles import tiles
@@ -37,6 +38,8 @@ class OneHot(Projection):
     def __init__(self, dim: int, full_dim: int, *, seed: int) -> None:
         super().__init__(dim, full_dim, seed=seed)
         small, self.larger = divmod(full_dim, self.dim)  # the first groups have one weight more than the others
+        if self._draw_there(device_draw.draw, _code_dtype(self.dim)):
+            return
         sizes = np.full(self.dim, small)
         sizes[: self.larger] += 1
         signs, compiled = rng.fan_out(seed, "signs"), draws("groups", full_dim)

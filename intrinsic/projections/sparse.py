@@ -10,6 +10,7 @@ from torch import Tensor
 
 from intrinsic import rng
 from intrinsic.projections.base import Projection, index_dtype
+from intrinsic.projections.device_draws import sparse as device_draw
 from intrinsic.projections.tiles import tiles
 
 _DRAWN = 1 << 16  # entries that are drawn at a time: the working set stays in cache
@@ -35,6 +36,8 @@ class Sparse(Projection):
 
     def __init__(self, dim: int, full_dim: int, *, seed: int) -> None:
         super().__init__(dim, full_dim, seed=seed)
+        if self._draw_there(device_draw.draw):
+            return
         places, counts = _places(seed, self.dim, full_dim)
         dtype = index_dtype(max(len(places), full_dim))
         for j, (low, high) in enumerate(pairwise(np.append(0, counts.cumsum()))):

@@ -13,6 +13,7 @@ from intrinsic.checks import integer
 from intrinsic.errors import UserError
 from intrinsic.layers.int8 import check_frozen
 from intrinsic.projections.base import Projection
+from intrinsic.projections.device_draws.draw_on import draw_on
 from intrinsic.projections.granularity import Granularity, draw
 from intrinsic.projections.identity import Identity
 from intrinsic.spaces.base import Space
@@ -109,7 +110,8 @@ class Subspace(Compatible):
             self.trained_names = beside | set(coordinates) if self.identity else beside
             check_alone(before, changes=bool(self.trained_names) or before != set(model.modules()))
             warn_of_references(model, [] if self.identity else coordinates.values())
-            drawn = self.draw()
+            with draw_on(next(iter(coordinates.values())).device):
+                drawn = self.draw()
             undo.pop_all()
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name in self.trained_names)
@@ -129,7 +131,7 @@ class Subspace(Compatible):
         self._places()
 
     def draw(self) -> Projection:
-        """P anew, from the seed: on the CPU."""
+        """P anew, from the seed: on the CPU, or where `draw_on` says."""
         seed, dim = rng.fan_out(self.seed, "projection"), self.dim - max(self.layer_of, default=-1) - 1
         return draw(self.make_projection, dim, self.coordinate_sizes, granularity=self.granularity, seed=seed)
 

@@ -11,7 +11,7 @@ import torch
 import intrinsic
 from benchmarks import timing
 from benchmarks.gpu import __main__ as command
-from benchmarks.gpu import curve, kernels, part, ratios, replicas, table
+from benchmarks.gpu import curve, draws, graphs, half, kernels, part, pieces, ratios, replicas, table
 from benchmarks.gpu.attempt import attempt, reason
 from benchmarks.gpu.enlarged import enlarged
 from benchmarks.gpu.part import Part
@@ -124,7 +124,12 @@ def test_the_other_parts_run(monkeypatch):
     monkeypatch.setattr(timing, "SECONDS", 1e-3)
     rows = {"ratios": list(ratios.measure(CPU, "tiny")), "replicas": list(replicas.measure(CPU, "tiny"))}
     rows["curve"] = list(curve.measure(CPU, "tiny", "10"))
-    assert not [row for row in (*rows["ratios"], *rows["replicas"]) if "reason" in row]
+    for new in (graphs, pieces, half, draws):
+        rows[new.__name__.rpartition(".")[2]] = list(new.measure(CPU, "tiny"))
+    assert not [row for name in rows for row in rows[name] if "reason" in row]
+    assert all(row["equal"] for name in ("graphs", "pieces", "draws") for row in rows[name])
+    assert all(row["on the device"] for row in rows["draws"])
+    assert all(row["less"] for row in rows["half"])
     assert [row["projection"] for row in rows["ratios"]].count("dense") == 2
     assert all(min(row[key] for key in ("forward", "adjoint", "step", "copy_ms")) > 0 for row in rows["ratios"])
     repeated = {row["projection"] for row in rows["ratios"] if not row["own P"]}
@@ -133,6 +138,7 @@ def test_the_other_parts_run(monkeypatch):
     assert [(row["epoch"], len(row["test accuracy"])) for row in rows["curve"]] == [(1, 2), (2, 2)]
     text = _table(list(rows.items()))
     assert "| 10 | 2 of 2 |" in text
+    assert text.count("\n## ") == len(rows)
 
 
 def test_a_case_that_fails_keeps_its_reason():
@@ -169,7 +175,7 @@ def test_the_command_runs_every_part(tmp_path):
     command.main(["--device", "cpu", "--scale", "tiny", "--output", str(tmp_path)])
     found = json.loads((tmp_path / "results_gpu.json").read_text())["parts"]
     assert {p["status"] for p in found} == {"whole"}, [(p["name"], p["reason"]) for p in found]
-    assert {p["name"].split()[0] for p in found} == {"kernels", "ratios", "replicas", "minilm", "curve"}
+    assert {p["name"].split()[0] for p in found} == {part.name[0] for stage in command.stages("tiny") for part in stage}
     assert all(p["rows"] and p["peak_mb"] > 0 for p in found)
 
 

@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from intrinsic.projections.kernels.pieces_cuda import block, joined, pieces, put
+from intrinsic.projections.kernels.pieces_cuda import block, concatenation, pieces, put
 
 if TYPE_CHECKING:
     from intrinsic.projections.fastfood import Fastfood
@@ -28,7 +28,7 @@ def matvec_pieces(projection: "Fastfood", z: Tensor, origins: Sequence[Tensor], 
     """
     if projection.sign.shape[1] * z.itemsize > _LARGEST:
         offset = projection.matvec(z)
-        out.copy_(joined(origins) + offset if origins else offset)
+        out.copy_(concatenation(origins) + offset if origins else offset)
         return
     programs, steps, tile = _schedule(projection)
     scratch = z.new_empty(programs, max(_TILE, projection.sign.shape[1]))
@@ -43,7 +43,7 @@ def matvec_pieces(projection: "Fastfood", z: Tensor, origins: Sequence[Tensor], 
 def rmatvec_pieces(projection: "Fastfood", tensors: Sequence[Tensor], out: Tensor) -> None:
     """out = P^T g: a fixed number of partial sums, added in a fixed order. By plain torch where `matvec` is."""
     if projection.sign.shape[1] * out.itemsize > _LARGEST:
-        out.copy_(projection.rmatvec(joined(tensors).to(out.dtype)))
+        out.copy_(projection.rmatvec(concatenation(tensors).to(out.dtype)))
         return
     programs, steps, tile = _schedule(projection)
     scratch = out.new_empty(programs, max(_TILE, projection.sign.shape[1]))

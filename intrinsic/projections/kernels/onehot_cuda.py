@@ -8,7 +8,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from intrinsic.projections.kernels.pieces_cuda import block, joined, pieces, put
+from intrinsic.projections.kernels.pieces_cuda import block, concatenation, pieces, put
 
 if TYPE_CHECKING:
     from intrinsic.projections.onehot import OneHot
@@ -41,7 +41,7 @@ def rmatvec_pieces(projection: "OneHot", tensors: Sequence[Tensor], out: Tensor)
     tiles, steps = triton.cdiv(projection.dim, groups), triton.cdiv(size + 1, width)
     steps = triton.cdiv(steps, max(1, min(_PROGRAMS // tiles, steps // 4)))  # per program
     splits = triton.cdiv(size + 1, width * steps)
-    g, partial = joined(tensors), out.new_empty(splits, projection.dim)
+    g, partial = concatenation(tensors), out.new_empty(splits, projection.dim)
     with torch.cuda.device_of(out):
         _rmatvec[(tiles, splits)](
             g, projection.order, projection.code, partial, projection.dim, size, larger, steps,

@@ -48,7 +48,7 @@ def pieces(tensors: Sequence[Tensor], like: Tensor) -> Pieces:
     return Pieces(_table((*rows, start << 2, 0), like), len(tensors), kinds)
 
 
-def joined(tensors: Sequence[Tensor]) -> Tensor:
+def concatenation(tensors: Sequence[Tensor]) -> Tensor:
     """The numbers in one tensor: the tensor itself if it is one, else a copy, in the dtype that holds all."""
     return tensors[0].view(-1) if len(tensors) == 1 else torch.cat([tensor.view(-1) for tensor in tensors])
 
