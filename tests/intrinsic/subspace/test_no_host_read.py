@@ -11,14 +11,15 @@ from tests.support.projections import RANDOM, make
 READS = {"aten::item", "aten::_local_scalar_dense", "aten::nonzero", "aten::equal", "aten::is_nonzero", "aten::unique"}
 
 
-CASES = [*((name, "torch", None) for name in RANDOM), ("onehot", "auto", None), ("onehot", "torch", "layer")]
+CASES = [*((name, "torch", {}) for name in RANDOM), ("onehot", "auto", {}), ("onehot", "torch", {"scales": "layer"})]
+CASES += [(name, "torch", {"stream": True}) for name in RANDOM if name != "sparse"]  # whose rows have many lengths
 
 
-@pytest.mark.parametrize(("name", "kernels", "scales"), CASES)
-def test_a_step_reads_nothing_back(name, kernels, scales, monkeypatch):
+@pytest.mark.parametrize(("name", "kernels", "options"), CASES)
+def test_a_step_reads_nothing_back(name, kernels, options, monkeypatch):
     monkeypatch.setenv("INTRINSIC_KERNELS", kernels)
     model = torch.nn.Sequential(torch.nn.Linear(20, 30), torch.nn.ReLU(), torch.nn.Linear(30, 5))
-    net = intrinsic.Subspace(model, projection=lambda *size, seed: make(name, *size, seed=seed), dim=10, scales=scales)
+    net = intrinsic.Subspace(model, projection=lambda *size, seed: make(name, *size, seed=seed), dim=10, **options)
     x, y = torch.randn(8, 20), torch.randint(5, (8,))
 
     def step():
