@@ -1,7 +1,7 @@
 """P drawn on the device and on the CPU: seconds, and whether the bits are the same."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from intrinsic.projections.device_draws.draw_on import draw_on
 
 DIM = {"full": 1000, "tiny": 10}
 SIZES = {"full": (1 << 20, 10**7, 10**8), "tiny": (5003,)}
-KINDS: dict[str, type[Projection] | partial[Projection]] = {
+KINDS: dict[str, Callable[..., Projection]] = {
     "onehot": intrinsic.OneHot,
     "kronecker": intrinsic.Kronecker,
     "sparse": intrinsic.Sparse,

@@ -23,7 +23,7 @@ def matvec_pieces(projection: "Dense", z: Tensor, origins: Sequence[Tensor], out
     with torch.cuda.device_of(out):
         origin = pieces(origins, z)
         _matvec[(triton.cdiv(projection.full_dim, 128),)](
-            z, _seed(projection), origin.pointer, origin.count, out, projection.dim, projection.full_dim,
+            z, _seed(projection), origin.pointer, origin.number, out, projection.dim, projection.full_dim,
             PIECES=origin.kinds, COUNTERS=1, LANES=32, num_warps=1,
         )  # fmt: skip
 
@@ -37,7 +37,7 @@ def rmatvec_pieces(projection: "Dense", tensors: Sequence[Tensor], out: Tensor) 
     with torch.cuda.device_of(out):
         g = pieces(tensors, out)
         _rmatvec[(tiles, splits)](
-            g.pointer, g.count, _seed(projection), partial, projection.dim, projection.full_dim, steps,
+            g.pointer, g.number, _seed(projection), partial, projection.dim, projection.full_dim, steps,
             PIECES=g.kinds, COUNTERS=1, LANES=32, num_warps=1,
         )  # fmt: skip
     torch.sum(partial, 0, out=out)

@@ -35,7 +35,7 @@ def matvec_pieces(projection: "Fastfood", z: Tensor, origins: Sequence[Tensor], 
     with torch.cuda.device_of(out):
         origin = pieces(origins, z)
         _matvec[(programs,)](
-            z, projection.sign, projection.gain, projection.source, origin.pointer, origin.count, out, scratch,
+            z, projection.sign, projection.gain, projection.source, origin.pointer, origin.number, out, scratch,
             projection.dim, projection.full_dim, len(projection.sign), steps, PIECES=origin.kinds, **tile,
         )  # fmt: skip
 
@@ -51,7 +51,7 @@ def rmatvec_pieces(projection: "Fastfood", tensors: Sequence[Tensor], out: Tenso
     with torch.cuda.device_of(out):
         g = pieces(tensors, out)
         _rmatvec[(programs,)](
-            g.pointer, g.count, projection.sign, projection.gain, projection.source, partial, scratch,
+            g.pointer, g.number, projection.sign, projection.gain, projection.source, partial, scratch,
             projection.dim, projection.full_dim, len(projection.sign), steps, PIECES=g.kinds, **tile,
         )  # fmt: skip
     torch.sum(partial, 0, out=out)

@@ -26,7 +26,7 @@ def matvec_pieces(projection: "Kronecker", z: Tensor, origins: Sequence[Tensor],
     with torch.cuda.device_of(out):
         origin = pieces(origins, z)
         _matvec[(triton.cdiv(rows, side), triton.cdiv(width, side))](
-            products, projection.right.to(z.dtype), projection.sign, origin.pointer, origin.count, out,
+            products, projection.right.to(z.dtype), projection.sign, origin.pointer, origin.number, out,
             rows, width, count, projection.full_dim, PIECES=origin.kinds, SIDE=side, DEPTH=depth, num_warps=4,
         )  # fmt: skip
 
@@ -42,7 +42,7 @@ def rmatvec_pieces(projection: "Kronecker", tensors: Sequence[Tensor], out: Tens
     with torch.cuda.device_of(out):
         g = pieces(tensors, out)
         _rmatvec[(triton.cdiv(rows, side), triton.cdiv(count, side), splits)](
-            g.pointer, g.count, projection.right.to(out.dtype), projection.sign, partial,
+            g.pointer, g.number, projection.right.to(out.dtype), projection.sign, partial,
             rows, width, count, projection.full_dim, steps, PIECES=g.kinds, SIDE=side, DEPTH=depth, num_warps=4,
         )  # fmt: skip
     total = projection.left.to(out.dtype).T @ partial.sum(0)

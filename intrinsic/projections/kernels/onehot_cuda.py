@@ -23,7 +23,7 @@ def matvec_pieces(projection: "OneHot", z: Tensor, origins: Sequence[Tensor], ou
     with torch.cuda.device_of(out):
         origin = pieces(origins, z)
         _matvec[(triton.cdiv(projection.full_dim, _BLOCK),)](
-            z, projection.code, origin.pointer, origin.count, out, projection.full_dim, size, larger,
+            z, projection.code, origin.pointer, origin.number, out, projection.full_dim, size, larger,
             PIECES=origin.kinds, BLOCK=_BLOCK,
         )  # fmt: skip
 

@@ -31,7 +31,7 @@ class Pieces(NamedTuple):
     """What kernels are told of a vector."""
 
     pointer: Tensor  # the tensor itself if it is one, or the table
-    count: int
+    number: int  # of tensors
     kinds: int  # 0: no tensor; -1: one; else the sum of 2**kind over the dtypes
 
 

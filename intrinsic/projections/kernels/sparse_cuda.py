@@ -32,7 +32,7 @@ def _product(projection: "Sparse", name: str, x: Pieces, origin: Pieces, dtype: 
     start, index, value = (getattr(projection, f"{name}_{part}") for part in ("start", "index", "value"))
     width = min(_TILE, triton.next_power_of_2(triton.cdiv(len(value), len(out))))
     _rows[(triton.cdiv(len(out) * width, _TILE),)](
-        x.pointer, x.count, start, index, value, origin.pointer, origin.count, out, len(out),
+        x.pointer, x.number, start, index, value, origin.pointer, origin.number, out, len(out),
         PIECES=x.kinds, ORIGIN=origin.kinds, DOUBLE=dtype == torch.float64, ROWS=_TILE // width, WIDTH=width,
     )  # fmt: skip
 
