@@ -18,6 +18,7 @@ from intrinsic.projections.device_draws.draw_on import draw_there
 from intrinsic.projections.fixed_tensors import FixedTensors
 from intrinsic.projections.kernels.guarded_kernels import GuardedKernels
 from intrinsic.projections.kernels.select import select
+from intrinsic.projections.product import product
 from intrinsic.projections.tensor_versions import TensorVersions
 from intrinsic.projections.tiles import tiles
 from intrinsic.surgery.stable_name import StableName
@@ -102,11 +103,11 @@ class Projection(FixedTensors, StableName, ABC):
 
     def forward(self, z: Tensor) -> Tensor:
         """Map coordinates (..., dim) to an offset (..., full_dim), differentiably."""
-        return _multiply(z, self, self.dim, False)
+        return product(self, z)
 
     def adjoint(self, g: Tensor) -> Tensor:
         """Map a gradient (..., full_dim) to coordinates (..., dim), differentiably."""
-        return _multiply(g, self, self.full_dim, True)
+        return product(self, g, transposed=True)
 
     def multiply(self, x: Tensor, *, transposed: bool = False) -> Tensor:
         """P x, or P^T x, by the fastest way for its device: without autograd, in float32 at least."""
@@ -257,35 +258,3 @@ class Projection(FixedTensors, StableName, ABC):
 def index_dtype(count: int) -> type[np.int32] | type[np.int64]:
     """The narrowest integer that can index `count` things."""
     return np.int32 if count < 2**31 else np.int64
-
-
-def _multiply(x: Tensor, projection: Projection, size: int, transposed: bool) -> Tensor:
-    if x.shape[-1] != size:
-        raise ValueError(f"need a last axis of {size}, got shape {tuple(x.shape)}")
-    return _Multiply.apply(x, projection, transposed)
-
-
-class _Multiply(torch.autograd.Function):
-    """x -> P x or P^T x, whose derivative is the other one: works to any order and under vmap."""
-
-    @staticmethod
-    def forward(x: Tensor, projection: Projection, transposed: bool) -> Tensor:
-        return projection.multiply(x, transposed=transposed)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Projection, bool], output: Tensor) -> None:
-        _, ctx.projection, ctx.transposed = inputs
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        return _Multiply.apply(grads[0], ctx.projection, not ctx.transposed), None, None
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> Tensor:
-        return _Multiply.apply(tangents[0], ctx.projection, ctx.transposed)
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], x: Tensor, projection: Projection, transposed: bool) -> Any:
-        axis = in_dims[0]
-        assert axis is not None  # vmap calls this rule only if a tensor argument is batched
-        return _Multiply.apply(x.movedim(axis, 0), projection, transposed), 0
