@@ -1,7 +1,6 @@
 """The contract of a projection: x = P z, its adjoint, and a fingerprint of P."""
 
 import copy
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,13 +14,11 @@ from torch.nn.functional import pad
 from intrinsic.checks import integer
 from intrinsic.errors import UserError
 from intrinsic.projections.device_draws.draw_on import draw_there
-from intrinsic.projections.fixed_tensors import FixedTensors
+from intrinsic.projections.fingerprinted import Fingerprinted
 from intrinsic.projections.kernels.guarded_kernels import GuardedKernels
 from intrinsic.projections.kernels.select import select
 from intrinsic.projections.product import product
-from intrinsic.projections.tensor_versions import TensorVersions
 from intrinsic.projections.tiles import tiles
-from intrinsic.surgery.stable_name import StableName
 from intrinsic.surgery.torch_internals import copy_all
 
 if TYPE_CHECKING:
@@ -31,7 +28,7 @@ SCRATCH = 1 << 23  # bytes of what is drawn at a time, in each thread
 MOST_SEED = 2**64 - 1  # the key of its random stream has 64 bits
 
 
-class Projection(FixedTensors, StableName, ABC):
+class Projection(Fingerprinted, ABC):
     """A fixed random matrix P (full_dim, dim) with columns of unit norm, drawn from `seed`.
 
     A subclass draws P in its constructor, keeps it by `_store`, and says how to multiply by it in plain torch: `matvec`
@@ -53,7 +50,6 @@ class Projection(FixedTensors, StableName, ABC):
     nbytes: int
     unit_columns = False  # whether every column has norm 1 to rounding, and not in expectation alone
     kernels = True  # whether the compiled kernels that stand beside the class, if any, know its options
-    drawn = False  # whether P is in no tensor, but drawn from its seed in each product
 
     def __init__(self, dim: int, full_dim: int, *, seed: int) -> None:
         super().__init__()
@@ -61,7 +57,6 @@ class Projection(FixedTensors, StableName, ABC):
         if not 0 < dim <= full_dim:
             raise UserError(f"need 0 < dim <= full_dim, got dim={dim}, full_dim={full_dim}")
         self.dim, self.full_dim, self.seed = dim, full_dim, integer("seed", seed, 0, MOST_SEED)
-        self._fingerprints: dict[bool, tuple[str, TensorVersions]] = {}
         self._require(self.plan(self.dim, self.full_dim), self.peak(self.dim, self.full_dim))
 
     def _require(self, nbytes: int, peak: int) -> None:
@@ -209,46 +204,6 @@ class Projection(FixedTensors, StableName, ABC):
         from intrinsic.projections.linear_operator import linear_operator
 
         return linear_operator(self)
-
-    def fingerprint(self, *, bits: bool = True) -> str:
-        """A hash of P: equal for equal matrices, on every device; 16 hexadecimal digits. Kept until P is written to.
-
-        `bits=False`: that of older versions, which took the bits of P's signs, where `Dense` has them, for its seed's.
-        """
-        tensors = self.fixed_tensors().values()
-        if bits not in self._fingerprints or not self._fingerprints[bits][1](tensors):
-            self._fingerprints[bits] = self._hash(bits), TensorVersions(tensors)
-        return self._fingerprints[bits][0]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_fingerprints": {}}  # a copy has other tensors, of which nothing is known yet
-
-    def get_extra_state(self) -> Tensor:
-        """The fingerprint, for state dicts: 8 bytes."""
-        return torch.frombuffer(bytearray.fromhex(self.fingerprint()), dtype=torch.uint8)
-
-    def set_extra_state(self, state: Tensor) -> None:
-        """Compare the fingerprint of a state dict.
-
-        Raises:
-            UserError: if it is another P, with which z would mean other weights.
-        """
-        found, own = bytes(state.tolist()).hex(), self.fingerprint()
-        if found != own and found != self.fingerprint(bits=False):
-            raise UserError(f"the state dict belongs to another P: its fingerprint is {found}, not {own}")
-
-    def _hash(self, bits: bool) -> str:
-        digest = hashlib.sha256(f"{self.stable_name} {self.dim} {self.full_dim}".encode())
-        for name, tensor in self.all_fixed_tensors():
-            if tensor.is_meta:
-                raise UserError("P has no values on the meta device: make the net again on the device where it is used")
-            array = tensor.detach().cpu().contiguous().numpy()
-            digest.update(f" {name} {array.dtype.newbyteorder('<')} {array.shape} ".encode())
-            digest.update(array.data)
-        for name, part in self.named_modules() if bits else ():
-            if part is not self and isinstance(part, Projection) and part.drawn:
-                digest.update(f" {name} {part.fingerprint()}".encode())
-        return digest.hexdigest()[:16]
 
     def extra_repr(self) -> str:
         """What `print(projection)` shows inside the parentheses."""

@@ -51,7 +51,7 @@ def _narrow(projection: "Sparse") -> _Narrow:
     found = _NARROW.get(projection)
     if found is None:
         start, index, value = (getattr(projection, f"rows_{part}").numpy() for part in ("start", "index", "value"))
-        columns, entries = projection.columns_start.numpy(), projection.columns_value.numpy()
+        columns, entries = (getattr(projection, f"columns_{part}").numpy() for part in ("start", "value"))
         counts, bands = np.diff(start), -(-projection.full_dim // _HEIGHT)
         row = np.repeat(np.arange(projection.full_dim), counts)
         level, band, code = np.arange(len(row)) - start[row], row // _HEIGHT, _code(index, value, projection.dim)
@@ -73,7 +73,7 @@ def _narrow(projection: "Sparse") -> _Narrow:
 
 
 def _code(index: np.ndarray, value: np.ndarray, dim: int) -> np.ndarray:
-    dtype = np.uint16 if dim < 1 << 15 else np.uint32 if dim < 1 << 31 else np.uint64
+    dtype: type = np.uint16 if dim < 1 << 15 else np.uint32 if dim < 1 << 31 else np.uint64
     return index.astype(dtype) * dtype(2) + (value > 0).astype(dtype)
 
 
