@@ -44,12 +44,14 @@ def table(tensors: Sequence[Tensor]) -> np.ndarray:
     return np.frombuffer(array("q", rows), np.int64).reshape(-1, 3)  # np.array takes twice as long
 
 
-@intrinsic
-def _pointer(typingctx: Any, address: Any) -> Any:
+def _point(typingctx: Any, address: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], context.get_value_type(types.voidptr))
 
     return types.voidptr(types.int64), generate
+
+
+_pointer: Any = intrinsic(_point)
 
 
 @inner
