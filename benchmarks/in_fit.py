@@ -24,11 +24,9 @@ def measure(device: torch.device) -> Iterator[dict[str, Any]]:
     split = _examples(device)
     for network, make in NETWORKS.items():
         full = make_loop(make().to(device), split)
-        for name, options in {
-            "full": {},
-            **{name: {"projection": kind} for name, kind in projections().items()},
-        }.items():
-            nets = [intrinsic.Subspace(make().to(device), dim=DIM if options else None, **options) for _ in range(2)]
+        rows: dict[str, dict[str, Any]] = {name: {"projection": p, "dim": DIM} for name, p in projections().items()}
+        for name, options in {"full": {}, **rows}.items():
+            nets = [intrinsic.Subspace(make().to(device), **options) for _ in range(2)]
             epoch, loop = make_epoch(nets[0], split), make_loop(nets[1], split)
             to_full, seconds = ratio(epoch, full)
             to_loop, _ = ratio(epoch, loop)

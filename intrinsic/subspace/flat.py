@@ -128,11 +128,8 @@ def _note(ctx: Any, z: Tensor, lambdas: Tensor | None, flat: Flat) -> None:
 
 def _are_of(made: Sequence[Tensor], node: Any, z: Tensor) -> bool:
     """Whether weights are as a step of the graph has made them of z."""
-    return (
-        node.z is z
-        and node.kind == (z.dtype, z.device)
-        and all(w.grad_fn is node and not w.retains_grad and not has_hooks(w) for w in made)
-    )
+    same = node.z is z and node.kind == (z.dtype, z.device)
+    return same and all(w.grad_fn is node and not w.retains_grad and not has_hooks(w) for w in made)
 
 
 def _versions(ctx: Any) -> list[int]:

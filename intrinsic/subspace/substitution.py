@@ -91,7 +91,7 @@ class Substitution:
         return put(self._by_id(tensors))
 
     def _by_id(self, tensors: Mapping[str, Tensor]) -> dict[int, Tensor]:
-        return {id(dict.get(owner, key)): tensors[name] for owner, key, name, _ in self._places}  # the parameter's own
+        return {id(owner.original(key)): tensors[name] for owner, key, name, _ in self._places}
 
     def call(
         self,

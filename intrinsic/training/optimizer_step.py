@@ -80,7 +80,7 @@ def _part(group: dict[str, Any], optimizer: Optimizer) -> _Part | None:
     alike = len({(parameter.dtype, parameter.device) for parameter in parameters}) == 1
     if not alike or not group["fused"] or group["differentiable"] or group.get("capturable"):
         return None
-    names = _ADAM_STATE if "betas" in group else _SGD_STATE if group["momentum"] else ()
+    names: tuple[str, ...] = _ADAM_STATE if "betas" in group else _SGD_STATE if group["momentum"] else ()
     names += ("max_exp_avg_sq",) if group.get("amsgrad") else ()
     states = [optimizer.state.get(parameter, {}) for parameter in parameters]
     if any(state.get(name) is None for state in states for name in names):
@@ -89,7 +89,7 @@ def _part(group: dict[str, Any], optimizer: Optimizer) -> _Part | None:
     return _Part(group, parameters, numbers, {name: [state[name] for state in states] for name in names})
 
 
-def _adam(optimizer: Optimizer, part: _Part, grads: list[Tensor]) -> None:
+def _adam(optimizer: Optimizer, part: _Part, grads: list[Any]) -> None:
     group, _, numbers, state = part
     decoupled = type(optimizer) is AdamW or group.get("decoupled_weight_decay")
     kernel: Callable[..., None] = fused_adamw if decoupled else fused_adam
@@ -114,7 +114,7 @@ def _adam(optimizer: Optimizer, part: _Part, grads: list[Tensor]) -> None:
     )
 
 
-def _sgd(optimizer: Optimizer, part: _Part, grads: list[Tensor]) -> None:
+def _sgd(optimizer: Optimizer, part: _Part, grads: list[Any]) -> None:
     group, _, numbers, state = part
     fused_sgd(
         numbers,
