@@ -77,7 +77,7 @@ class Compatible(AddedModule):
 
     def _keep_at_home(self) -> None:
         """Tell DistributedDataParallel which buffers never change: it would send them in every step."""
-        persistent = set(self.state_dict())
+        persistent = set(self.model.state_dict(prefix="model."))  # P has no buffers, and a fingerprint that takes time
         ignore_in_ddp(self, [name for name, _ in self.named_buffers() if name not in persistent])
 
 

@@ -21,6 +21,7 @@ from intrinsic.projections.kernels import (
     permutation_cpu,
     streams_cpu,
 )
+from intrinsic.projections.onehot import OneHot
 from tests.support.projections import RANDOM, constructor, make
 
 SEED = (9 << 40) + 5
@@ -161,3 +162,10 @@ def test_a_tracer_needs_no_order():
     found = torch.func.vmap(projection.rmatvec)(g)
     assert "order" not in projection.fixed_tensors()
     torch.testing.assert_close(found, projection.rmatvec(g))
+
+
+def test_a_net_is_made_without_a_fingerprint(monkeypatch):
+    """It takes the order of all weights, and is computed when a record or a state dict asks for it."""
+    monkeypatch.setattr(OneHot, "fingerprint", None)
+    net = intrinsic.Subspace(torch.nn.BatchNorm1d(4), projection=OneHot, dim=3)
+    assert "order" not in net.projection.fixed_tensors()
