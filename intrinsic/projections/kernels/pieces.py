@@ -74,7 +74,13 @@ def _piece(pieces: Any, low: Any) -> Any:
 
 
 @inner
-def _whole(pieces: Any, low: Any, high: Any, buffer: Any) -> Any:
+def numbers(address: Any, count: Any, like: Any) -> Any:
+    """As many numbers at an address, of another array's dtype."""
+    return carray(_pointer(address), count, like.dtype)
+
+
+@inner
+def address(pieces: Any, low: Any, high: Any, buffer: Any) -> Any:
     """The address of numbers low ... high - 1, if they lie in one piece of the buffer's dtype, else 0."""
     piece, kind = _piece(pieces, low), 0 if buffer.itemsize == 4 else 1
     if high > size(pieces) or pieces[piece + 1, _START] < high or pieces[piece, _KIND] != kind:
@@ -128,9 +134,9 @@ def stretch(pieces: Any, low: Any, high: Any, buffer: Any) -> Any:
 
     Beyond the vector's end, and in one without numbers, they are zero.
     """
-    address = _whole(pieces, low, high, buffer)
-    if address:
-        return carray(_pointer(address), high - low, buffer.dtype)
+    place = address(pieces, low, high, buffer)
+    if place:
+        return numbers(place, high - low, buffer)
     into = buffer[: high - low]
     end, piece, at = min(high, size(pieces)), _piece(pieces, low), low
     while at < end:
@@ -147,14 +153,14 @@ def stretch(pieces: Any, low: Any, high: Any, buffer: Any) -> Any:
 @inner
 def target(pieces: Any, low: Any, high: Any, buffer: Any) -> Any:
     """Where numbers low ... high - 1 are to be written before `put`: where they are to lie, or the buffer."""
-    address = _whole(pieces, low, high, buffer)
-    return carray(_pointer(address), high - low, buffer.dtype) if address else buffer[: high - low]
+    place = address(pieces, low, high, buffer)
+    return numbers(place, high - low, buffer) if place else buffer[: high - low]
 
 
 @inner
 def put(pieces: Any, low: Any, high: Any, buffer: Any) -> None:
     """Write what `target`, called with the same arguments, has left in the buffer."""
-    if _whole(pieces, low, high, buffer):
+    if address(pieces, low, high, buffer):
         return
     piece, at = _piece(pieces, low), low
     while at < high:
