@@ -110,18 +110,16 @@ class Subspace(Compatible):
             self.trained_names = beside | set(coordinates) if self.identity else beside
             check_alone(before, changes=bool(self.trained_names) or before != set(model.modules()))
             warn_of_references(model, [] if self.identity else coordinates.values())
-            with draw_on(next(iter(coordinates.values())).device):
-                drawn = self.draw()
+            first = next(iter(coordinates.values()))
+            self.projection = draw_on(first.device)(self.draw)().to(first.device)
             undo.pop_all()
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name in self.trained_names)
         slots = parameter_slots(model)
         self._slots = {name: slots[id(parameter)] for name, parameter in coordinates.items()}
-        first = next(iter(coordinates.values()))
-        self.projection = drawn.to(first.device)
         if not self.identity:  # half precision would lose small steps of z
             dtype = reduce(torch.promote_types, (p.dtype for p in coordinates.values()), torch.float32)
-            self.z = nn.Parameter(torch.zeros(drawn.dim, dtype=dtype, device=first.device))
+            self.z = nn.Parameter(torch.zeros(self.projection.dim, dtype=dtype, device=first.device))
         if self.layer_of:
             self.lambdas = nn.Parameter(torch.ones(max(self.layer_of) + 1, dtype=self.z.dtype, device=first.device))
         self._moves = Displacement(self.coordinate_sizes, self.layer_of, stream=stream)

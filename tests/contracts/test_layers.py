@@ -18,7 +18,7 @@ ORDER = {
         ["errors", "public"],
         ["missing_package"],
         ["checks", "own_packages", "surgery", "terminal"],
-        ["files", "rng", "threshold"],
+        ["files", "rng", "rng_torch", "threshold"],
         ["layers", "projections", "tasks"],
         ["data", "models", "spaces"],
         ["subspace"],
