@@ -76,7 +76,8 @@ class Compatible(AddedModule):
         return inspect.Parameter.VAR_KEYWORD in kinds
 
     def _keep_at_home(self) -> None:
-        """Tell DistributedDataParallel which buffers never change: it would send them in every step."""
+        """Keep tensors in state dicts apart, and buffers that never change from DistributedDataParallel's traffic."""
+        self.register_state_dict_post_hook(own_storage)
         persistent = set(self.model.state_dict(prefix="model."))  # P has no buffers, and a fingerprint that takes time
         ignore_in_ddp(self, [name for name, _ in self.named_buffers() if name not in persistent])
 

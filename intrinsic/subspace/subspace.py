@@ -20,7 +20,7 @@ from intrinsic.spaces.base import Space
 from intrinsic.spaces.full import Full
 from intrinsic.subspace.alone import alive, check_alone
 from intrinsic.subspace.check_model import check_model, warn_of_references
-from intrinsic.subspace.compatibility import Compatible, own_storage
+from intrinsic.subspace.compatibility import Compatible
 from intrinsic.subspace.count import count
 from intrinsic.subspace.displacement import Displacement
 from intrinsic.subspace.fingerprint import fingerprint
@@ -124,7 +124,6 @@ class Subspace(Compatible):
             self.lambdas = nn.Parameter(torch.ones(max(self.layer_of) + 1, dtype=self.z.dtype, device=first.device))
         self._moves = Displacement(self.coordinate_sizes, self.layer_of, stream=stream)
         self._keep_at_home()
-        self.register_state_dict_post_hook(own_storage)
         self._substitution: Substitution | None = None
         self._places()
 
@@ -162,7 +161,8 @@ class Subspace(Compatible):
 
     def leaves(self) -> Leaves | None:
         """theta_0 + P z for a loop that nobody else looks into, see `Leaves`; None if only `weights` will do."""
-        return None if self.identity else self._moves.leaves(self._places(), self.projection, *self._coordinates())
+        usual = not self.identity and type(self).weights is Subspace.weights
+        return self._moves.leaves(self._places(), self.projection, *self._coordinates()) if usual else None
 
     def _places(self) -> Substitution:
         if self._substitution is None:  # in a copy, too
@@ -194,9 +194,7 @@ class Subspace(Compatible):
 
     @torch.no_grad()
     def merge(self, onto: nn.Module | Literal["dequantized"] | None = None) -> nn.Module:
-        """A copy of the model in its original architecture, with ordinary weights; the subspace stays as it is.
-
-        What no weight can hold, adapters and prefixes, is still in it: modules with ordinary weights of their own.
+        """A copy of the model in its original architecture: ordinary weights, and modules for what no weight can hold.
 
         Args:
             onto: for int8 bases, what the update is added to: the original model, or "dequantized": what was seen.
