@@ -1,6 +1,7 @@
 """Rademacher signs, 32 to a word: with b the bits, sum of s x = 2 sum of b x - sum of x."""
 
 import copy
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from intrinsic.projections.kernels import lookup
 from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, launch
 from intrinsic.projections.kernels.masked import looks_up, sum_columns, sum_row, sum_rows
 from intrinsic.projections.kernels.philox import words
+from intrinsic.projections.kernels.pieces import put, stretch, table, target
 
 if TYPE_CHECKING:
     from intrinsic.projections.dense import Dense
@@ -20,16 +22,16 @@ _HEIGHT = (
 )
 
 
-def matvec(projection: "Dense", z: Tensor, origin: Tensor, out: Tensor) -> None:
-    """out = origin + P z."""
+def matvec_pieces(projection: "Dense", z: Tensor, origins: Sequence[Tensor], out: Tensor) -> None:
+    """out = the origins + P z."""
     numbers = z.numpy()
     chosen = lookup.tables(numbers) if looks_up(numbers.dtype) else numbers
-    launch(_matvec, numbers, chosen, *_matrix(projection), origin.numpy(), out.numpy())
+    launch(_matvec, numbers, chosen, projection.full_dim, *_matrix(projection), table(origins), table((out,)))
 
 
-def rmatvec(projection: "Dense", g: Tensor, out: Tensor) -> None:
+def rmatvec_pieces(projection: "Dense", pieces: Sequence[Tensor], out: Tensor) -> None:
     """out = P^T g."""
-    launch(_rmatvec, g.numpy(), *_matrix(projection), out.numpy())
+    launch(_rmatvec, table(pieces), projection.full_dim, *_matrix(projection), out.numpy())
 
 
 def others(projection: "Dense") -> list["Dense"]:
@@ -56,8 +58,8 @@ def _tile(packed: Any, seed: Any, low: int, high: int, scratch: Any) -> Any:
 
 
 @kernel
-def _matvec(z: Any, numbers: Any, packed: Any, seed: Any, origin: Any, out: Any) -> None:
-    rows, scale, whole = -(-len(out) // 32), z.dtype.type(len(out) ** -0.5), z.dtype.type(0)
+def _matvec(z: Any, numbers: Any, full_dim: int, packed: Any, seed: Any, origins: Any, outs: Any) -> None:
+    rows, scale, whole = -(-full_dim // 32), z.dtype.type(full_dim**-0.5), z.dtype.type(0)
     for j in range(len(z)):
         whole += z[j]
     for tile in prange(-(-rows // _HEIGHT)):
@@ -69,37 +71,33 @@ def _matvec(z: Any, numbers: Any, packed: Any, seed: Any, origin: Any, out: Any)
             sum_rows(signs, row, numbers, sums[32 * row :])
         for row in range(together, high - low):
             sum_row(signs, row, numbers, sums[32 * row :])
-        stop = min(32 * high, len(out))
-        part, start = out[32 * low : stop], origin[32 * low : stop]
-        if len(origin):
-            for i in range(len(part)):
-                part[i] = start[i] + scale * (2 * sums[i] - whole)
-        else:
-            for i in range(len(part)):
-                part[i] = scale * (2 * sums[i] - whole)
+        stop, buffer, other = min(32 * high, full_dim), np.empty(32 * _HEIGHT, z.dtype), np.empty(32 * _HEIGHT, z.dtype)
+        start, part = stretch(origins, 32 * low, stop, buffer), target(outs, 32 * low, stop, other)
+        for i in range(len(part)):
+            part[i] = start[i] + scale * (2 * sums[i] - whole)
+        put(outs, 32 * low, stop, other)
 
 
 @kernel
-def _rmatvec(g: Any, packed: Any, seed: Any, out: Any) -> None:
-    rows, width, scale = -(-len(g) // 32), -(-len(out) // 32) * 32, g.dtype.type(len(g) ** -0.5)
+def _rmatvec(pieces: Any, full_dim: int, packed: Any, seed: Any, out: Any) -> None:
+    rows, width, scale = -(-full_dim // 32), -(-len(out) // 32) * 32, out.dtype.type(full_dim**-0.5)
     tiles = -(-rows // _HEIGHT)
     chunks = min(tiles, CHUNKS)
-    totals, wholes = np.zeros((chunks, width), g.dtype), np.zeros(chunks, g.dtype)
+    totals, wholes = np.zeros((chunks, width), out.dtype), np.zeros(chunks, out.dtype)
     for chunk in prange(chunks):
-        numbers, whole = np.zeros(32, g.dtype), g.dtype.type(0)
+        buffer, whole = np.empty(32 * _HEIGHT, out.dtype), out.dtype.type(0)
         scratch = np.empty((0 if len(packed) else _HEIGHT, width), np.uint32)
         for tile in range(chunk * tiles // chunks, (chunk + 1) * tiles // chunks):
             low, high = tile * _HEIGHT, min(tile * _HEIGHT + _HEIGHT, rows)
             signs = _tile(packed, seed, low, high, scratch)
+            g = stretch(pieces, 32 * low, 32 * high, buffer)  # zero for bits beyond the last weight
+            for i in range(len(g)):
+                whole += g[i]
             for row in range(high - low):
-                part = g[32 * (low + row) : min(32 * (low + row) + 32, len(g))]
-                for i in range(32):  # the last word has bits beyond the last weight
-                    numbers[i] = part[i] if i < len(part) else 0
-                    whole += numbers[i]
-                sum_columns(signs, row, numbers, totals[chunk])
+                sum_columns(signs, row, g[32 * row : 32 * row + 32], totals[chunk])
         wholes[chunk] = whole
     for j in range(len(out)):
-        sum_ = g.dtype.type(0)
+        sum_ = out.dtype.type(0)
         for chunk in range(chunks):
             sum_ += wholes[chunk] - 2 * totals[chunk, j]
         out[j] = sum_ * scale

@@ -1,7 +1,8 @@
-"""Sums over the bits of words, four bits at a time: a register of AVX-512 holds the 16 sums that four numbers can have.
+"""Sums over the bits of words, a few bits at a time: a register holds the sums that a few numbers can have.
 
-For float32 on processors that have it, in place of `masked`: four bits cost a shift, a lookup and an addition for 16
-lanes, where adding under a mask costs an addition and a move of the mask for each bit.
+For float32 on processors that have it, in place of `masked`: 16 sums of four numbers in a register of AVX-512, 8 of
+three in one of AVX2. For as many lanes four bits, or three, cost a shift, a lookup and an addition, where adding under
+a mask costs an addition and a move of the mask for each bit.
 """
 
 from typing import Any
@@ -12,26 +13,32 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.core.codegen import get_host_cpu_features
 
-LANES = 16
-_INT = ir.IntType(64)
-_WORDS = ir.VectorType(ir.IntType(32), LANES)
-_SUMS = ir.VectorType(ir.FloatType(), LANES)
-_BIT = np.arange(16)[:, None] >> np.arange(4) & 1  # (16, 4): the bits of each place of a table
-
 _config: Any = numba.config
 _FORCED = _config.CPU_NAME or _config.CPU_FEATURES  # kernels are compiled for another processor than this one
 # as Numba sees it: with NUMBA_ENABLE_AVX=0 LLVM would end the process at an instruction that it may not use
-AVAILABLE = not _FORCED and "+avx512f" in get_host_cpu_features().split(",")
+_FEATURES = () if _FORCED else get_host_cpu_features().split(",")
+WIDE = "+avx512f" in _FEATURES
+AVAILABLE = WIDE or "+avx2" in _FEATURES
+
+LANES, _BITS = (16, 4) if WIDE else (8, 3)  # sums in a register, and the bits that choose one
+_NAME = "llvm.x86.avx512.permvar.sf.512" if WIDE else "llvm.x86.avx2.permps"
+_FIELDS = -(-LANES // _BITS)  # tables for as many columns as there are lanes; the last one may have fewer bits
+_INT = ir.IntType(64)
+_WORDS = ir.VectorType(ir.IntType(32), LANES)
+_SUMS = ir.VectorType(ir.FloatType(), LANES)
+_BIT = np.arange(LANES)[:, None] >> np.arange(_BITS) & 1  # (LANES, _BITS): the bits of each place of a table
 
 
 def tables(z: np.ndarray) -> np.ndarray:
-    """The sums that each four numbers of z can have, by the bits that choose them: (16 * the number of fours,).
+    """The sums that each few numbers of z can have, by the bits that choose them: (tables * LANES,).
 
     z is filled up with zeros to a multiple of 32.
     """
-    fours = np.zeros((-(-len(z) // 32) * 8, 4), z.dtype)
-    fours.reshape(-1)[: len(z)] = z
-    return (fours @ _BIT.T.astype(z.dtype)).reshape(-1)
+    numbers = np.zeros((-(-len(z) // 32) * 32 // LANES, _FIELDS * _BITS), z.dtype)
+    whole = np.zeros((len(numbers), LANES), z.dtype)
+    whole.reshape(-1)[: len(z)] = z
+    numbers[:, :LANES] = whole
+    return (numbers.reshape(-1, _BITS) @ _BIT.T.astype(z.dtype)).reshape(-1)
 
 
 def _load(builder: Any, pointer: Any, index: Any, vector: Any) -> Any:
@@ -44,26 +51,26 @@ def _store(builder: Any, value: Any, pointer: Any, index: int | Any) -> None:
     builder.store(value, place, align=4)
 
 
-def _look_up(builder: Any, table: Any, word: Any, nibble: int) -> Any:
-    """Lane by lane the place of `table` that four bits of `word` name."""
-    name = "llvm.x86.avx512.permvar.sf.512"
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_SUMS, [_SUMS, _WORDS]), name)
-    return builder.call(function, [table, builder.lshr(word, ir.Constant(_WORDS, [4 * nibble] * LANES))])
+def _look_up(builder: Any, table: Any, word: Any, bit: int) -> Any:
+    """Lane by lane the place of `table` that the bits of `word` from `bit` on name."""
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_SUMS, [_SUMS, _WORDS]), _NAME)
+    return builder.call(function, [table, builder.lshr(word, ir.Constant(_WORDS, [bit] * LANES))])
 
 
 def _tree(builder: Any, terms: list[Any]) -> Any:
     """Their sum, by pairs."""
     while len(terms) > 1:
-        terms = [builder.fadd(a, b) for a, b in zip(terms[::2], terms[1::2], strict=True)]
+        pairs = zip(terms[::2], terms[1::2], strict=False)
+        terms = [*(builder.fadd(a, b) for a, b in pairs), *(terms[-1:] if len(terms) % 2 else ())]
     return terms[0]
 
 
 def _transpose(builder: Any, word: Any) -> Any:
-    """Swap the number of the lane, 4 bits, with the lower 4 of the 5 bits that number the bits of a word."""
+    """Swap the bits of the number of the lane with the lowest of the 5 bits that number the bits of a word."""
     rotate = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(_WORDS, [_WORDS] * 3), f"llvm.fshl.v{LANES}i32"
     )
-    for step, kept in ((1, 0x55555555), (2, 0x33333333), (4, 0x0F0F0F0F), (8, 0x00FF00FF)):
+    for step, kept in ((1, 0x55555555), (2, 0x33333333), (4, 0x0F0F0F0F), (8, 0x00FF00FF))[: LANES.bit_length() - 1]:
         odd = [bool(lane & step) for lane in range(LANES)]
         partner = ir.Constant(_WORDS, [lane ^ step for lane in range(LANES)])
         other = builder.shuffle_vector(word, word, partner)
@@ -76,34 +83,34 @@ def _transpose(builder: Any, word: Any) -> Any:
 
 def sum_row(builder: Any, words: Any, start: Any, width: Any, numbers: Any, sums: Any) -> None:
     """sums[r] = the sum of z[j] over the words j of the row at `start` with bit r set; `numbers` are `tables(z)`."""
-    totals = [cgutils.alloca_once_value(builder, ir.Constant(_SUMS, None)) for _ in range(2)]
+    totals = [cgutils.alloca_once_value(builder, ir.Constant(_SUMS, None)) for _ in range(32 // LANES)]
     with cgutils.for_range(builder, builder.udiv(width, _INT(LANES))) as loop:
         column = builder.mul(loop.index, _INT(LANES))
-        # lane i, bit 16 h + 4 q + b: weight 16 h + i, column 4 q + b
+        # lane i, bit LANES k + b: weight LANES k + i, column b
         word = _transpose(builder, _load(builder, words, builder.add(start, column), _WORDS))
-        first = builder.mul(column, _INT(4))
-        fours = [_load(builder, numbers, builder.add(first, _INT(16 * q)), _SUMS) for q in range(4)]
-        for half, total in enumerate(totals):
-            found = [_look_up(builder, fours[q], word, 4 * half + q) for q in range(4)]
+        first = builder.mul(column, _INT(_FIELDS))
+        fields = [_load(builder, numbers, builder.add(first, _INT(LANES * q)), _SUMS) for q in range(_FIELDS)]
+        for k, total in enumerate(totals):
+            found = [_look_up(builder, field, word, LANES * k + _BITS * q) for q, field in enumerate(fields)]
             builder.store(builder.fadd(builder.load(total), _tree(builder, found)), total)
-    for half, total in enumerate(totals):
-        _store(builder, builder.load(total), sums, _INT(LANES * half))
+    for k, total in enumerate(totals):
+        _store(builder, builder.load(total), sums, _INT(LANES * k))
 
 
 def sum_columns(builder: Any, words: Any, start: Any, width: Any, numbers: Any, sums: Any) -> None:
     """Add to sums[j] the sum of numbers[r], 32 of them, over the clear bits r of word j of the row at `start`."""
-    fours = []
-    for four in range(8):
+    chosen = []
+    for first in range(0, 32, _BITS):
         table = ir.Constant(_SUMS, None)
-        for bit in range(4):
-            number = builder.load(builder.gep(numbers, [_INT(4 * four + bit)]))
+        for bit in range(min(_BITS, 32 - first)):
+            number = builder.load(builder.gep(numbers, [_INT(first + bit)]))
             splat = builder.insert_element(ir.Constant(_SUMS, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
             splat = builder.shuffle_vector(splat, splat, ir.Constant(_WORDS, [0] * LANES))
             clear = ir.Constant(ir.VectorType(ir.IntType(1), LANES), [int(not b) for b in _BIT[:, bit]])
             table = builder.select(clear, builder.fadd(table, splat), table)
-        fours.append(table)
+        chosen.append(table)
     with cgutils.for_range(builder, builder.udiv(width, _INT(LANES))) as loop:
         column = builder.mul(loop.index, _INT(LANES))
         word = _load(builder, words, builder.add(start, column), _WORDS)
-        found = _tree(builder, [_look_up(builder, table, word, four) for four, table in enumerate(fours)])
+        found = _tree(builder, [_look_up(builder, table, word, _BITS * k) for k, table in enumerate(chosen)])
         _store(builder, builder.fadd(_load(builder, sums, column, _SUMS), found), sums, column)

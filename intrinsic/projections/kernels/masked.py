@@ -1,7 +1,7 @@
 """Sums over the bits of words, as vector instructions: adding under a mask, which no loop is compiled to.
 
-Functions for kernels, in LLVM's own vectors of 32 lanes, which it maps to what the processor has. One with AVX-512
-looks the sums up instead, four bits at a time.
+Functions for kernels, in LLVM's own vectors of 32 lanes, which it maps to what the processor has. One with AVX2 or
+AVX-512 looks the sums up instead, a few bits at a time.
 """
 
 from typing import Any

@@ -11,7 +11,7 @@ from intrinsic.projections.kernels import lookup
 from intrinsic.projections.kernels.compile import inner
 from intrinsic.projections.kernels.vector import LANES, convert, load, load_as, place, store
 
-_HELD = 16 if lookup.AVAILABLE else 4  # vectors that are transformed together: as many as registers hold
+_HELD = 16 if lookup.WIDE else 4  # vectors that are transformed together: as many as registers hold
 _START = _HELD * LANES  # numbers
 
 
