@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from intrinsic.subspace import Subspace as Subspace
     from intrinsic.subspace.checkpoint import load as load
     from intrinsic.subspace.checkpoint import save as save
+    from intrinsic.threshold import Comparison as Comparison
     from intrinsic.threshold import Threshold as Threshold
+    from intrinsic.threshold import compare_thresholds as compare_thresholds
     from intrinsic.threshold import estimate_threshold as estimate_threshold
     from intrinsic.threshold import propose as propose
 

@@ -27,6 +27,8 @@ HOME = {
     "estimate_threshold": "intrinsic.threshold",
     "Threshold": "intrinsic.threshold",
     "propose": "intrinsic.threshold",
+    "compare_thresholds": "intrinsic.threshold",
+    "Comparison": "intrinsic.threshold",
     "UserError": "intrinsic.errors",
 }
 

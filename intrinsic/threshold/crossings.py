@@ -20,23 +20,29 @@ Array = np.ndarray
 
 def crossings(
     data: Measurement, estimator: str, estimand: str, resamples: int, rng: np.random.Generator
-) -> tuple[float, Array]:
+) -> tuple[float, Array, Array]:
     """The estimate and (resamples,) draws of it, in log2 d; -inf and +inf stand for beyond the tried dims.
 
-    For "success" the scores become 1 where they reach the target, else 0, and the target 1/2.
+    For "success" the scores become 1 where they reach the target, else 0, and the target 1/2. The third are the
+    targets (resamples,) at which each draw was made.
     """
     fit = FITS.get(estimator)
     if fit is not None:
-        y, targets = bootstrap(data, resamples, rng)
+        y, levels = bootstrap(data, resamples, rng)
+        targets = levels
         point = data.y[None], np.array([data.target])
         if estimand == "success":
-            y, targets = (y >= targets[:, None]).astype(float), np.full(resamples, 0.5)
+            y, targets = (y >= levels[:, None]).astype(float), np.full(resamples, 0.5)
             point = (data.y >= data.target).astype(float)[None], np.array([0.5])
-        return float(fit(data.x, *point)[0]), fit(data.x, y, targets)
+        return float(fit(data.x, *point)[0]), fit(data.x, y, targets), levels
     curves = sigmoid_curves(data.x, data.y, locate(data.x, data.y, data.target, rng), resamples, rng)
     targets = data.draw_targets(resamples, curves.noise, curves.dof, rng)
-    draws = curves.crossings(targets) if estimand == "mean" else _successes(data, targets, rng)
-    return float(np.quantile(draws, 0.5, method="inverted_cdf")), draws
+    if estimand == "mean":
+        draws = curves.crossings(targets)
+    else:
+        targets = np.sort(targets)
+        draws = _successes(data, targets, rng)
+    return float(np.quantile(draws, 0.5, method="inverted_cdf")), draws, targets
 
 
 def check_choices(estimator: str, estimand: str, confidence: float) -> None:
@@ -54,8 +60,8 @@ def check_choices(estimator: str, estimand: str, confidence: float) -> None:
 
 
 def _successes(data: Measurement, targets: Array, rng: np.random.Generator) -> Array:
-    """Draws of where half of the seeds reach the targets (m,); those that the same runs reach share a fit."""
-    ranks = np.sort(np.searchsorted(np.sort(data.y), targets))  # how many runs fail
+    """Draws of where half of the seeds reach the ascending targets (m,); those that the same runs reach share a fit."""
+    ranks = np.searchsorted(np.sort(data.y), targets)  # how many runs fail
     if len(np.unique(ranks)) > FITS_OF_SUCCESS:
         ranks = np.concatenate([np.full(len(some), np.median(some)) for some in np.array_split(ranks, FITS_OF_SUCCESS)])
     place = np.argsort(np.argsort(data.y))

@@ -8,6 +8,7 @@ import numpy as np
 from intrinsic.checks import integer
 from intrinsic.errors import UserError
 from intrinsic.threshold.crossings import check_choices, crossings
+from intrinsic.threshold.draws import Draws
 from intrinsic.threshold.measurement import measurement
 from intrinsic.threshold.threshold import Threshold
 
@@ -25,6 +26,7 @@ def estimate_threshold(
     resamples: int = 1000,
     seed: int = 0,
     lower_is_better: bool = False,
+    seeds: Sequence[int] | None = None,
 ) -> Threshold:
     """Estimate the smallest d at which the mean score (or half of the seeds) reaches the target, with an interval.
 
@@ -51,10 +53,11 @@ def estimate_threshold(
         resamples: of the bootstrap, or draws from the posterior.
         seed: of the draws: the same data give the same answer.
         lower_is_better: for losses; the target is then baseline / fraction, or as above with a chance above it.
+        seeds: of the runs; they change nothing here, and let `compare_thresholds` pair runs of one seed.
 
     Raises:
         UserError: as `measurement`; fewer than 3 distinct dims; unknown estimator or estimand; confidence not in
-            (0, 1); fewer than 100 resamples; a seed below 0.
+            (0, 1); fewer than 100 resamples; a seed below 0; seeds that are no integers, or not one for each run.
 
     Examples:
         >>> import intrinsic
@@ -70,7 +73,10 @@ def estimate_threshold(
     if integer("resamples", resamples) < 100:
         raise UserError(f"need at least 100 resamples for an interval, got resamples={resamples}")
     integer("seed", seed, 0)
-    value, draws = crossings(data, estimator, estimand, resamples, np.random.default_rng(seed))
+    if seeds is not None and len(seeds) != len(dims):
+        raise UserError(f"need one seed for each run, got {len(seeds)} seeds and {len(dims)} runs")
+    of_runs = None if seeds is None else np.array([integer("seeds", each) for each in seeds], dtype=object)
+    value, draws, targets = crossings(data, estimator, estimand, resamples, np.random.default_rng(seed))
     smallest, largest = float(min(dims)), float(max(dims))
     tail = (1 - confidence) / 2
     low, high = np.quantile(draws, (tail, 1 - tail), method="inverted_cdf")
@@ -89,6 +95,7 @@ def estimate_threshold(
         confidence=confidence,
         fraction=fraction,
         chance=chance,
+        draws=Draws(draws, targets, data, of_runs),
     )
 
 

@@ -1,7 +1,7 @@
 """The scores of a search, checked: what every estimator reads."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,13 +21,20 @@ class Measurement:
     x: Array  # (n,) log2 of the dims
     y: Array  # (n,) scores; losses with their sign changed
     baselines: Array  # (b,) the same
-    target_of: Callable[[Array], Array]  # baseline means -> targets, both turned
+    fraction: float  # of the baseline, in (0, 1)
+    chance: float | None  # the score of a guess, as it was given
     sign: float  # +1, or -1 for losses
 
     @property
     def target(self) -> float:
         """The target that the baselines' mean sets, turned."""
         return float(self.target_of(self.baselines.mean(keepdims=True))[0])
+
+    def target_of(self, means: Array) -> Array:
+        """The targets that these means of baselines set, both turned."""
+        if self.chance is not None:
+            return self.sign * self.chance + self.fraction * (means - self.sign * self.chance)
+        return means / self.fraction if self.sign < 0 else means * self.fraction
 
     def draw_targets(self, draws: int, noise: float, dof: float, rng: np.random.Generator) -> Array:
         """Targets by baselines drawn anew: mean + s t / sqrt(b), with Student's t as there are few.
@@ -85,10 +92,6 @@ def measurement(
         raise UserError(f"need a baseline {better} chance, got a mean of {mean:g} and chance={chance:g}")
     sign = -1.0 if lower_is_better else 1.0
 
-    def target_of(means: Array) -> Array:
-        if chance is not None:
-            return sign * chance + fraction * (means - sign * chance)
-        return means / fraction if lower_is_better else means * fraction
-
     x = np.log2(np.asarray(dims, dtype=float))
-    return Measurement(x, sign * np.asarray(scores, float), sign * np.asarray(baselines, float), target_of, sign)
+    y, full = sign * np.asarray(scores, float), sign * np.asarray(baselines, float)
+    return Measurement(x, y, full, fraction, chance, sign)

@@ -80,7 +80,7 @@ def propose(
     missing = _missing(dims, low, high, max(SPREAD, batch))
     if len(missing) >= batch or len(set(dims)) < 3:
         return (missing or [low, high] * batch)[:batch]
-    _, draws = crossings(data, estimator, estimand, DRAWS, np.random.default_rng(seed))
+    _, draws, _ = crossings(data, estimator, estimand, DRAWS, np.random.default_rng(seed))
     tail = (1 - confidence) / 2
     ends = np.quantile(draws, (tail, 1 - tail), method="inverted_cdf")
     if np.isfinite(ends).all():

@@ -1,7 +1,9 @@
 """The answer: a threshold in d, its interval, and how it was found."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
+
+from intrinsic.threshold.draws import Draws
 
 
 @dataclass(frozen=True)
@@ -11,7 +13,7 @@ class Threshold:
     Where the answer lies beyond the tried dims, `censored` says on which side, `value` is the bound (the largest dim
     tried for "above", the smallest for "below") and that side of the interval is None. An end of the interval can also
     be None without `censored`: then the estimate lies among the tried dims, but more than (1 - confidence) / 2 of the
-    draws lie beyond them. No field is ever NaN or infinite, so that `to_dict` is plain JSON.
+    draws lie beyond them. No field but `draws` is ever NaN or infinite, so that `to_dict` is plain JSON.
 
     Examples:
         >>> import intrinsic
@@ -31,10 +33,11 @@ class Threshold:
     confidence: float
     fraction: float
     chance: float | None
+    draws: Draws | None = field(default=None, compare=False, repr=False)  # for `compare_thresholds`
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field by its name, as JSON takes it."""
-        return asdict(self)
+        """Every field but the draws by its name, as JSON takes it."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "draws"}
 
     def __str__(self) -> str:
         """As in `d90 = 612 [560, 680] (95 %, auto, mean)` or `d90 > 1000 (95 %, auto, mean)`; `?` for an open end."""
