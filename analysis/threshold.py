@@ -4,6 +4,8 @@ python run.py -m method=subspace dim=10,30,100,300,1000 seed=0,1,2 study=dims   
 python run.py -m method=full seed=0,1,2 study=dims                                makes the baseline
 python -m analysis.threshold outputs/dims                                         measures and draws
 
+python -m analysis.threshold outputs/fc outputs/lenet --across model             two networks, and the ratio of the two
+
 `hydra/sweeper=threshold` searches where to run, and ends with the same file and figure.
 """
 
@@ -15,6 +17,8 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures.figure import COLOURS, OUT, CurvesResult, draw_curves, save_figure
+from analysis.studies.config_keys import keys_under
+from analysis.studies.differences import differences, differences_table
 from analysis.studies.estimates import Estimate, estimates, incomplete
 from analysis.studies.records import load_records
 from analysis.studies.selection import failures, points_table
@@ -43,8 +47,9 @@ def threshold(
 ) -> CurvesResult:
     """Estimate the threshold of each curve, and draw the curves with target and intervals.
 
-    At each size the learning rate with the best mean validation score counts. Writes threshold.json into the first
-    study, or into `out`, and threshold.png, .pdf and .csv into its folder `figures`, or into `out`.
+    At each size the learning rate with the best mean validation score counts. Of several curves every two are compared
+    by the ratio of their thresholds. Writes threshold.json into the first study, or into `out`, and threshold.png, .pdf
+    and .csv into its folder `figures`, or into `out`.
 
     Args:
         studies: folders of runs, of one task, the baseline among them (method full, several seeds).
@@ -58,7 +63,8 @@ def threshold(
         estimator: see `intrinsic.estimate_threshold`, as for estimand and confidence.
         estimand: `mean` or `success`.
         confidence: of the interval.
-        across: dotted config keys in which runs may differ: curves are named by them, the baseline may be of another.
+        across: dotted config keys, or nodes such as `model`, in which runs may differ: curves are named by them, and
+            each has the baseline of its own network, or the one that there is.
         runs: only runs with these ids.
         name: of the files.
         setting: what the runs have in common beside their task, for the file.
@@ -68,10 +74,12 @@ def threshold(
     """
     frame, notes = load_records(studies, where, split, epoch, runs, across)
     options = {"fraction": fraction, "chance": chance, "estimator": estimator, "estimand": estimand}
-    rows, points, found = estimates(frame, axis=axis, split=split, confidence=confidence, across=across, **options)
+    keys = keys_under(frame, across)
+    rows, points, found = estimates(frame, axis=axis, split=split, confidence=confidence, across=keys, **options)
     problem = incomplete(found, axis)
     if problem is not None:
         raise UserError(f"{', '.join(map(str, studies))}: {problem}")
+    pairs = differences(found)
     figure = _figure(rows, found, axis, f"{split} {rows['metric'].max()}{' at the best epoch' * (epoch == 'best')}")
     home = Path(studies[0])
     paths = save_figure(figure, rows, name, home / "figures" if out is None else Path(out))
@@ -79,12 +87,15 @@ def threshold(
     content = {"format": FORMAT, "axis": axis, "split": split, "epoch": epoch, "metric": rows["metric"].max()}
     content |= {"setting": list(setting)} if setting else {}
     content["curves"] = [each.to_dict() | {"points": _table(points, each.curve)} for each in found]
+    if len(pairs):
+        content["ratios"] = pairs.astype(object).where(pairs.notna(), None).to_dict("records")
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
     write_atomically(target, lambda path: path.write_text(text), remedy=OUT)
     results = tuple(f"{each.curve}: {each.threshold}" for each in found)
     return CurvesResult(
         rows=rows,
         table=points_table(points, axis),
+        more=(differences_table(pairs),) if len(pairs) else (),
         points=points,
         notes=notes,
         paths=(target, *paths),
@@ -97,10 +108,11 @@ def _figure(rows: pd.DataFrame, found: Sequence[Estimate], axis: str, ylabel: st
     first = found[0].threshold
     assert first is not None
     percent = f"{100 * first.fraction:g} %{' above chance' * (first.chance is not None)}"
-    levels = [
-        (f"full {first.baseline:.3f}", first.baseline, "-"),
-        (f"{percent} {first.target:.3f}", first.target, "--"),
-    ]
+    sets = dict.fromkeys(
+        (each.threshold.baseline, each.threshold.target) for each in found if each.threshold is not None
+    )
+    levels = [(f"full {baseline:.3f}", baseline, "-") for baseline, _ in sets]
+    levels += [(f"{percent} {target:.3f}", target, "--") for _, target in sets]
     label = {"dim": "subspace dimension d", "rank": "rank r", "trained": "trainable parameters"}.get(axis, axis)
     shown = {each.curve: f"{each.curve}: {str(each.threshold).partition(' (')[0]}" for each in found}
     curves = rows[rows["x"].notna()].assign(curve=lambda frame: frame["curve"].map(shown))

@@ -39,7 +39,10 @@ OPTIONS: dict[str, Option] = {
     "estimator": ("how the crossing is found", {"choices": ("auto", "isotonic", "logistic", "first_crossing")}),
     "estimand": ("where the mean crosses, or where half of the seeds succeed", {"choices": ("mean", "success")}),
     "confidence": ("of the interval", {"type": float}),
-    "across": ("draw tasks that differ in this key of their config, e.g. model.width; repeatable", REPEATABLE),
+    "across": (
+        "draw tasks that differ in this key of their config, or in a node of it, e.g. model.width or model; repeatable",
+        REPEATABLE,
+    ),
 }
 HIDDEN = {"runs", "name", "setting"}  # for callers in Python
 
@@ -98,20 +101,25 @@ def _said(function: Callable[..., Any], name: str) -> str:
 
 
 def print_outcome(drawn: Outcome) -> None:
-    """Print the table, what was measured, the notes and the paths."""
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    for heading, column in drawn.table.items():
-        words = not pd.api.types.is_numeric_dtype(column) and heading != "runs"
-        table.add_column(str(heading), justify="left" if words else "right", overflow="fold")
-    for row in drawn.table.itertuples(index=False):
-        table.add_row(*map(cell, row))
+    """Print the tables, what was measured, the notes and the paths."""
     lines = [*drawn.results, *(f"note: {note}" for note in drawn.notes)]
     here = Path.cwd()
     lines += [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in drawn.paths]
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
-    console.print(table)
+    for table in (drawn.table, *drawn.more):
+        console.print(_table(table))
     for line in lines:
         console.print(one_line(line, LONGEST), soft_wrap=True)
+
+
+def _table(content: pd.DataFrame) -> Table:
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    for heading, column in content.items():
+        words = not pd.api.types.is_numeric_dtype(column) and heading != "runs"
+        table.add_column(str(heading), justify="left" if words else "right", overflow="fold")
+    for row in content.itertuples(index=False):
+        table.add_row(*map(cell, row))
+    return table
 
 
 def cell(value: Any) -> str:

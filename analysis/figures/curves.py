@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.figures.figure import CurvesResult, draw_curves, save_figure
-from analysis.studies.config_keys import FREE
+from analysis.studies.config_keys import FREE, keys_under
 from analysis.studies.peft_results import peft_rows
 from analysis.studies.records import load_records
 from analysis.studies.selection import choose_settings, failures, points_table
@@ -63,7 +63,8 @@ def curves(
     if not used.all():
         others = ", ".join(sorted(set(frame[~used]["method"])))
         notes.append(f"runs left out, without a {x}: {(~used).sum()} ({others}); analysis.compare draws them")
-    rows, points = choose_settings(frame[used].assign(x=frame[x].mask(flat)), split, across)
+    keys = keys_under(frame, across)
+    rows, points = choose_settings(frame[used].assign(x=frame[x].mask(flat)), split, keys)
     lines = _levels(points, levels, fraction)
     beside, said = peft_rows(results, rows["metric"].max(), split)
     if len(beside):

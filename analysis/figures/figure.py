@@ -49,6 +49,7 @@ class Outcome:
     """What a command has found, as it prints it."""
 
     table: pd.DataFrame  # few rows, headings in words, numbers as they are to be read
+    more: tuple[pd.DataFrame, ...] = ()  # further tables of that form
     results: tuple[str, ...] = ()  # what was measured, a line each
     notes: Sequence[str] = ()  # what a figure lacks or leaves out, and the command that mends it
     paths: tuple[Path, ...]  # PNG, PDF, CSV

@@ -74,7 +74,7 @@ class SimulatedSearch:
     truth: float  # log2 of the true threshold
 
 
-def search(shape: str, noise: float, design: str, number: int) -> SimulatedSearch:
+def search(shape: str, noise: float, design: str, number: int, truth: float | None = None) -> SimulatedSearch:
     """Simulate search `number`: its threshold is drawn anew, evenly in log d from 32 to 256 times the smallest dim.
 
     Grids have 3, 4 or 5 baselines in turn; adaptive searches have 5, and place 14 runs in pairs by `propose`.
@@ -84,9 +84,11 @@ def search(shape: str, noise: float, design: str, number: int) -> SimulatedSearc
         noise: sd of a score over seeds, in accuracy.
         design: of `DESIGNS`.
         number: seed; the same number is the same search.
+        truth: log2 of its threshold; None: drawn.
     """
     rng = np.random.default_rng([number, round(1000 * noise), list(SHAPES).index(shape), DESIGNS.index(design)])
-    truth = float(np.log2(LOW) + rng.uniform(5, 8))
+    drawn = float(np.log2(LOW) + rng.uniform(5, 8))
+    truth = drawn if truth is None else truth
 
     def run(dims: list[int]) -> list[float]:
         means = SHAPES[shape](np.log2(np.array(dims, dtype=float)) - truth)

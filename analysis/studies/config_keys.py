@@ -66,6 +66,13 @@ def task_keys(frame: pd.DataFrame, across: Sequence[str] = ()) -> list[str]:
     return [key for key in keys if INCIDENTAL.isdisjoint(key.split("."))]  # dataset.data_dir, too
 
 
+def keys_under(frame: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """The keys of the configs that the names stand for: a key for itself, a node such as `model` for all below it."""
+    known = sorted(keys_of(frame["config"]))
+    below = {name: [key for key in known if key.startswith(f"{name}.")] for name in names if name not in known}
+    return [key for name in names for key in below.get(name) or [name]]
+
+
 def check_one_task(frame: pd.DataFrame, across: Sequence[str]) -> None:
     """Refuse runs whose configs differ in anything that is neither FREE nor `across`."""
     metrics = sorted(set(frame["metric"]) - {""})  # a run may fail before its task names the metric
@@ -77,5 +84,5 @@ def check_one_task(frame: pd.DataFrame, across: Sequence[str]) -> None:
         counts = Counter(sorted(value_text(flat.get(key)) for flat in frame["config"]))
         shown = " or ".join(f"{value} ({count} of {len(frame)})" for value, count in counts.most_common(4))
         remedy = f"pass one study, or --where {shlex.quote(f'{key}={counts.most_common(1)[0][0]}')}"
-        remedy += f"; analysis.compare --across {key} draws them all"
+        remedy += f"; --across {key} puts them side by side"
         raise UserError(f"the runs are of different tasks: {key} is {shown}{' or …' * (len(counts) > 4)}; {remedy}")

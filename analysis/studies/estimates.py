@@ -1,14 +1,14 @@
 """Thresholds from runs: which scores, at which sizes, against which baselines."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pandas as pd
 
-from analysis.studies.config_keys import value_text
+from analysis.studies.config_keys import value_text, varying_keys
 from analysis.studies.plain import plain
-from analysis.studies.selection import choose_settings
+from analysis.studies.selection import choose_settings, entry
 from intrinsic.errors import UserError
 from intrinsic.threshold import Threshold, estimate_threshold
 
@@ -24,11 +24,12 @@ class Estimate:
     scores: list[float]
     baselines: list[float]
     threshold: Threshold | None  # None: too few sizes yet
+    seeds: list[int]  # one a run
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        fields = asdict(self)
-        return fields | {"threshold": None if self.threshold is None else self.threshold.to_dict()}
+        content = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "seeds"}
+        return content | {"threshold": None if self.threshold is None else self.threshold.to_dict()}
 
 
 def on_axis(frame: pd.DataFrame, axis: str) -> pd.Series:
@@ -61,16 +62,48 @@ def estimates(
         frame: runs of one task, as from `analysis.studies.records.load_records`.
         axis: see `on_axis`.
         split: what `score` is of.
-        across: keys of the task in which runs may differ: the baseline from the curves, say.
+        across: keys of the task in which runs may differ: the baseline from the curves, say. Where each of their values
+            has a baseline of its own, as two networks have, curves are measured against their own, and named by them.
         options: of `estimate_threshold`.
 
     Returns:
         The rows and points of `analysis.studies.selection.choose_settings`, and an estimate for each curve.
 
     Raises:
-        UserError: as `on_axis` and `estimate_threshold`; if there is no baseline, or more than one.
+        UserError: as `on_axis` and `estimate_threshold`; if there is no baseline, or more than one for a curve.
     """
-    rows, points = choose_settings(frame.assign(x=on_axis(frame, axis)), split, across)
+    frame = frame.assign(x=on_axis(frame, axis))
+    parts = [_of_one_baseline(part, name, split, across, options) for name, part in _networks(frame, across).items()]
+    rows, points = (pd.concat(tables, ignore_index=True) for tables in list(zip(*parts, strict=True))[:2])
+    return rows, points, [each for *_, found in parts for each in found]
+
+
+def _networks(frame: pd.DataFrame, across: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """The runs of each baseline, by what tells it from others in `across`; all together where there is one for all."""
+    full = frame[frame["x"].isna() & (frame["method"] == BASELINE)]
+    keys = sorted(
+        varying_keys(full, lambda key: key in across, copied=()), key=lambda key: not key.endswith("_target_")
+    )
+    if not keys:
+        return {"": frame}
+    values = frame["config"].map(lambda flat: tuple(value_text(flat.get(key)) for key in keys))
+    named = {values[index]: flat for index, flat in full["config"].items()}
+    alone = [value for value in dict.fromkeys(values) if value not in named]
+    if alone:
+        shown = ", ".join(f"{key}={value}" for key, value in zip(keys, alone[0], strict=True))
+        raise UserError(f"need a baseline of each network or one for all, got none with {shown}: run method={BASELINE}")
+    least = next(k for k in range(1, len(keys) + 1) if len({value[:k] for value in named}) == len(named))
+    return {
+        ", ".join(entry(key, flat) for key in keys[:least]): frame[values == value] for value, flat in named.items()
+    }
+
+
+def _of_one_baseline(
+    frame: pd.DataFrame, name: str, split: str, across: Sequence[str], options: dict[str, Any]
+) -> tuple[pd.DataFrame, pd.DataFrame, list[Estimate]]:
+    rows, points = choose_settings(frame, split, across)
+    if name:
+        rows, points = (table.assign(curve=table["curve"] + f", {name}") for table in (rows, points))
     used = rows[rows["chosen"] & rows["score"].notna()]
     flat = used[used["x"].isna()]
     levels = [curve for curve in dict.fromkeys(flat["curve"]) if curve.partition(",")[0] == BASELINE]
@@ -81,8 +114,9 @@ def estimates(
     for curve, runs in used[used["x"].notna()].groupby("curve", sort=False):
         dims, scores = runs["x"].astype(int).tolist(), runs["score"].tolist()
         enough = len(set(dims)) >= 3 and baselines
-        threshold = estimate_threshold(dims, scores, baselines, **options) if enough else None
-        found.append(Estimate(str(curve), dims, scores, baselines, threshold))
+        seeds = runs["seed"].tolist()
+        threshold = estimate_threshold(dims, scores, baselines, seeds=seeds, **options) if enough else None
+        found.append(Estimate(str(curve), dims, scores, baselines, threshold, seeds))
     return rows, points, found
 
 

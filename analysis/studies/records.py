@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.studies.config_keys import check_one_task, keys_of, value_text
+from analysis.studies.config_keys import check_one_task, keys_of, keys_under, value_text
 from analysis.studies.row_of import row_of
 from intrinsic.errors import UserError
 from intrinsic.files.records import NAME, STATUSES
@@ -36,7 +36,7 @@ def load_records(
         split: the split that `score` is of: `test`, `validation`, or `train`, which is measured at the last epoch only.
         epoch: `last`, or `best` for each run's best epoch on validation data.
         runs: only runs with these ids; None: all.
-        across: dotted config keys in which the tasks of the runs may differ all the same.
+        across: dotted config keys, or nodes such as `model`, in which the tasks of the runs may differ all the same.
 
     Returns:
         One row a run: study, run_id, folder, status, error, method, projection (a class name), metric, seed, lr, rank,
@@ -71,6 +71,7 @@ def load_records(
     if runs is not None:
         frame, notes = frame[frame["run_id"].isin(runs)], []
     frame = _filter(frame, where)
+    across = keys_under(frame, across)
     for key in across:
         _need_key(frame, key, "--across KEY", key)
     check_one_task(frame, across)

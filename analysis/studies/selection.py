@@ -90,7 +90,7 @@ def _curve(frame: pd.DataFrame, across: Sequence[str]) -> pd.Series:
             )
         }
         for index, flat in group["config"].items():
-            names[index] = ", ".join(dict.fromkeys([str(name), *(_entry(key, flat) for key in sorted(keys))]))
+            names[index] = ", ".join(dict.fromkeys([str(name), *(entry(key, flat) for key in sorted(keys))]))
     return names
 
 
@@ -98,11 +98,11 @@ def _setting(frame: pd.DataFrame) -> pd.Series:
     """Name each run's setting: its learning rate, and what else of `optim` differs between runs."""
     keys = varying_keys(frame, lambda key: key.startswith("optim.") and key != "optim.lr", copied=())
     rates = frame["lr"].map(lambda lr: [] if pd.isna(lr) else [f"lr={value_text(lr)}"])
-    others = frame["config"].map(lambda flat: [_entry(key, flat) for key in keys if key in flat])
+    others = frame["config"].map(lambda flat: [entry(key, flat) for key in keys if key in flat])
     return (rates + others).str.join(", ")
 
 
-def _entry(key: str, flat: dict[str, object]) -> str:
+def entry(key: str, flat: dict[str, object]) -> str:
     """Write a config entry for a reader: `alpha=8`, `space=LoRA`."""
     path, value = key.split("."), value_text(flat.get(key))
     return f"{path[-2]}={value.rpartition('.')[2]}" if path[-1] == "_target_" else f"{path[-1]}={value}"

@@ -18,7 +18,14 @@ class Draws:
     data: Measurement
     seeds: Array | None  # (n,) of the runs; None: nobody said
 
-    def bounds(self) -> tuple[Array, Array]:
-        """What is known of each draw, in log2 d: beyond the tried dims, that it lies there."""
-        low = np.where(self.places == np.inf, self.data.x.max(), self.places)
-        return low, np.where(self.places == -np.inf, self.data.x.min(), self.places)
+    def bounds(self, spread: float = 1.0) -> tuple[Array, Array]:
+        """What is known of each draw, in log2 d, at least and at most: beyond the tried dims, that it lies there.
+
+        Args:
+            spread: by which the distances to the median are multiplied, where it lies within the tried dims.
+        """
+        places, middle = self.places, np.quantile(self.places, 0.5, method="inverted_cdf")
+        if np.isfinite(middle):
+            places = np.where(np.isfinite(places), middle + spread * (places - middle), places)
+        low = np.where(places == np.inf, self.data.x.max(), places)
+        return low, np.where(places == -np.inf, self.data.x.min(), places)
