@@ -27,6 +27,9 @@ def compare(
 ) -> CurvesResult:
     """Draw one curve for each method and projection; a method of one size is a single marker.
 
+    Where full training is among the runs, letters say which curves differ in d90, in trainable parameters: those that
+    share one were not shown to differ (Holm's rule at 5 %); the ratios are printed.
+
     Among the studies may be folders that `analysis.publish` made, and results in the form in which PEFT publishes its
     own: files, or folders of them. Of these the ones with the runs' metric are points, a marker for each method. They
     are of the task that they say they are of: nothing compares it with the runs'.
@@ -53,6 +56,7 @@ def compare(
         where=where,
         across=across,
         results=results,
+        differ=True,
     )
 
 

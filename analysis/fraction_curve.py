@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from analysis.figures.command import program
-from analysis.figures.figure import COLOURS, LABEL, MARKERS, STYLE, FigureResult, save_figure
+from analysis.figures.figure import COLOURS, LABEL, STYLE, FigureResult, save_figure
 from analysis.studies.config_keys import keys_under
 from analysis.studies.estimates import estimates, incomplete
 from analysis.studies.plain import plain
@@ -109,7 +109,7 @@ def _figure(rows: pd.DataFrame, ylabel: str, xlabel: str) -> Figure:
             value = here["value"].to_numpy(float)
             handles += axes.plot(
                 tau, np.where(known, value, np.nan), color=colour, lw=1.5, ms=5, mec="white", mew=0.7,
-                marker=MARKERS[k % len(MARKERS)], label=plain(str(curve), LABEL),
+                marker="o", label=plain(str(curve), LABEL),
             )  # fmt: skip
             for side, marker in (("above", "^"), ("below", "v")):
                 beyond = (here["censored"] == side).to_numpy()

@@ -30,10 +30,11 @@ RESAMPLES = 400
 def simulate(
     shape: str, noise: float, design: str, numbers: Iterable[int], estimators: Iterable[str] = ("auto",)
 ) -> pd.DataFrame:
-    """One row for each search and estimator: error of log2 d90, width of the interval in octaves, covered.
+    """One row for each search and estimator: error of log2 d90, width of the interval in octaves, covered, reach.
 
     A censored value counts as its bound, so that no search is left out; an open end covers what lies beyond, and makes
-    the width infinite.
+    the width infinite. `reach` is how far the truth lies from the estimate, in distances to the interval's end on its
+    side: what the interval must be multiplied by to end at the truth.
     """
     rows = []
     for number in numbers:
@@ -42,15 +43,18 @@ def simulate(
             found = estimate_threshold(made.dims, made.scores, made.baselines, estimator=estimator, resamples=RESAMPLES)
             low = -np.inf if found.low is None else np.log2(found.low)
             high = np.inf if found.high is None else np.log2(found.high)
+            value = np.log2(found.value)
+            room = (high - value) if made.truth > value else (value - low)
             rows.append(
                 {
                     "shape": shape,
                     "noise": noise,
                     "design": design,
                     "estimator": estimator,
-                    "error": np.log2(found.value) - made.truth,
+                    "error": value - made.truth,
                     "width": high - low,
                     "covered": low <= made.truth <= high,
+                    "reach": abs(value - made.truth) / room if room > 0 else np.inf,
                     "runs": found.runs,
                 }
             )
@@ -58,13 +62,14 @@ def simulate(
 
 
 def table(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row a cell: coverage, RMSE of log2 d90, median width."""
+    """One row a cell: coverage, RMSE of log2 d90, median width; `needed` is the share of the width that holds 95 %."""
     cells = rows.groupby(["design", "shape", "noise", "estimator"], sort=False)
     return cells.agg(
         searches=("error", "size"),
         coverage=("covered", "mean"),
         rmse=("error", lambda error: float(np.sqrt(np.mean(error**2)))),
         width=("width", "median"),
+        needed=("reach", lambda reach: float(np.quantile(reach, 0.95))),
     ).reset_index()
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.figures.figure import CurvesResult, draw_curves, save_figure
 from analysis.studies.config_keys import FREE, keys_under
+from analysis.studies.marks import EXPLAINED, Marks, marks
 from analysis.studies.peft_results import peft_rows
 from analysis.studies.records import load_records
 from analysis.studies.selection import choose_settings, failures, points_table
@@ -20,7 +21,7 @@ DASHES = {"full": "-", "head": ":"}
 def curves(
     name: str, studies: Sequence[str | Path], *, x: str, xlabel: str, make: str, levels: Sequence[str] = (),
     fraction: float | None = None, out: str | Path | None, split: str, epoch: str, where: Sequence[str],
-    across: Sequence[str] = (), results: Sequence[Path] = (),
+    across: Sequence[str] = (), results: Sequence[Path] = (), differ: bool = False,
 ) -> CurvesResult:  # fmt: skip
     """Load the studies, choose, draw the score against the column `x`, and save the figure as `name`.
 
@@ -38,6 +39,7 @@ def curves(
         where: see `load_records`.
         across: see `load_records`; curves are named by these keys where they differ at one x.
         results: files in PEFT's form, drawn as points beside the runs, where x is `trained`.
+        differ: letters behind the curves' names say which of their d90 differ, see `analysis.studies.marks`.
 
     Raises:
         UserError: as `load_records`; the fraction is not in (0, 1]; no run with an x has finished; several baselines.
@@ -65,6 +67,7 @@ def curves(
         notes.append(f"runs left out, without a {x}: {(~used).sum()} ({others}); analysis.compare draws them")
     keys = keys_under(frame, across)
     rows, points = choose_settings(frame[used].assign(x=frame[x].mask(flat)), split, keys)
+    marked = marks(rows) if differ else Marks()
     lines = _levels(points, levels, fraction)
     beside, said = peft_rows(results, rows["metric"].max(), split)
     if len(beside):
@@ -73,8 +76,8 @@ def curves(
     if "full" in levels and not any(line[0].startswith("full") for line in lines):
         notes.append(f"no baseline: no run of full has finished; `python run.py method=full {ending}` makes one")
     figure = draw_curves(
-        rows[rows["x"].notna()],
-        xlabel=xlabel,
+        rows[rows["x"].notna()].assign(curve=lambda drawn: drawn["curve"].replace(marked.names)),
+        xlabel="\n".join([xlabel, *([EXPLAINED] if marked.names else [])]),
         ylabel=f"{split} {rows['metric'].max()}{' at the best epoch' * (epoch == 'best')}",
         levels=lines,
         ticks=sorted(set(frame[drawn][x])) if x == "rank" else (),
@@ -83,9 +86,15 @@ def curves(
         if len(beside) and line.get_label() in set(beside["curve"]):
             line.set_linestyle("none")  # results of other settings, and no curve
     paths = save_figure(figure, rows, name, home / "figures" if out is None else Path(out))
-    table = points_table(points, x)
     return CurvesResult(
-        rows=rows, table=table, points=points, notes=notes, paths=paths, figure=figure, results=failures(rows)
+        rows=rows,
+        table=points_table(points, x),
+        more=marked.tables,
+        points=points,
+        notes=[*notes, *marked.notes],
+        paths=paths,
+        figure=figure,
+        results=(*marked.results, *failures(rows)),
     )
 
 

@@ -104,6 +104,19 @@ def _of_one_baseline(
     rows, points = choose_settings(frame, split, across)
     if name:
         rows, points = (table.assign(curve=table["curve"] + f", {name}") for table in (rows, points))
+    return rows, points, estimates_of(rows, options)
+
+
+def estimates_of(rows: pd.DataFrame, options: dict[str, Any]) -> list[Estimate]:
+    """An estimate for each curve with an x, against the one that is full training without an x.
+
+    Args:
+        rows: as from `choose_settings`, of one baseline.
+        options: of `estimate_threshold`.
+
+    Raises:
+        UserError: as `estimate_threshold`; if there is more than one baseline.
+    """
     used = rows[rows["chosen"] & rows["score"].notna()]
     flat = used[used["x"].isna()]
     levels = [curve for curve in dict.fromkeys(flat["curve"]) if curve.partition(",")[0] == BASELINE]
@@ -117,7 +130,7 @@ def _of_one_baseline(
         seeds = runs["seed"].tolist()
         threshold = estimate_threshold(dims, scores, baselines, seeds=seeds, **options) if enough else None
         found.append(Estimate(str(curve), dims, scores, baselines, threshold, seeds))
-    return rows, points, found
+    return found
 
 
 def incomplete(found: Sequence[Estimate], axis: str) -> str | None:

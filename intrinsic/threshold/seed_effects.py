@@ -15,8 +15,8 @@ def seed_effects(a: Draws, b: Draws) -> dict[int, float] | None:
     Within each search y_{d,s} = mu_d + u_s + e, by least squares over dims of several seeds, a seed with its part of
     the other search's alone. Where the u of the two correlate over seeds (one-sided test at 5 %), the common part of
     seed s is lambda (u_s + v_s) / 2 with lambda = sum u v / sum ((u + v) / 2)^2, at most 1: what a seed does to one of
-    them alone stays noise. Of few seeds the test seldom sees anything; the interval is then that of runs without a
-    seed in common, which is too wide and never too narrow.
+    them alone stays noise. Of few seeds the test seldom sees a small effect; the interval is then that of runs without
+    a seed in common.
     """
     if a.seeds is None or b.seeds is None:
         return None

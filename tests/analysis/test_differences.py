@@ -5,6 +5,7 @@ import json
 import pandas as pd
 import pytest
 
+from analysis.compare import compare
 from analysis.fraction_curve import fraction_curve
 from analysis.studies.differences import differences, letters
 from analysis.studies.estimates import Estimate
@@ -141,3 +142,26 @@ def test_the_command_prints_the_ratios(study):
     assert "not shown" not in done.stdout
     bad = python("-m", "analysis.fraction_curve", study, "--fractions", "0.5", "1.5")
     assert (bad.returncode, bad.stderr.count("\n")) == (2, 1)
+
+
+def test_compare_marks_the_curves_that_differ(study):
+    """One projection needs a fourth of the other's parameters; a third curve, of two sizes, has no threshold."""
+    fill(study, projections=("Fastfood", "Dense"))
+    for rank in (1, 2):
+        add(study, "lora", 0.9, rank=rank)
+    drawn = compare(study)
+    names = [each.get_text() for each in drawn.figure.legends[0].get_texts()]
+    assert names == ["full", "lora", "subspace (dense) [a]", "subspace (fastfood) [b]"]
+    assert drawn.more[0]["differ"].tolist() == ["yes"]
+    assert [line.partition(":")[0] for line in drawn.results] == names[2:]
+    assert "[" not in "".join(drawn.rows["curve"])
+    assert drawn.figure.axes[0].get_xlabel().endswith("were not shown to differ")
+
+
+def test_compare_marks_nothing_without_one_baseline(study):
+    fill(study, projections=("Fastfood", "Dense"))
+    assert compare(study, where=["method=subspace"]).more == ()
+    add(study, "full", 0.9, seed=1, **network(3))
+    drawn = compare(study, across=["model"])
+    assert drawn.more == ()
+    assert [note for note in drawn.notes if note.startswith("d90 not compared: need one baseline, got full, ")]
