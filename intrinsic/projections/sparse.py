@@ -96,7 +96,8 @@ def _places(seed: int, dim: int, full_dim: int) -> tuple[np.ndarray, np.ndarray]
     """
     total, density = dim * full_dim, full_dim**-0.5
     block = int(total * density + 8 * (total * density) ** 0.5) + 8
-    parts, last = [], -1
+    parts: list[np.ndarray] = []
+    last = -1
     while last < total:
         places = np.empty(block, np.int64)
         start = len(parts) * block

@@ -55,9 +55,9 @@ def sort(keys: Any, index: Any, prefix: int, counts: Any, sorted_: Any, order: A
         for d in range(1, len(places)):
             places[d] += places[d - 1]
         for k in range(size):
-            d = np.int64((keys[k] << up) >> shift)
-            sorted_[places[d]], order[places[d]] = keys[k], index[k]
-            places[d] += 1
+            digit = np.int64((keys[k] << up) >> shift)
+            sorted_[places[digit]], order[places[digit]] = keys[k], index[k]
+            places[digit] += 1
     else:
         for k in range(size):
             sorted_[k], order[k] = keys[k], index[k]
