@@ -19,6 +19,7 @@ _FORCED = _config.CPU_NAME or _config.CPU_FEATURES  # kernels are compiled for a
 _FEATURES = () if _FORCED else get_host_cpu_features().split(",")
 WIDE = "+avx512f" in _FEATURES
 AVAILABLE = WIDE or "+avx2" in _FEATURES
+_GALOIS = WIDE and {"+gfni", "+avx512vbmi"} <= {*_FEATURES}  # transposes 8 x 8 bits, and shuffles bytes, at once
 
 LANES, _BITS = (16, 4) if WIDE else (8, 3)  # sums in a register, and the bits that choose one
 _NAME = "llvm.x86.avx512.permvar.sf.512" if WIDE else "llvm.x86.avx2.permps"
@@ -53,8 +54,18 @@ def _store(builder: Any, value: Any, pointer: Any, index: int | Any) -> None:
 
 def _look_up(builder: Any, table: Any, word: Any, bit: int) -> Any:
     """Lane by lane the place of `table` that the bits of `word` from `bit` on name."""
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_SUMS, [_SUMS, _WORDS]), _NAME)
-    return builder.call(function, [table, builder.lshr(word, ir.Constant(_WORDS, [bit] * LANES))])
+    return _call(builder, _NAME, table, builder.lshr(word, ir.Constant(_WORDS, [bit] * LANES)))
+
+
+def _look_up_in_two(builder: Any, tables: list[Any], word: Any, bit: int) -> Any:
+    """The same for one of 32 places, which lie in two registers of AVX-512."""
+    index = builder.lshr(word, ir.Constant(_WORDS, [bit] * LANES))
+    return _call(builder, "llvm.x86.avx512.vpermi2var.ps.512", tables[0], index, tables[1])
+
+
+def _call(builder: Any, name: str, first: Any, *rest: Any) -> Any:
+    kind = ir.FunctionType(first.type, [argument.type for argument in (first, *rest)])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [first, *rest])
 
 
 def _tree(builder: Any, terms: list[Any]) -> Any:
@@ -67,6 +78,8 @@ def _tree(builder: Any, terms: list[Any]) -> Any:
 
 def _transpose(builder: Any, word: Any) -> Any:
     """Swap the bits of the number of the lane with the lowest of the 5 bits that number the bits of a word."""
+    if _GALOIS:
+        return _transpose_bytes(builder, word)
     rotate = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(_WORDS, [_WORDS] * 3), f"llvm.fshl.v{LANES}i32"
     )
@@ -79,6 +92,21 @@ def _transpose(builder: Any, word: Any) -> Any:
         own = builder.and_(word, ir.Constant(_WORDS, mask))
         word = builder.or_(own, builder.and_(other, ir.Constant(_WORDS, [m ^ 0xFFFFFFFF for m in mask])))
     return word
+
+
+def _transpose_bytes(builder: Any, word: Any) -> Any:
+    """The same by blocks of 8 lanes and 8 bits: byte p of lanes 8 c ... 8 c + 7 is block (p, c)."""
+    blocks = [(p, c) for p in range(4) for c in range(2)]
+    last_first = [4 * (8 * c + 7 - k) + p for p, c in blocks for k in range(8)]  # as the instruction numbers rows
+    block, row = {one: 8 * k for k, one in enumerate(blocks)}, range(8)
+    # byte 2 h + c of lane 8 g + i: row i of block (2 h + g, c)
+    back = [block[2 * h + g, c] + i for g in range(2) for i in row for h in range(2) for c in range(2)]
+    kind, index = ir.VectorType(ir.IntType(8), 64), ir.VectorType(ir.IntType(32), 64)
+    data = builder.bitcast(word, kind)
+    data = builder.shuffle_vector(data, data, ir.Constant(index, last_first))
+    identity = ir.Constant(kind, [1 << k for k in row] * 8)
+    data = _call(builder, "llvm.x86.vgf2p8affineqb.512", identity, data, ir.Constant(ir.IntType(8), 0))
+    return builder.bitcast(builder.shuffle_vector(data, data, ir.Constant(index, back)), _WORDS)
 
 
 def sum_row(builder: Any, words: Any, start: Any, width: Any, numbers: Any, sums: Any) -> None:
@@ -99,18 +127,24 @@ def sum_row(builder: Any, words: Any, start: Any, width: Any, numbers: Any, sums
 
 def sum_columns(builder: Any, words: Any, start: Any, width: Any, numbers: Any, sums: Any) -> None:
     """Add to sums[j] the sum of numbers[r], 32 of them, over the clear bits r of word j of the row at `start`."""
-    chosen = []
-    for first in range(0, 32, _BITS):
-        table = ir.Constant(_SUMS, None)
-        for bit in range(min(_BITS, 32 - first)):
+    step, chosen = (5 if WIDE else _BITS), []
+    for first in range(0, 32, step):
+        count = min(step, 32 - first)
+        splats = []
+        for bit in range(count):
             number = builder.load(builder.gep(numbers, [_INT(first + bit)]))
             splat = builder.insert_element(ir.Constant(_SUMS, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
-            splat = builder.shuffle_vector(splat, splat, ir.Constant(_WORDS, [0] * LANES))
+            splats.append(builder.shuffle_vector(splat, splat, ir.Constant(_WORDS, [0] * LANES)))
+        table = ir.Constant(_SUMS, None)
+        for bit, splat in enumerate(splats[:_BITS]):
             clear = ir.Constant(ir.VectorType(ir.IntType(1), LANES), [int(not b) for b in _BIT[:, bit]])
             table = builder.select(clear, builder.fadd(table, splat), table)
-        chosen.append(table)
+        chosen.append([builder.fadd(table, splats[_BITS]), table] if count > _BITS else table)
     with cgutils.for_range(builder, builder.udiv(width, _INT(LANES))) as loop:
         column = builder.mul(loop.index, _INT(LANES))
         word = _load(builder, words, builder.add(start, column), _WORDS)
-        found = _tree(builder, [_look_up(builder, table, word, _BITS * k) for k, table in enumerate(chosen)])
-        _store(builder, builder.fadd(_load(builder, sums, column, _SUMS), found), sums, column)
+        found = [
+            (_look_up_in_two if isinstance(table, list) else _look_up)(builder, table, word, step * k)
+            for k, table in enumerate(chosen)
+        ]
+        _store(builder, builder.fadd(_load(builder, sums, column, _SUMS), _tree(builder, found)), sums, column)

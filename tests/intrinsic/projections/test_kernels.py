@@ -84,19 +84,24 @@ def test_signs_that_are_not_stored_are_the_same(dim, full_dim, monkeypatch):
 
 
 @pytest.mark.nightly
-def test_processors_without_avx512(tmp_path):
-    """Compiled for any processor, in a process of its own: float32 sums under masks and not by lookup."""
-    code = """
-import torch, intrinsic
-from intrinsic.projections.kernels import lookup
-assert not lookup.AVAILABLE
+@pytest.mark.parametrize("processor", ["generic", "emulated"])
+def test_other_processors(processor, tmp_path):
+    """Compiled in a process of its own: float32 sums under masks, and by the lookups of AVX-512."""
+    emulated = processor == "emulated"
+    code = f"""
+import torch
+{"import tests.support.emulated_avx512" if emulated else ""}
+import intrinsic
+from intrinsic.projections.kernels import lookup, select
+assert lookup.AVAILABLE == {emulated}
 torch.manual_seed(0)
 for dim, full_dim in ((1, 7), (100, 4099)):
     projection, z, g = intrinsic.Dense(dim, full_dim, seed=3), torch.randn(dim), torch.randn(full_dim)
+    assert select.select(intrinsic.Dense, z) is not None
     torch.testing.assert_close(projection(z), projection.matvec(z), rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(projection.adjoint(g), projection.rmatvec(g), rtol=1e-5, atol=1e-5)
 """
-    environment = os.environ | {"NUMBA_CPU_NAME": "generic", "NUMBA_CACHE_DIR": str(tmp_path)}
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)} | ({} if emulated else {"NUMBA_CPU_NAME": "generic"})
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
 
 
