@@ -86,12 +86,13 @@ def _splat(typingctx: Any, number: Any) -> Any:
 
 
 def _arithmetic(operation: str) -> Any:
-    @intrinsic
-    def function(typingctx: Any, a: Any, b: Any) -> Any:
+    def build(typingctx: Any, a: Any, b: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return getattr(builder, operation)(*arguments)
 
         return a(a, b), generate
+
+    function: Any = intrinsic(build)
 
     def choose(a: Any, b: Any) -> Any:
         return apply if isinstance(a, Vector) and a == b else None
