@@ -21,6 +21,7 @@ def write_result(
     task: Task,
     history: Sequence[Epoch],
     device: torch.device,
+    beginning: dict[str, Any],
     *,
     started: str,
     seconds: float,
@@ -28,6 +29,7 @@ def write_result(
 ) -> Record:
     """Write `folder`/trained.safetensors and then `folder`/record.json, which is returned.
 
+    `beginning` is epoch 0, see `intrinsic.training.start`.
     `seconds` were spent on this run and those that were trained with it, `replicas` in all; so was the peak memory.
     """
     write_net(net, folder / "trained.safetensors", remedy=OUTPUT)
@@ -37,7 +39,7 @@ def write_result(
         status="diverged" if history[-1].diverged else "finished",
         method=config["method"],
         metric=task.metric,
-        **_scores(history),
+        **_scores(history, beginning),
         numbers={**net.count(), "stored_bytes": (folder / "trained.safetensors").stat().st_size},
         seconds=seconds,
         replicas=replicas,
@@ -52,11 +54,14 @@ def write_result(
     return record
 
 
-def _scores(history: Sequence[Epoch]) -> dict[str, Any]:
+def _scores(history: Sequence[Epoch], beginning: dict[str, Any]) -> dict[str, Any]:
     """The last epoch, the best one on validation data, and the course of training."""
     best = [epoch for epoch in history if epoch.best] or list(history)
     return {
         "last": history[-1].to_dict(),
         "best": best[-1].to_dict(),
-        "history": [{"epoch": e.epoch, "train_loss": e.train_loss, "validation": e.validation} for e in history],
+        "history": [
+            beginning,
+            *({"epoch": e.epoch, "train_loss": e.train_loss, "validation": e.validation} for e in history),
+        ],
     }

@@ -11,6 +11,7 @@ from experiments.terminal.progress import Progress
 from intrinsic import rng
 from intrinsic.files.records import Record
 from intrinsic.training.fit import fit
+from intrinsic.training.start import start
 
 
 def train(config: dict[str, Any], folder: Path) -> Record:
@@ -22,6 +23,7 @@ def train(config: dict[str, Any], folder: Path) -> Record:
     setup.check()
     task, net, optimizer = setup.task, setup.net, setup.optimizer
     state = RunState(folder / "state.safetensors", net, optimizer, config["checkpoint_seconds"])
+    beginning = start(net, task)
     epochs = fit(
         net,
         task,
@@ -39,5 +41,5 @@ def train(config: dict[str, Any], folder: Path) -> Record:
             progress.show(epoch)
             state.add(epoch)
     return write_result(
-        config, folder, net, task, state.history, setup.device, started=started, seconds=state.seconds()
+        config, folder, net, task, state.history, setup.device, beginning, started=started, seconds=state.seconds()
     )

@@ -13,6 +13,7 @@ from intrinsic.checks import check_memory
 from intrinsic.files.records import Record
 from intrinsic.training.epoch import Epoch
 from intrinsic.training.fit_replicas import fit_replicas
+from intrinsic.training.start import start
 
 
 def train_replicas(runs: Sequence[tuple[Setup, Path]]) -> Iterator[tuple[int, Record]]:
@@ -33,6 +34,7 @@ def train_replicas(runs: Sequence[tuple[Setup, Path]]) -> Iterator[tuple[int, Re
     check_memory(len(runs) * sum(each.nbytes for each in first.net.state_dict().values()), f"replicas={len(runs)}")
     for setup in others:
         setup.device, setup.task = device, task
+    beginnings = [start(setup.net, task) for setup in setups]
     epochs = fit_replicas(
         [setup.net for setup in setups],
         task,
@@ -57,5 +59,5 @@ def train_replicas(runs: Sequence[tuple[Setup, Path]]) -> Iterator[tuple[int, Re
                 for past in histories[index]:
                     log(past)
             seconds = time.perf_counter() - began
-            result = (setup.config, folder, setup.net, task, histories[index], device)
+            result = (setup.config, folder, setup.net, task, histories[index], device, beginnings[index])
             yield index, write_result(*result, started=started, seconds=seconds, replicas=len(runs))

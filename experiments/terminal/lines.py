@@ -30,7 +30,9 @@ def summary(record: Record, folder: Path, *, skipped: bool = False) -> str:
     """One line about a run that ended, now or before."""
     result = f"diverged in epoch {record.epochs()}"
     if record.status == "finished":
-        result = f"test {record.metric} {record.score('test'):.4f}"
+        begun = record.start("test")
+        before = "" if begun is None else f"{begun:.4f} → "
+        result = f"test {record.metric} {before}{record.score('test'):.4f}"
     count = f"{record.count():,} parameters"
     note = " (skipped: already there)" * skipped
     return f"{knobs(record.config):38} {result}  {count:>19}  {record.seconds:6.1f} s  {folder}{note}"

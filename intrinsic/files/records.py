@@ -72,7 +72,7 @@ class Record:
     metric: str | None = None  # None: it failed before its task named one
     last: dict[str, Any] | None = None  # the last epoch: epoch, train_loss, best, seconds, and scores of each split
     best: dict[str, Any] | None = None  # the best one on validation data
-    history: list[dict[str, Any]] | None = None
+    history: list[dict[str, Any]] | None = None  # from epoch 0, the start: see `intrinsic.training.start`
     numbers: dict[str, int] | None = None  # trained, dim, full_dim, head, stored_bytes
     seconds: float | None = None
     replicas: int | None = None
@@ -116,6 +116,18 @@ class Record:
     def score(self, split: str, metric: str | None = None, which: str = "last") -> float | None:
         """The value of a metric, by default the task's, on a split; None if there is none."""
         return _at(_at(getattr(self, which), split), metric or self.metric)
+
+    def start(self, split: str, metric: str | None = None) -> float | None:
+        """The value of a metric at z = 0, before any training; None in a record from before it was measured."""
+        return _at(_at(self._epoch_0(), split), metric or self.metric)
+
+    def constant(self, split: str) -> float | None:
+        """The task's metric for the constant predictor (majority class or mean); None as for `start`."""
+        return _at(_at(self._epoch_0(), "constant"), split)
+
+    def _epoch_0(self) -> Any:
+        first = self.history[0] if isinstance(self.history, list) and self.history else None
+        return first if _at(first, "epoch") == 0 else None
 
 
 def _at(node: Any, key: str | None) -> Any:
