@@ -12,8 +12,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from analysis.references.simulated_searches import DESIGNS, LOW, NOISES, SHAPES, search
-from analysis.simulation import RESAMPLES
+from analysis.references.simulated_searches import DESIGNS, LOW, NOISES, RESAMPLES, SHAPES, search
 from intrinsic.terminal.command import command
 from intrinsic.terminal.command_parser import command_parser
 from intrinsic.threshold import compare_thresholds, estimate_threshold

@@ -17,14 +17,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from analysis.figures.figure import COLOURS, MARKERS, OUT, STYLE
-from analysis.references.simulated_searches import DESIGNS, NOISES, SHAPES, search
+from analysis.references.simulated_searches import DESIGNS, NOISES, RESAMPLES, SHAPES, search
 from intrinsic.files.atomic import write_atomically
 from intrinsic.terminal.command import command
 from intrinsic.terminal.command_parser import command_parser
 from intrinsic.threshold import estimate_threshold
 
 OTHERS = ("logistic", "isotonic", "first_crossing")  # on grids only
-RESAMPLES = 400
 
 
 def simulate(

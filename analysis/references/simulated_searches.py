@@ -12,6 +12,7 @@ LOW, HIGH, RUNS = 10, 10_240, 21  # ten octaves
 BASELINE = 0.95  # true mean of full training
 TARGET = 0.9 * BASELINE
 CHANCE = 0.1
+RESAMPLES = 400  # of each estimate
 NOISES = (0.01, 0.03, 0.06)  # sd over seeds, of runs and baselines alike
 
 

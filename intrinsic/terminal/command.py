@@ -1,12 +1,13 @@
 """The frame of every command: its mistakes in one line, its output whole."""
 
+import atexit
 import errno
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from intrinsic.errors import UserError
-from intrinsic.terminal.end_without_search import end_without_search
 from intrinsic.terminal.lasting_output import lasting_output
 from intrinsic.terminal.say import say
 
@@ -19,7 +20,7 @@ def command() -> Iterator[None]:
 
     Any other exception is a bug and keeps its traceback. Printing never costs results (see `lasting_output`).
     """
-    end_without_search()
+    _end_without_search()
     with lasting_output():
         try:
             yield
@@ -38,3 +39,9 @@ def command() -> Iterator[None]:
 def _refuse(message: str) -> None:
     say(f"error: {message}", sys.stderr)
     raise SystemExit(2) from None
+
+
+def _end_without_search() -> None:
+    """Let Python end without a last search for garbage, 0.7 s with torch; what is to be done at the end is done."""
+    atexit.unregister(gc.freeze)
+    atexit.register(gc.freeze)
