@@ -1,5 +1,6 @@
-"""Epochs of `fit` as ratios to hand-written loops over the same batches."""
+"""Epochs of `fit` as ratios to hand-written loops over the same batches: `python -m benchmarks.in_fit` prints rows."""
 
+import json
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
@@ -17,6 +18,7 @@ from intrinsic.tasks.task import Split, classification
 from intrinsic.training.fit import fit
 
 DIM, STEPS = 750, 40  # steps an epoch
+KEYS = ("network", "projection", "dim")
 
 
 def measure(device: torch.device) -> Iterator[dict[str, Any]]:
@@ -34,9 +36,9 @@ def measure(device: torch.device) -> Iterator[dict[str, Any]]:
                 "network": network,
                 "projection": name,
                 "dim": nets[0].dim,
-                "fit_to_full_loop": to_full,
-                "fit_to_loop": to_loop,
-                "full_step_fused_ms": 1e3 * seconds / STEPS,
+                "to_full_loop": to_full,
+                "to_own_loop": to_loop,
+                "full_step_ms": 1e3 * seconds / STEPS,
             }
 
 
@@ -74,3 +76,8 @@ def make_loop(net: nn.Module, split: Split) -> Callable[[], object]:
         return total.item() / len(split)
 
     return loop
+
+
+if __name__ == "__main__":
+    for row in measure(torch.device("cuda" if torch.cuda.is_available() else "cpu")):
+        print(json.dumps(row), flush=True)

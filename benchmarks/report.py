@@ -1,44 +1,85 @@
-"""The results as tables in Markdown and as a figure."""
+"""The results as tables in Markdown."""
 
-from pathlib import Path
 from typing import Any
 
-from benchmarks import peft_step, step_parts
+from benchmarks import in_fit, peft_step, step_parts
 from benchmarks.step import BATCH
 from benchmarks.timing import PRODUCT_TURNS, TURNS
 
+Rows = list[dict[str, Any]]
+
+HEAD = "# Benchmarks\n\n`make bench`, or `python -m benchmarks SECTION...` for some; `--compare` names what got slower."
+REPEATED = ("steps", "fit")  # in several processes
 PARTS = ("θ₀ + P z", "forward and loss", "backward", "of which Pᵀ g", "Adam")
 
 
 def report(results: dict[str, Any]) -> str:
     """RESULTS.md."""
-    huge = results["huge"]
-    sections = [
-        "# Benchmarks",
-        f"`make bench`. {results['machine']}. float32; medians of {TURNS} turns (products: "
-        f"{PRODUCT_TURNS}), in which both sides of a ratio are timed one after the other.",
-        "## The step in a subspace ÷ the full step",
-        f"Batch {BATCH}; forward, cross-entropy, backward, Adam as torch makes it by default on both sides; in the "
-        "last column its fused variant on both sides, which `conf/optim` uses and which makes the full step shorter.",
+    sections = {name: _SECTIONS[name](section["rows"]) for name, section in results.items() if section["rows"]}
+    texts = []
+    for name, (head, *paragraphs) in sections.items():
+        count = results[name].get("processes", 1) if name in REPEATED else 1
+        of = f" Medians over {count} processes." if count > 1 else ""
+        texts.append("\n\n".join([head, f"{results[name]['machine']}.{of}", *paragraphs]))
+    return "\n\n".join([HEAD, *texts]) + "\n"
+
+
+def _steps(rows: Rows) -> list[str]:
+    return [
+        "## The step in a subspace ÷ the full step, in a loop of one's own",
+        f"`net(x)`, cross-entropy, `loss.backward()`, `optimizer.step()`, batch {BATCH}; the full step is that of the "
+        "plain model in the same loop. Adam is torch's fused one on both sides, which `conf/optim` uses, or in the "
+        "last column its default one, which makes the full step longer. float32; medians of "
+        f"{TURNS} turns, in which both sides of a ratio are timed one after the other.",
         markdown(
-            ["network", "projection", "d", "step ÷ full step", "P in MB", "with fused Adam"],
+            ["network", "projection", "d", "step ÷ full step", "with the default Adam", "P in MB"],
             [
-                [r["network"], r["projection"], _int(r["dim"]), _two(r["step"]), _mb(r), _two(r["step_fused"])]
-                for r in results["steps"]
+                [
+                    r["network"],
+                    r["projection"],
+                    _int(r["dim"]),
+                    *map(_two, (r["own_loop"], r["default_adam"])),
+                    _mb(r),
+                ]
+                for r in rows
             ],
         ),
-        _full_steps(results["steps"]),
+        _full_steps(rows),
+    ]
+
+
+def _fit(rows: Rows) -> list[str]:
+    return [
+        "## An epoch of `fit`",
+        f"{in_fit.STEPS} steps of {BATCH} examples, batches included, fused Adam: as a ratio to the epoch of a tight "
+        "loop that trains the plain model, and of the same loop around the same net. "
+        f"Medians of {TURNS} turns.",
+        markdown(
+            ["network", "projection", "d", "fit ÷ full loop", "fit ÷ own loop"],
+            [
+                [r["network"], r["projection"], _int(r["dim"]), *map(_two, (r["to_full_loop"], r["to_own_loop"]))]
+                for r in rows
+            ],
+        ),
+    ]
+
+
+def _parts(rows: Rows) -> list[str]:
+    return [
         "## Parts of a step",
-        f"{step_parts.NETWORK}, d = {step_parts.DIM}, µs, medians inside running steps; torch's default Adam.",
+        f"{step_parts.NETWORK}, d = {step_parts.DIM}, own loop, fused Adam, µs, medians inside running steps.",
         markdown(
             ["projection", *PARTS],
-            [[r["projection"], *(f"{r[part]:.0f}" if part in r else "" for part in PARTS)] for r in results["parts"]],
+            [[r["projection"], *(f"{r[part]:.0f}" if part in r else "" for part in PARTS)] for r in rows],
         ),
-        "What a subspace adds is θ₀ + P z and Pᵀ g; what it saves is Adam on all weights. The rest of the backward "
-        "pass beyond the full one is one copy of the gradients into one piece, and caches that P has filled. Adam on z "
-        "is mostly the start of a dozen small operations, which the fused one does at once.",
+        "What a subspace adds is θ₀ + P z and Pᵀ g; what it saves is Adam on all weights.",
+    ]
+
+
+def _products(rows: Rows) -> list[str]:
+    return [
         "## Products ÷ copying D floats",
-        "θ₀ + P z written in place, and Pᵀ g, as they run inside a step.",
+        f"θ₀ + P z written in place, and Pᵀ g, as they run inside a step. float32; medians of {PRODUCT_TURNS} turns.",
         markdown(
             ["projection", "d", "D", "θ₀ + P z ÷ copy", "Pᵀ g ÷ copy", "copy in ms"],
             [
@@ -47,31 +88,39 @@ def report(results: dict[str, Any]) -> str:
                     *map(_int, (r["dim"], r["full_dim"])),
                     *map(_two, (r["forward"], r["adjoint"], r["copy_ms"])),
                 ]
-                for r in results["products"]
+                for r in rows
             ],
         ),
         "![growth](growth.png)",
-        f"Dense, D = {huge['full_dim']:,}, d = {huge['dim']:,}, entries drawn inside the product: "
+    ]
+
+
+def _huge(rows: Rows) -> list[str]:
+    (huge,) = rows
+    return [
+        "## A dense P that is not stored",
+        f"D = {huge['full_dim']:,}, d = {huge['dim']:,}, entries drawn inside the product: "
         f"{huge['step_seconds']:.1f} s a step, {huge['peak_mb_beyond_model']:,.0f} MB at most beyond the model.",
-        "## LoRA beside PEFT",
-        *_peft(results["peft"]),
+    ]
+
+
+def _peers(rows: Rows) -> list[str]:
+    return [
         "## Peers in the same run",
         markdown(
             ["what", "peer", "ours", "peer in ms", "ours in ms", "peer ÷ ours"],
             [
                 [r["what"], r["peer"], r["ours"], f"{r['peer_ms']:.2f}", f"{r['ours_ms']:.2f}", f"{r['ratio']:.1f}"]
-                for r in results["peers"]
+                for r in rows
             ],
-        )
-        if results["peers"]
-        else "Not measured: they could not be installed.",
+        ),
     ]
-    return "\n\n".join(sections) + "\n"
 
 
-def _peft(row: dict[str, Any]) -> list[str]:
-    """LoRA's step, memory and forward pass."""
+def _peft(rows: Rows) -> list[str]:
+    (row,) = rows
     return [
+        "## LoRA beside PEFT",
         f"MiniLM (6 layers, 384 wide) with LoRA of rank {peft_step.RANK} on {' and '.join(peft_step.TARGETS)}, "
         f"{row['numbers']:,} trainable parameters. {row['machine']}.",
         f"A step of {peft_step.BATCH} sequences of {peft_step.LENGTH} tokens, {peft_step.TURNS} turns: "
@@ -96,9 +145,12 @@ def _mb(row: dict[str, Any]) -> str:
     return f"{row['bytes'] / 1e6:.1f}"
 
 
-def _full_steps(rows: list[dict[str, Any]]) -> str:
+def _full_steps(rows: Rows) -> str:
     last = {row["network"]: row for row in rows}
-    steps = [f"{name} {r['full_step_ms']:.2f} ms, fused {r['full_step_fused_ms']:.2f} ms" for name, r in last.items()]
+    steps = [
+        f"{name} {r['full_step_ms']:.2f} ms, with the default Adam {r['full_step_default_ms']:.2f} ms"
+        for name, r in last.items()
+    ]
     return f"Full step: {'; '.join(steps)}."
 
 
@@ -109,25 +161,12 @@ def markdown(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def draw_growth(rows: list[dict[str, Any]], path: Path) -> None:
-    """How the time of P z and P^T g together grows with D and with d, on logarithmic axes."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.8), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
-    for axes, x, fixed, value in zip(panels, ("full_dim", "dim"), ("dim", "full_dim"), (1000, 10**6), strict=True):
-        for name in dict.fromkeys(row["projection"] for row in rows):
-            points = sorted(
-                (row[x], (row["forward"] + row["adjoint"]) * row["copy_ms"])
-                for row in rows
-                if row["projection"] == name and row[fixed] == value
-            )
-            axes.plot(*zip(*points, strict=True), marker="o", label=name)
-        axes.set(xscale="log", yscale="log", title=f"{'d' if fixed == 'dim' else 'D'} = {value:,}")
-        axes.set_xlabel("weights D" if x == "full_dim" else "coordinates d")
-        axes.grid(alpha=0.3)
-    copies = sorted({row["full_dim"]: row["copy_ms"] for row in rows if row["dim"] == 1000}.items())
-    panels[0].plot(*zip(*copies, strict=True), color="black", linestyle=":", label="copy of D floats")
-    panels[0].set_ylabel("θ₀ + P z and Pᵀ g, ms")
-    panels[0].legend(frameon=False)
-    figure.savefig(path, dpi=150)
+_SECTIONS = {
+    "steps": _steps,
+    "fit": _fit,
+    "parts": _parts,
+    "products": _products,
+    "huge": _huge,
+    "peft": _peft,
+    "peers": _peers,
+}

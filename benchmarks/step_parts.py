@@ -37,17 +37,15 @@ def _stepper(name: str, device: torch.device, times: dict[str, list[float]]) -> 
     options: dict[str, Any] = {} if name == "full" else {"projection": projections()[name], "dim": DIM}
     net = intrinsic.Subspace(model, **options)
     inputs, targets = make_data(device)
-    optimizer = torch.optim.Adam(net.parameters(), lr=LR)
+    optimizer = torch.optim.Adam(net.parameters(), lr=LR, fused=True)
 
-    def product(
-        x: torch.Tensor, *, transposed: bool = False, multiply: Callable[..., Any] = net.projection.multiply
-    ) -> Any:
+    def product(*arguments: Any, multiply: Callable[..., Any] = net.projection.multiply_pieces, **options: Any) -> Any:
         start = time.perf_counter()
-        result = multiply(x, transposed=transposed)
+        result = multiply(*arguments, **options)
         times["of which Pᵀ g"].append(time.perf_counter() - start)
         return result
 
-    net.projection.multiply = product  # type: ignore[method-assign]
+    net.projection.multiply_pieces = product  # type: ignore[method-assign]
 
     def step() -> None:
         marks = [time.perf_counter()]

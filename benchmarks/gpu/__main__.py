@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 
-from benchmarks.__main__ import machine, version_of
 from benchmarks.gpu.curve import DIMS
 from benchmarks.gpu.part import Part
 from benchmarks.gpu.table import table
+from benchmarks.machine import machine, version_of
 from benchmarks.projections import projections
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_atomically

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -39,7 +39,9 @@ def resolve(cfg: DictConfig, member: dict[str, Any], overrides: Sequence[str] | 
     Raises:
         UserError: for a key that is added or removed, what cannot be resolved, and a value that no record can hold.
     """
-    for override in HydraConfig.get().overrides.task if overrides is None else overrides:
+    if overrides is None:  # as they were typed: one may hold an interpolation
+        overrides = cast("list[str]", OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False))
+    for override in overrides:
         if re.match(r"~|\+[^.=@/]+=", override):  # +space.name=value may stay: `build` knows the names
             raise UserError(
                 f"cannot take {override}: keys can be set, not added or removed; python run.py --help lists them"

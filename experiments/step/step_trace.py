@@ -129,7 +129,10 @@ def tensors(value: Any) -> Iterator[Tensor]:
 def saved_by(node: Node) -> list[Tensor]:
     """The tensors that a node has saved."""
     found = list(tensors(saved(node)))
-    return found + list(tensors(getattr(node, "saved_tensors", ())))
+    try:
+        return found + list(tensors(getattr(node, "saved_tensors", ())))
+    except RuntimeError:  # it has run in an earlier step, and is used again because it needs none (see `Flat.again`)
+        return found
 
 
 def reached(root: Node) -> list[Node]:

@@ -79,7 +79,7 @@ class OneHot(Projection):
     def peak(cls, dim: int, full_dim: int) -> int:
         """Beside P: a number for each weight that is sorted, an eighth of all or all; 20 bytes a weight by numpy."""
         if not drawn_by_kernels(full_dim):
-            return super().peak(dim, full_dim) + 20 * full_dim
+            return cls.plan(dim, full_dim) + 20 * full_dim + min(SCRATCH, 64 * full_dim)
         index = np.dtype(index_dtype(full_dim)).itemsize * full_dim
         return super().peak(dim, full_dim) + (index // 8 if dim < 1 << 15 else index) + full_dim // 4 + SCRATCH
 

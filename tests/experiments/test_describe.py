@@ -105,8 +105,8 @@ def test_bytes_of_a_subspace_by_hand(described, optim, state):
     }  # fmt: skip
     assert {name: found.bytes[name] for name in expected} == expected
     assert (
-        found.bytes["projection"] == found.bytes["planned"] == 6 * WEIGHTS + 8 * 30
-    )  # groups and weights, their order, and where each group begins
+        found.bytes["projection"] == found.bytes["planned"] == 2 * WEIGHTS + 8 * 30
+    )  # the group of each weight with its sign, and the size of each group
     between = ("model", "trained", "projection", "kept", "optimizer", "batch")
     assert found.bytes["total"] == sum(found.bytes[name] for name in between) + found.bytes["peak"]
     assert found.bytes["peak"] >= SAVED

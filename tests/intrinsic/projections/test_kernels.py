@@ -18,7 +18,8 @@ LONG = (66_000, 70_000)  # a block of more than 2**16
 WIDE = (33_000, 34_000)  # columns of Sparse that take 32 bits with their sign; by night as many as of the others
 CASES = [
     *(pytest.param(kind, *size) for kind in KINDS for size in SIZES),
-    *(pytest.param(kind, *LONG, marks=pytest.mark.slow) for kind in KINDS[2:]),
+    pytest.param(intrinsic.Fastfood, *LONG, marks=pytest.mark.nightly),
+    *(pytest.param(kind, *LONG, marks=pytest.mark.slow) for kind in KINDS[3:]),
     pytest.param(intrinsic.Sparse, *WIDE, marks=pytest.mark.slow),
     pytest.param(intrinsic.Sparse, *LONG, marks=pytest.mark.nightly),
 ]

@@ -18,8 +18,11 @@ SIZES.append(FULL_DIM - sum(SIZES))
 SINGLE, DOUBLE = torch.float32, torch.float64
 mixtures = pytest.mark.parametrize(
     "dtypes",
-    [(SINGLE,), (torch.bfloat16,), (SINGLE, torch.float16, DOUBLE, torch.bfloat16)],
-    ids=["one", "half", "all"],
+    [
+        pytest.param((SINGLE,), marks=pytest.mark.nightly, id="one"),  # by day among all
+        pytest.param((torch.bfloat16,), marks=pytest.mark.nightly, id="half"),
+        pytest.param((SINGLE, torch.float16, DOUBLE, torch.bfloat16), id="all"),
+    ],
 )
 
 

@@ -154,7 +154,7 @@ def test_the_padding_token_stays_as_it_is(projection):
     model = nn.Sequential(nn.Embedding(10, 4, padding_idx=2), nn.Linear(4, 3))
     dim = None if projection is intrinsic.Identity else 8
     net = intrinsic.Subspace(model, space=intrinsic.LoRA(2, targets=["0"]), projection=projection, dim=dim)
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.05)  # with 0.5 the loss grows, and rounding with it
     for _ in range(3):
         optimizer.zero_grad()
         net(torch.arange(10)).square().sum().backward()
