@@ -98,7 +98,7 @@ def _arithmetic(operation: str) -> Any:
         return apply if isinstance(a, Vector) and a == b else None
 
     def apply(a: Any, b: Any) -> Any:
-        return function(a, b)  # type: ignore[call-arg]  # the stubs count the typing context
+        return function(a, b)
 
     return choose
 
