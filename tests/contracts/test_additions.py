@@ -56,7 +56,7 @@ def copied(tmp_path):
     """The repository, with what both texts add."""
     home = tmp_path / "copied"
     for name in COPIED:
-        shutil.copytree(ROOT / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, home / name, ignore=shutil.ignore_patterns("*.pyc"))
     for name in FILES:
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, home / name)
