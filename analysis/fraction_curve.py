@@ -19,7 +19,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 from analysis.figures.command import program
 from analysis.figures.figure import COLOURS, LABEL, STYLE, FigureResult, save_figure
 from analysis.studies.config_keys import keys_under
-from analysis.studies.estimates import estimates, incomplete
+from analysis.studies.estimates import AXES, estimates, incomplete
 from analysis.studies.plain import plain
 from analysis.studies.records import load_records
 from intrinsic.checks import number
@@ -27,7 +27,6 @@ from intrinsic.errors import UserError
 from intrinsic.threshold import estimate_threshold
 
 FRACTIONS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.96, 0.99)
-AXES = {"dim": "subspace dimension", "rank": "rank", "trained": "trainable parameters"}
 
 
 def fraction_curve(

@@ -19,7 +19,7 @@ import pandas as pd
 from analysis.figures.figure import COLOURS, OUT, CurvesResult, draw_curves, save_figure
 from analysis.studies.config_keys import keys_under
 from analysis.studies.differences import differences, differences_table
-from analysis.studies.estimates import Estimate, estimates, incomplete
+from analysis.studies.estimates import AXES, Estimate, estimates, incomplete
 from analysis.studies.records import load_records
 from analysis.studies.selection import failures, points_table
 from intrinsic.errors import UserError
@@ -113,7 +113,7 @@ def _figure(rows: pd.DataFrame, found: Sequence[Estimate], axis: str, ylabel: st
     )
     levels = [(f"full {baseline:.3f}", baseline, "-") for baseline, _ in sets]
     levels += [(f"{percent} {target:.3f}", target, "--") for _, target in sets]
-    label = {"dim": "subspace dimension d", "rank": "rank r", "trained": "trainable parameters"}.get(axis, axis)
+    label = AXES.get(axis, axis)
     shown = {each.curve: f"{each.curve}: {str(each.threshold).partition(' (')[0]}" for each in found}
     curves = rows[rows["x"].notna()].assign(curve=lambda frame: frame["curve"].map(shown))
     figure = draw_curves(curves, xlabel=label, ylabel=ylabel, levels=levels)

@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.compare:
         lines = compare(found, before)
         print("\n".join(lines) or "no ratio is more than 10 % worse")
-        sys.exit(bool(lines))
+        sys.exit(1 if lines else 0)
     results = {name: found.get(name, before.get(name, {"machine": "", "rows": []})) for name in SECTIONS}
     write_together(
         {

@@ -6,7 +6,6 @@ import statistics
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import nn
 
 import intrinsic
 from benchmarks.step import LR
+from benchmarks.step_memory import step_peak_mb
 from benchmarks.timing import ratio, seconds
 from intrinsic.spaces.base import Space
 
@@ -38,7 +38,7 @@ def measure(device: torch.device) -> dict[str, Any]:
         ratios.append(turns["ours"] / turns["peft"])
         times.append(turns["peft"])
     low, middle, high = statistics.quantiles(ratios)
-    peaks = {f"{name}_peak_mb": peak_bytes(call) / 1e6 for name, call in steps.items()}
+    peaks = {f"{name}_peak_mb": step_peak_mb(call, device) for name, call in steps.items()}
     base, merged = encoder().to(device).eval(), sides["ours"].merge().eval()  # type: ignore[operator]
     forward = {}
     for name, net in {
@@ -131,19 +131,6 @@ def caller(net: nn.Module) -> Callable[[], None]:
             torch.cuda.synchronize()
 
     return call
-
-
-def peak_bytes(step: Callable[[], None]) -> int:
-    """Bytes of tensors that a step has at most beyond those from before it, as torch's profiler counts them."""
-    from torch.profiler import ProfilerActivity, profile
-
-    step()  # allocates the optimiser's state
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        step()
-    assert profiler.profiler is not None
-    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
-    events.sort(key=lambda event: event.start_ns())
-    return max(accumulate(event.nbytes() for event in events))
 
 
 def conditions() -> str:

@@ -5,11 +5,9 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from analysis.figures.figure import CurvesResult
-from analysis.studies.estimates import estimates, incomplete
+from analysis.studies.estimates import AXES, estimates, incomplete
 from intrinsic.errors import UserError
 from intrinsic.threshold import Threshold
-
-AXES = {"dim": "subspace dimension d", "rank": "rank r", "trained": "trainable parameters"}
 
 
 @dataclass

@@ -13,6 +13,7 @@ from intrinsic.errors import UserError
 from intrinsic.threshold import Threshold, estimate_threshold
 
 BASELINE = "full"
+AXES = {"dim": "subspace dimension d", "rank": "rank r", "trained": "trainable parameters"}
 
 
 @dataclass(frozen=True)

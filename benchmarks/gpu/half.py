@@ -7,12 +7,12 @@ from typing import Any
 import torch
 
 import intrinsic
-from benchmarks import peft_step
 from benchmarks.gpu.attempt import attempt
 from benchmarks.gpu.enlarged import enlarged
 from benchmarks.gpu.ratios import BATCH, network, wait
 from benchmarks.projections import projections
 from benchmarks.step import LR
+from benchmarks.step_memory import step_peak_mb
 from benchmarks.timing import ratio
 from intrinsic.projections.base import Projection
 
@@ -44,7 +44,7 @@ def _row(name: str, device: torch.device, scale: str) -> dict[str, Any]:
         steps[-1]()  # compiles, allocates
         if device.type == "cuda":
             memory.append((torch.cuda.memory_allocated(device) - before) / 1e6)
-        peaks.append(_peak_mb(steps[-1], device))
+        peaks.append(step_peak_mb(steps[-1], device))
     step, seconds = ratio(steps[1], steps[0], turns=TURNS[scale], done=lambda: wait(device))
     held = {"held_mb": memory[0], "held_half_mb": memory[1]} if memory else {"held_mb": 0.0, "held_half_mb": 0.0}
     less = held["held_half_mb"] + peaks[1] < held["held_mb"] + peaks[0]
@@ -64,13 +64,3 @@ def _stepper(net: intrinsic.Subspace, device: torch.device) -> Any:
         optimizer.step()
 
     return step
-
-
-def _peak_mb(step: Any, device: torch.device) -> float:
-    """Tensors that a step allocates, at most."""
-    if device.type != "cuda":
-        return peft_step.peak_bytes(step) / 1e6
-    before = torch.cuda.memory_allocated(device)
-    torch.cuda.reset_peak_memory_stats(device)
-    step()
-    return (torch.cuda.max_memory_allocated(device) - before) / 1e6

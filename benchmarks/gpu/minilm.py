@@ -9,6 +9,7 @@ from torch import nn
 
 import intrinsic
 from benchmarks import peft_step
+from benchmarks.step_memory import step_peak_mb
 from benchmarks.timing import seconds
 
 DIM = 1000
@@ -38,19 +39,9 @@ def measure(device: torch.device, scale: str) -> Iterator[dict[str, Any]]:
     for name, net in nets.items():
         ratio = statistics.median(own / peft for own, peft in zip(times[name], base, strict=True))
         numbers = sum(p.numel() for p in peft_step.trained(net))
-        milliseconds, peak = 1e3 * statistics.median(times[name]), _peak_mb(steps[name], device)
+        milliseconds, peak = 1e3 * statistics.median(times[name]), step_peak_mb(steps[name], device)
         yield {"what": name, "numbers": numbers, "step": ratio, "step_ms": milliseconds, "step_mb": peak}
 
 
 def _subspace(kind: type[intrinsic.Fastfood] | type[intrinsic.OneHot], device: torch.device) -> nn.Module:
     return intrinsic.Subspace(peft_step.encoder().to(device), projection=kind, dim=DIM)
-
-
-def _peak_mb(step: Callable[[], None], device: torch.device) -> float:
-    """Tensors that a step allocates, at most."""
-    if device.type != "cuda":
-        return peft_step.peak_bytes(step) / 1e6
-    before = torch.cuda.memory_allocated(device)
-    torch.cuda.reset_peak_memory_stats(device)
-    step()
-    return (torch.cuda.max_memory_allocated(device) - before) / 1e6
