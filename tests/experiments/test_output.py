@@ -131,11 +131,22 @@ def test_a_reader_who_leaves_ends_nothing(tmp_path):
     assert done.stdout.splitlines()[0].startswith("[1/3, ")
     assert done.stdout.splitlines()[1:] == ["0"]
     assert statuses(tmp_path / "default") == ["finished"] * 3
-    study = f"{tmp_path}/default"
-    for shown in (f"-m analysis.rank_curve {study}", "-m analysis.compare --help"):
-        pipe = f"{sys.executable} {shown} | true; echo ${{PIPESTATUS[0]}}"
-        done = subprocess.run(["bash", "-c", pipe], capture_output=True, text=True, timeout=120, cwd=ROOT)
-        assert (done.stdout, done.stderr) == ("0\n", ""), shown
+
+
+def leaves_at_once(command):
+    pipe = f"{sys.executable} -m {command} | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", pipe], capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+@pytest.mark.slow
+def test_a_reader_of_help_who_leaves_ends_nothing():
+    leaves_at_once("analysis.compare --help")
+
+
+@pytest.mark.nightly
+def test_a_reader_of_a_figure_who_leaves_ends_nothing(study):
+    leaves_at_once(f"analysis.rank_curve {study}")
 
 
 def test_say_prints_one_line(capsys):
