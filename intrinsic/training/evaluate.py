@@ -6,6 +6,7 @@ from torch import Tensor
 from intrinsic.subspace import Subspace
 from intrinsic.tasks.batches import batches
 from intrinsic.tasks.task import Split, Task
+from intrinsic.training.seeded import seeded
 
 EVALUATION_BATCH = 1000  # examples
 EVALUATION_TEXTS = 64  # of inputs that have lengths: a longer batch leaves the cache, and takes more padding
@@ -29,8 +30,7 @@ def evaluate(net: Subspace, task: Task, split: Split) -> dict[str, float]:
     judged = len(split) if task.tokens is None else int(task.tokens(split.targets).sum())
     if task.tokens is not None:
         size = max(1, min(size, EVALUATION_LOGITS // (task.num_outputs * split.inputs.shape[-1])))
-    with torch.no_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(0)
+    with torch.no_grad(), seeded(0, device):
         weights = net.weights()
         for inputs, targets in batches(split, order, size):
             outputs = net.call(weights, inputs)

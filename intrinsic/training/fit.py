@@ -18,6 +18,7 @@ from intrinsic.training.epoch import Epoch
 from intrinsic.training.learning_rates import LearningRates
 from intrinsic.training.optimizer_step import OptimizerStep
 from intrinsic.training.regularized import regularized
+from intrinsic.training.seeded import seeded
 
 
 def fit(
@@ -110,8 +111,7 @@ def _train(
     net.train()
     leaves = net.leaves()
     step.look()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(rng.fan_out(seed, "dropout"))
+    with seeded(rng.fan_out(seed, "dropout"), device):
         for inputs, targets in batches(split, order, batch_size):
             if task.noise is not None:
                 inputs, targets = task.noise(inputs, targets)

@@ -21,6 +21,7 @@ from intrinsic.training.fit import check_numbers, data_order
 from intrinsic.training.learning_rates import LearningRates
 from intrinsic.training.regularized import regularized
 from intrinsic.training.replicas import Call, Replicas
+from intrinsic.training.seeded import seeded
 
 ELEMENTWISE = (Adam, AdamW, SGD)  # what they do to a number depends on that number alone: stacked or not is the same
 
@@ -140,8 +141,7 @@ def _train(
         loss = task.loss(call(inputs), targets)
         return regularized(loss, weights, l2_weights), loss.detach()
 
-    with torch.random.fork_rng(devices=[inputs.device] if inputs.is_cuda else []):
-        torch.manual_seed(rng.fan_out(seeds[0], "dropout"))
+    with seeded(rng.fan_out(seeds[0], "dropout"), inputs.device):
         for batch in orders.split(batch_size, dim=1):
             objectives, loss = replicas.map(losses, inputs[batch], targets[batch])
             step(objectives)

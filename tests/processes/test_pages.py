@@ -44,7 +44,7 @@ def inside(clone, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_readme_and_the_pages_and_the_notebook_that_go_on_from_its_runs(inside, monkeypatch, capsys):
+def test_the_readme_and_the_pages_that_go_on_from_its_runs(inside, capsys):
     """One after another, as a reader types them; the first command in a process of its own, as a reader's."""
     first = []
 
@@ -61,15 +61,13 @@ def test_the_readme_and_the_pages_and_the_notebook_that_go_on_from_its_runs(insi
     for page in TYPED:
         if page != LANGUAGE:
             pages.follow(page, inside, capsys, without=["dataset=mnist", "dataset=sst2", *known])
-    monkeypatch.setenv("PYTHONPATH", str(inside))
-    follow_notebook(NOTEBOOKS["rank_sweep"], inside)
 
 
-@pytest.mark.nightly
-def test_the_notebook_about_d90(inside, monkeypatch):
-    """It makes its own runs."""
+@pytest.mark.nightly  # by day the pages of the same names, whose commands theirs are
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_notebook(name, inside, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(inside))
-    follow_notebook(NOTEBOOKS["d90"], inside)
+    follow_notebook(NOTEBOOKS[name], inside)
 
 
 @pytest.mark.nightly  # by day in test_text and test_language_heads
