@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from intrinsic.errors import UserError
-from intrinsic.subspace.places import Places, places, put
+from intrinsic.subspace.places import SHARD_FIRST, Places, places, put
+from intrinsic.surgery.sharding import is_fsdp
 from intrinsic.surgery.torch_internals import next_sequence_number, own_modules, sequence_number
 
 _MEMORY = 4096  # calls whose backward passes may still be to come
@@ -44,7 +45,7 @@ class Substitution:
                 self._places.append((places(model.get_submodule(owner)), key, name, slot))
                 self._places[-1][0].users.add(self)
         self._children = [
-            (own_modules(parent), key, child, f"{path}.{key}".lstrip("."))
+            (own_modules(parent), key, child, type(child), f"{path}.{key}".lstrip("."))
             for path, parent in model.named_modules()
             for key, child in own_modules(parent).items()
         ]
@@ -58,7 +59,9 @@ class Substitution:
         Raises:
             UserError: if another module, or another kind of parameter, stands in a place since.
         """
-        for modules, key, child, name in self._children:
+        for modules, key, child, kind, name in self._children:
+            if type(child) is not kind and is_fsdp(child):  # one without a place here: FSDP changes its class in place
+                raise UserError(SHARD_FIRST)
             if modules.get(key) is not child:
                 raise UserError(f"{self._type}.{name} is not the module it was when the Subspace was made: {_REMEDY}")
         held = self._held()

@@ -26,11 +26,14 @@ def holds_shards(model: nn.Module) -> bool:
     return known and (bool(sharded_modules(model)) or any(map(is_sharded, model.parameters())))
 
 
+def is_fsdp(module: nn.Module) -> bool:
+    """Whether `fully_shard` was called on a module."""
+    return isinstance(module, getattr(sys.modules.get("torch.distributed.fsdp"), "FSDPModule", ()))
+
+
 def sharded_modules(model: nn.Module) -> list[Any]:
     """The modules that `fully_shard` was called on."""
-    module = sys.modules.get("torch.distributed.fsdp")
-    known = getattr(module, "FSDPModule", ())
-    return [part for part in model.modules() if isinstance(part, known)]
+    return list(filter(is_fsdp, model.modules()))
 
 
 def reshard(model: nn.Module) -> None:

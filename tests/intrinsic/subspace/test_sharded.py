@@ -127,6 +127,9 @@ def test_what_is_not_supported_is_one_line(world):
     first = "fully_shard was called around a Subspace: call it on the model's parts and on the model first"
     refused(first, lambda: fully_shard(subspace(model()), mesh=world))
     refused(first, lambda: sharded(subspace(model()).model, world))
+    head = subspace(model(), space=intrinsic.Head())
+    fully_shard(head.model.second, mesh=world)  # a part that holds nothing of the space
+    refused(first, lambda: head(batches(1)[0][0]))
     part = model()
     fully_shard(part.second, mesh=world)
     refused("is not sharded, others of the model are: call fully_shard.model. on all of it", lambda: subspace(part))
