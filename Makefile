@@ -22,8 +22,9 @@ demo: setup
 	$(BIN)/python -m analysis.compare outputs/demo
 	$(BIN)/python -m analysis.report outputs/demo
 
-# a process for each core, with one thread: two that both take all cores wait for one another
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
+# a process for each core, with one thread: two that both take all cores wait for one another; what is compiled to
+# bytecode is kept, for the processes that tests start
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist worksteal
 
 test: setup
 	$(PYTEST) -m 'not nightly'

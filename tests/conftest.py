@@ -1,5 +1,6 @@
 """Fixtures of several folders."""
 
+import gc
 import sys
 import urllib.request
 
@@ -32,6 +33,11 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "program" in item.fixturenames:
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish():
+    """What is there now stays: collectors of garbage need not look through it again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 import sys
+from functools import cache
 
 import pytest
 import torch
@@ -50,16 +51,19 @@ def modules():
                 continue
 
 
-TARGETS = {f"{module.__name__}.{name}": value for module in modules() for name, value in vars(module).items()}
-TARGETS |= {f"intrinsic.{name}": getattr(intrinsic, name) for name in intrinsic.__all__}
-CALLABLE = {target: value for target, value in TARGETS.items() if callable(value)}
+@cache
+def callables():
+    """All that can be called there, by its full name."""
+    found = {f"{module.__name__}.{name}": value for module in modules() for name, value in vars(module).items()}
+    found |= {f"intrinsic.{name}": getattr(intrinsic, name) for name in intrinsic.__all__}
+    return {target: value for target, value in found.items() if callable(value)}
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_of_all_that_can_be_called_only_things_of_the_role_are_found(role):
-    assert len(CALLABLE) > 1000
+    assert len(callables()) > 1000
     found = {}
-    for target, value in CALLABLE.items():
+    for target, value in callables().items():
         try:
             found[target] = find(target, role)
             assert found[target] is value
