@@ -21,15 +21,26 @@ SHAPE, CLASSES = (1, 16, 16), 4
 class Checkpointed(nn.Module):
     """Layers that are run again in the backward pass; one is tied, one is unused."""
 
-    def __init__(self):
+    def __init__(self, reentrant=False):
         super().__init__()
+        self.reentrant = reentrant
         self.first, self.second, self.unused = nn.Linear(256, 8), nn.Linear(8, 8), nn.Linear(3, 3)
         self.tied, self.last = nn.Linear(8, 8), nn.Linear(8, CLASSES)
         self.tied.weight = self.second.weight
 
     def forward(self, x):
         hidden = self.first(x.flatten(1)).tanh()
-        return self.last(checkpoint(lambda x: self.tied(self.second(x).tanh()), hidden, use_reentrant=False))
+        part = lambda x: self.tied(self.second(x).tanh())  # noqa: E731
+        again = torch.is_grad_enabled()
+        return self.last(checkpoint(part, hidden, use_reentrant=self.reentrant) if again else part(hidden))
+
+
+class Cast(Checkpointed):
+    """Half precision within the model: the gradients of the tied weight are rounded before they are added."""
+
+    def forward(self, x):
+        with torch.autocast("cpu", torch.bfloat16):
+            return super().forward(x)
 
 
 def normalised():
@@ -44,6 +55,8 @@ MODELS = {
     "transformer": partial(ViT, SHAPE, CLASSES, patch=8, width=8, depth=1, heads=2, dropout=0.1),
     "norm": normalised,
     "checkpoint": Checkpointed,
+    "reentrant": partial(Checkpointed, reentrant=True),
+    "cast": Cast,
     "half": lambda: normalised().bfloat16(),
 }
 ADAM, SGD = partial(torch.optim.Adam, lr=0.05), partial(torch.optim.SGD, lr=0.1)
@@ -81,7 +94,8 @@ def train(case, watched):
     assert (net.leaves() is None) == watched
     task = classification(data, data, data, num_outputs=CLASSES)
     history = list(fit(net, task, optimizer, epochs=2, batch_size=8, seed=0, **rest))
-    assert len(seen) == (6 if watched else 0)
+    parts = 2 if model == "reentrant" else 1
+    assert len(seen) == (6 * parts if watched else 0)
     return net, optimizer, [(epoch.train_loss, epoch.validation) for epoch in history]
 
 
@@ -94,6 +108,14 @@ def test_nobody_sees_a_difference(case):
     assert nets[0].z.any()
     assert torch.equal(nets[0].z.grad, nets[1].z.grad)
     torch.testing.assert_close(*(optimizer.state_dict() for optimizer in optimizers), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("model", "rtol"), [("reentrant", 1e-4), ("cast", 0.02)])  # of float32, of bfloat16
+def test_the_same_to_rounding_where_gradients_come_in_parts(model, rtol, monkeypatch):
+    monkeypatch.setitem(CASES, model, (model, intrinsic.OneHot, {}, partial(SGD, lr=0.1), {}))
+    one, other = (train(model, watched)[0].z.detach() for watched in (False, True))
+    assert (one - other).norm() < rtol * other.norm()
+    assert one.any()
 
 
 def test_a_step_is_left_to_the_optimiser_where_it_does_more():
