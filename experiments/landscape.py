@@ -14,12 +14,12 @@ from torch import Tensor
 from experiments.finished.guess import guess
 from experiments.finished.measure import Measurement, measure
 from experiments.finished.reopen import TrainedRun
+from experiments.finished.subset import subset
 from experiments.terminal.progress import tracked
 from intrinsic import rng
 from intrinsic.errors import UserError
 from intrinsic.projections.identity import Identity
 from intrinsic.subspace import Subspace
-from intrinsic.tasks.task import Split
 from intrinsic.training.evaluate import evaluate
 
 SPLITS = ("train", "validation", "test")
@@ -134,16 +134,6 @@ def _share(noise: Tensor, around: Tensor) -> Tensor:
     """noise_f |around_f| / |noise_f| for each filter f: a row, or the whole of what has one axis."""
     rows, own = (t.flatten(1) if t.ndim > 1 else t.reshape(1, -1) for t in (noise, around))
     return (rows / rows.norm(dim=1, keepdim=True) * own.norm(dim=1, keepdim=True)).view_as(noise)
-
-
-def subset(split: Split, examples: int, seed: int) -> Split:
-    """As many examples, drawn at random: all of them where the split has no more."""
-    if len(split) <= examples:
-        return split
-    some = torch.from_numpy(rng.permutation(rng.fan_out(seed, "examples"), len(split))[:examples]).sort().values
-    rows = some.to(split.inputs.device)
-    lengths = None if split.lengths is None else split.lengths[some]
-    return Split(split.inputs[rows], split.targets[rows], lengths)
 
 
 def _check(run: TrainedRun, points: int, span: float, examples: int, split: str) -> None:

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 import intrinsic
-from experiments.landscape import directions, landscape, norm, subset
+from experiments.finished.subset import subset
+from experiments.landscape import directions, landscape, norm
 from intrinsic.errors import UserError
 from intrinsic.subspace import Subspace
 from intrinsic.tasks.task import Split

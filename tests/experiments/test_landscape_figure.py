@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from analysis.landscape import landscape as figure
 from experiments.finished.reopen import reopen
-from experiments.landscape import subset
+from experiments.finished.subset import subset
 from intrinsic.errors import UserError
 from intrinsic.training.evaluate import evaluate
 from tests.support.measurements import folders, measure
