@@ -74,12 +74,12 @@ def estimates(
         UserError: as `on_axis` and `estimate_threshold`; if there is no baseline, or more than one for a curve.
     """
     frame = frame.assign(x=on_axis(frame, axis))
-    parts = [_of_one_baseline(part, name, split, across, options) for name, part in _networks(frame, across).items()]
+    parts = [_of_one_baseline(part, name, split, across, options) for name, part in networks(frame, across).items()]
     rows, points = (pd.concat(tables, ignore_index=True) for tables in list(zip(*parts, strict=True))[:2])
     return rows, points, [each for *_, found in parts for each in found]
 
 
-def _networks(frame: pd.DataFrame, across: Sequence[str]) -> dict[str, pd.DataFrame]:
+def networks(frame: pd.DataFrame, across: Sequence[str]) -> dict[str, pd.DataFrame]:
     """The runs of each baseline, by what tells it from others in `across`; all together where there is one for all."""
     full = frame[frame["x"].isna() & (frame["method"] == BASELINE)]
     keys = sorted(

@@ -15,10 +15,10 @@ from intrinsic.files.read_json import parse_json
 
 # what a measurement's values are, where it has them
 KINDS: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("weights", "numbers", "guess", "flops", "bytes", "peak", "graph", "matrices"), dict),
+    **dict.fromkeys(("weights", "numbers", "guess", "exact", "flops", "bytes", "peak", "graph", "matrices"), dict),
     **dict.fromkeys(("head", "batch", "splits"), list),
-    **dict.fromkeys(("distance", "load"), (int, float)),
-    **dict.fromkeys(("threads", "examples"), int),
+    **dict.fromkeys(("distance", "effective_rank", "load"), (int, float)),
+    **dict.fromkeys(("threads", "examples", "full_dim", "dim"), int),
     **dict.fromkeys(("split", "metric", "device", "kept"), str),
 }
 

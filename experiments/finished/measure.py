@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -14,7 +15,7 @@ from experiments.finished.reopen import reopen
 from experiments.terminal.errors import one_line_errors
 from experiments.terminal.lines import knobs
 from intrinsic.errors import UserError
-from intrinsic.files.records import NAME, Record, plain_numbers
+from intrinsic.files.records import NAME, Record, plain_numbers, read_record
 from intrinsic.files.tensors import read_tensors, write_tensors
 from intrinsic.terminal.command_parser import options_of, study_parser
 from intrinsic.terminal.say import say
@@ -108,7 +109,9 @@ def _runs(studies: Sequence[Path], seeds: bool | Sequence[str]) -> Iterator[tupl
         folders = [study] if (study / NAME).is_file() else sorted(file.parent for file in study.glob(f"*/{NAME}"))
         runs = [(folder, record) for folder in folders if (record := finished(folder)) is not None]
         if not runs:
-            raise UserError(f"no finished run in {study}; python run.py study=NAME makes one in outputs/NAME")
+            others = Counter(record.status for folder in folders if (record := read_record(folder)) is not None)
+            said = ": ".join(["", ", ".join(f"{count} {status}" for status, count in others.items())]) if others else ""
+            raise UserError(f"no finished run in {study}{said}; python run.py study=NAME makes one in outputs/NAME")
         for folder, record in sorted(runs, key=lambda run: run[1].config["seed"]):
             config = record.config
             kept = config.keys() - {"seed", "study"} if isinstance(seeds, bool) else config.keys() & set(seeds)

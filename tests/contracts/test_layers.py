@@ -26,7 +26,7 @@ ORDER = {
         ["testing"],
         ["__init__"],
     ],
-    "experiments": [["config", "step", "terminal"], ["loggers"], ["run"], ["finished"], [COMMANDS]],
+    "experiments": [["config", "step", "terminal"], ["hessian", "loggers"], ["run"], ["finished"], [COMMANDS]],
     "analysis": [["references", "studies"], ["figures"], ["advice", "page"], ["publication"], [COMMANDS]],
 }
 WITHOUT = {  # what a part must not import
