@@ -11,14 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from analysis.figures.command import program
-from analysis.figures.figure import COLOURS, STYLE, FigureResult, save_figure
+from analysis.figures.figure import FigureResult, save_figure
+from analysis.figures.predicted_dims import LARSEN, MEASURED, QUADRATIC, TARGET, TRAINED, draw_predicted_dims
 from analysis.references.quadratic_threshold import larsen_threshold, quadratic_threshold
 from analysis.studies.config_keys import keys_under
 from analysis.studies.estimates import estimates, networks, on_axis
@@ -30,8 +28,6 @@ from intrinsic.threshold import Threshold
 
 POINTS = 120  # of a curve
 LOWEST = 1e-3  # of the loss at theta_0: the smallest excess that is drawn
-LARSEN, QUADRATIC = "d* of Larsen et al.", "threshold of the quadratic"
-TRAINED, TARGET, MEASURED = "subspaces, trained", "target", "measured threshold"
 
 
 def curvature(
@@ -71,7 +67,9 @@ def curvature(
     frame = frame.assign(x=on_axis(frame, "dim") if frame["dim"].notna().any() else pd.NA)
     rows, table = [], []
     for name, runs in networks(frame, keys_under(frame, across)).items():
-        files = measured[measured["run_id"].isin(runs["run_id"])].sort_values("seed", kind="stable")
+        files = measured[measured["run_id"].isin(runs["run_id"])].sort_values(
+            ["validation_score", "seed"], ascending=[False, True]
+        )
         title = name or "full"
         if files.empty:
             notes.append(f"not measured: {title}; `python -m experiments.curvature` measures it")
@@ -82,7 +80,7 @@ def curvature(
         table.append(prediction.summary(title) | {f"measured d{100 * fraction:g}": _written(threshold)})
         rows += [_curve(title, prediction), _points(title, runs), _marks(title, prediction, threshold)]
     found = pd.concat([part for part in rows if len(part)], ignore_index=True)
-    figure = _draw(found, f"{100 * fraction:g} %", files["measured"].iloc[0].values["split"])
+    figure = draw_predicted_dims(found, f"{100 * fraction:g} %", measured["measured"].iloc[0].values["split"])
     paths = save_figure(figure, found, "curvature", Path(studies[0]) / "figures" if out is None else Path(out))
     return FigureResult(rows=found, table=pd.DataFrame(table), notes=notes, paths=paths, figure=figure)
 
@@ -183,37 +181,6 @@ def _marks(title: str, prediction: Prediction, thresholds: Sequence[tuple[str, T
         if each.censored is None
     ]
     return pd.DataFrame(marks).assign(network=title)
-
-
-def _draw(rows: pd.DataFrame, percent: str, split: str) -> Figure:
-    networks = list(dict.fromkeys(rows["network"]))
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(1.2 + 3.4 * max(len(networks), 1), 3.9), layout="constrained")
-        panels = figure.subplots(1, len(networks), squeeze=False, sharey=True)[0]
-        for axes, network in zip(panels, networks, strict=True):
-            _panel(axes, rows[rows["network"] == network], percent)
-            axes.set(xlabel=f"{split} loss", xscale="log", yscale="log", title=network if len(networks) > 1 else "")
-        panels[0].set_ylabel("dimension d")
-        handles = {handle.get_label(): handle for axes in panels for handle in axes.get_legend_handles_labels()[0]}
-        figure.legend(handles=list(handles.values()), loc="outside upper center", ncols=2)
-    return figure
-
-
-def _panel(axes: Axes, rows: pd.DataFrame, percent: str) -> None:
-    parts = {series: rows[rows["series"] == series].sort_values("loss") for series in rows["series"].unique()}
-    for series, colour, dashes in ((LARSEN, COLOURS[0], "-"), (QUADRATIC, COLOURS[2], "--")):
-        if series in parts:
-            drawn = parts[series][parts[series]["dim"] > 0]
-            axes.plot(drawn["loss"], drawn["dim"], color=colour, ls=dashes, lw=1.6, label=series)
-    if TRAINED in parts:
-        drawn = parts[TRAINED]
-        axes.plot(drawn["loss"], drawn["dim"], "o", color=COLOURS[1], ms=5, mew=0, alpha=0.7, label=TRAINED)
-    for _, mark in parts.get(TARGET, pd.DataFrame()).iterrows():
-        axes.axvline(mark["loss"], color="black", lw=1.0, ls=":", label=f"loss at {percent} of full training's score")
-    for _, mark in parts.get(MEASURED, pd.DataFrame()).iterrows():
-        axes.axhline(mark["dim"], color=COLOURS[1], lw=1.0, label=f"measured threshold at {percent}")
-        if pd.notna(mark["low"]) and pd.notna(mark["high"]):
-            axes.axhspan(mark["low"], mark["high"], color=COLOURS[1], alpha=0.15, lw=0)
 
 
 if __name__ == "__main__":
