@@ -2,10 +2,8 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -14,6 +12,7 @@ from experiments.run.train import train
 from intrinsic.errors import UserError
 from tests.support.commands import QUICK, run
 from tests.support.configs import composed
+from tests.support.servers import free_port, wait_for
 
 SWEEP = f"-m rank=1,2 epochs=3 study=logged {QUICK}"
 EPOCHS = [1, 2, 3]
@@ -198,9 +197,7 @@ def test_an_address_that_is_none_is_one_line(tmp_path, monkeypatch):
 def test_a_server_of_mlflow(tmp_path, monkeypatch):
     whole = "the server is in the package mlflow, not in mlflow-skinny"
     pytest.importorskip("mlflow.server.fastapi_app", reason=whole, exc_type=ImportError)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}"]
@@ -213,16 +210,3 @@ def test_a_server_of_mlflow(tmp_path, monkeypatch):
         finally:
             os.killpg(server.pid, 15)
     assert not (tmp_path / "out" / "mlflow.db").exists()
-
-
-def wait_for(port, server, seconds=120):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        assert server.poll() is None, "the server has ended"
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.5)
-        else:
-            return
-    pytest.fail("the server does not answer")

@@ -172,36 +172,6 @@ def test_wandb_offline(output, run_here, monkeypatch):
             assert text in content
 
 
-MODULES = "import runpy, sys\ntry:\n runpy.run_path({path!r}, run_name='__main__')\nfinally:\n print(*sys.modules)\n"
-
-
-def modules(output, *arguments):
-    """The modules that a command has imported when it ends."""
-    program = MODULES.format(path=str(ROOT / "run.py"))
-    done = subprocess.run(
-        [sys.executable, "-c", program, *command(output, *arguments)[2:]],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=600,
-    )
-    return done.stdout, set(done.stdout.splitlines()[-1].split())
-
-
-@pytest.mark.slow
-def test_heavy_packages_are_imported_only_where_they_are_used(output):
-    text, loaded = modules(output, "--help")
-    assert "method: adapter, bitfit, full, head, lora" in text
-    assert not loaded & {"torch", "scipy", "sklearn", "pandas", "matplotlib", "wandb", "transformers"}
-    run(output, "epochs=1")
-    text, loaded = modules(output, "epochs=1")
-    assert "skipped: already there" in text
-    assert not loaded & {"torch", "scipy", "sklearn", "pandas", "matplotlib", "wandb", "transformers"}
-    text, loaded = modules(output, "init=scratch", "method=subspace", "dim=10", "epochs=1")
-    assert "torch" in loaded
-    assert not loaded & {"sklearn", "pandas", "matplotlib", "wandb", "transformers", "torch._dynamo.config"}
-
-
 @pytest.mark.slow
 def test_what_is_stored_is_enough(output, run_here):
     """The file beside the record gives the recorded accuracy on a fresh model of the same config."""

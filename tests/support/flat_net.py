@@ -2,7 +2,12 @@
 
 import torch
 from torch import nn
+from torch.func import functional_call, grad
 from torch.utils.checkpoint import checkpoint
+
+import intrinsic
+
+DIM = 20
 
 
 class Net(nn.Module):
@@ -43,3 +48,19 @@ def flat_gradient(net, x):
     torch.manual_seed(1)
     net(x).square().sum().backward()
     return {name: parameter.grad.clone() for name, parameter in coordinates(net).items()}
+
+
+def subspace(projection=intrinsic.Fastfood, dtype=torch.float64, scales=None, stream=False, **options):
+    net = intrinsic.Subspace(Net(**options).to(dtype), projection=projection, dim=DIM, scales=scales, stream=stream)
+    with torch.no_grad():
+        net.z.copy_(torch.linspace(-1, 1, len(net.z)))
+        if scales:
+            net.lambdas.copy_(torch.linspace(0.5, 2, len(net.lambdas)))
+    return net
+
+
+def functional_gradient(net, x):
+    """By torch.func, which sees no buffers."""
+    torch.manual_seed(1)
+    given = {name: parameter.detach() for name, parameter in coordinates(net).items()}
+    return grad(lambda given: functional_call(net, given, (x,)).square().sum())(given)

@@ -1,9 +1,7 @@
 """The weights in one buffer: the same gradients as by differentiable steps, and theta_0 left where it was."""
 
 import copy
-import gc
 import io
-import weakref
 
 import pytest
 import torch
@@ -11,10 +9,9 @@ from torch import nn
 from torch.func import functional_call, grad, vmap
 
 import intrinsic
-from tests.support.flat_net import Net, coordinates, flat_gradient, inputs
+from tests.support.flat_net import Net, coordinates, flat_gradient, functional_gradient, inputs, subspace
 from tests.support.projections import every_class
 
-DIM = 20
 both = pytest.mark.parametrize("scales", [None, "layer"])
 
 
@@ -29,24 +26,8 @@ class Bias(nn.Module):
         return x + self.bias
 
 
-def subspace(projection=intrinsic.Fastfood, dtype=torch.float64, scales=None, stream=False, **options):
-    net = intrinsic.Subspace(Net(**options).to(dtype), projection=projection, dim=DIM, scales=scales, stream=stream)
-    with torch.no_grad():
-        net.z.copy_(torch.linspace(-1, 1, len(net.z)))
-        if scales:
-            net.lambdas.copy_(torch.linspace(0.5, 2, len(net.lambdas)))
-    return net
-
-
 def origin(net):
     return [parameter.clone() for parameter in net.model.parameters()]
-
-
-def functional_gradient(net, x):
-    """By torch.func, which sees no buffers."""
-    torch.manual_seed(1)
-    given = {name: parameter.detach() for name, parameter in coordinates(net).items()}
-    return grad(lambda given: functional_call(net, given, (x,)).square().sum())(given)
 
 
 def plus(one, other):
@@ -204,44 +185,3 @@ def test_an_exception_leaves_theta_0_in_place():
         loss.backward()
     net.state_dict()
     assert all(map(torch.equal, net.model.parameters(), before))
-
-
-@pytest.mark.parametrize("touch", ["hook", "retain_grad", "in place", "detach", "new z", "cast z"])
-def test_weights_that_somebody_has_touched_are_made_anew(touch):
-    """A pass over others than before sees nothing of it; those that nobody touched serve again."""
-    net, x = subspace().eval(), inputs()
-    expected = flat_gradient(net, x)
-    first = next(iter(net.weights().values()))
-    flat_gradient(net, x)
-    assert next(iter(net.weights().values())) is not first  # whose backward pass is still to come
-    for _ in range(2):
-        torch.testing.assert_close(flat_gradient(net, x), expected)
-    first = next(iter(net.weights().values()))
-    first.sum().backward()
-    again = next(iter(net.weights().values()))
-    assert again is first
-    again.sum().backward()
-    if touch == "hook":
-        first.register_hook(lambda g: 2 * g)
-    elif touch == "retain_grad":
-        first.retain_grad()
-    elif touch == "in place":
-        first.mul_(2)
-    elif touch == "detach":
-        first.detach_()
-    elif touch == "new z":
-        net.z = nn.Parameter(net.z.detach().clone())
-    else:
-        net.z.data = net.z.data.float()
-        expected = {"z": expected["z"].float()}
-    torch.testing.assert_close(flat_gradient(net, x), expected)
-    assert touch != "retain_grad" or first.grad is None
-
-
-def test_a_net_that_has_taken_steps_is_forgotten():
-    net = subspace()
-    net(inputs()).sum().backward()
-    gone = weakref.ref(net.projection)
-    del net
-    gc.collect()
-    assert gone() is None
