@@ -18,6 +18,8 @@ from analysis.advice.recommendation import interval, recommendation
 from analysis.advice.smallest_rank import SmallestRank, smallest_rank
 from analysis.figures.command import program
 from analysis.figures.figure import FigureResult, save_figure
+from analysis.figures.footer import footer
+from analysis.studies.efforts import effort_lines, efforts
 from analysis.studies.measurement_file import MeasurementFile, measured_runs
 from analysis.studies.records import load_records
 from analysis.studies.selection import choose_settings as settle
@@ -90,10 +92,14 @@ def choose(
         parts.append(offers.matrices.assign(part="matrix", rank=offers.rank))
     results.append(recommendation(sizes, offers, tests))
     figure = choose_figure(sizes, offers)
+    effort = () if sizes is None else effort_lines(efforts(sizes.rows, frame))
+    footer(figure, effort)
     rows = pd.concat(parts, ignore_index=True)
     paths = save_figure(figure, rows, "choose", Path(studies[0]) / "figures" if out is None else Path(out))
     gone = () if sizes is None else failures(sizes.rows)
-    return FigureResult(rows=rows, table=table, notes=notes, paths=paths, figure=figure, results=(*results, *gone))
+    return FigureResult(
+        rows=rows, table=table, notes=notes, paths=paths, figure=figure, results=(*results, *gone), effort=effort
+    )
 
 
 def _make(studies: Sequence[str | Path], what: str) -> str:

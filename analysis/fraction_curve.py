@@ -18,7 +18,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 
 from analysis.figures.command import program
 from analysis.figures.figure import COLOURS, LABEL, STYLE, FigureResult, save_figure
+from analysis.figures.footer import footer
 from analysis.studies.config_keys import keys_under
+from analysis.studies.efforts import effort_lines, efforts
 from analysis.studies.estimates import AXES, estimates, incomplete
 from analysis.studies.plain import plain
 from analysis.studies.records import load_records
@@ -73,7 +75,7 @@ def fraction_curve(
         raise UserError(f"need two different --fractions for a curve, got {len(taus)}; analysis.threshold takes one")
     frame, notes = load_records(studies, where, split, epoch, across=across)
     options: dict[str, Any] = {"chance": chance, "estimator": estimator, "estimand": estimand, "confidence": confidence}
-    _, _, found = estimates(
+    runs, _, found = estimates(
         frame, axis=axis, split=split, across=keys_under(frame, across), fraction=taus[0], **options
     )
     problem = incomplete(found, axis)
@@ -89,8 +91,10 @@ def fraction_curve(
     figure = _figure(
         rows, AXES.get(axis, axis), f"fraction of full training{' above chance' * (chance is not None)} (%)"
     )
+    effort = effort_lines(efforts(runs, frame))
+    footer(figure, effort)
     paths = save_figure(figure, rows, "fraction_curve", Path(studies[0]) / "figures" if out is None else Path(out))
-    return FigureResult(rows=rows, table=_table(rows), notes=notes, paths=paths, figure=figure)
+    return FigureResult(rows=rows, table=_table(rows), notes=notes, paths=paths, figure=figure, effort=effort)
 
 
 def _figure(rows: pd.DataFrame, ylabel: str, xlabel: str) -> Figure:

@@ -19,6 +19,7 @@ from analysis.figures.command import REPEATABLE, program
 from analysis.figures.figure import Outcome, draw_curves, save_figure
 from analysis.references.literature import PUBLISHED, PublishedCurve
 from analysis.studies.config_keys import value_text
+from analysis.studies.efforts import effort_lines, efforts
 from analysis.studies.records import configs, load_records
 from analysis.studies.selection import choose_settings
 from intrinsic.errors import UserError
@@ -75,7 +76,7 @@ def published(*studies: str | Path, out: str | Path | None = None, where: Sequen
             continue
         for curve, here in used[used["x"].notna()].groupby("curve", sort=False):
             table += [_compared(task, str(curve), here, baselines, kind) for kind in ("individual", "global")]
-        figures[task.task] = _figure(task, rows, baselines)
+        figures[task.task] = _figure(task, rows, baselines, effort_lines(efforts(rows, frame)))
         paths += save_figure(figures[task.task], rows, f"published_{task.task}", folder)
     sources = dict.fromkeys(f"published: {task.source}" for task in found if task.task in figures)
     rounded = pd.DataFrame(table).astype(dict.fromkeys(COUNTS if table else (), "Int64"))
@@ -120,7 +121,7 @@ def _compared(
     }
 
 
-def _figure(task: PublishedCurve, rows: pd.DataFrame, baselines: Sequence[float]) -> Figure:
+def _figure(task: PublishedCurve, rows: pd.DataFrame, baselines: Sequence[float], effort: Sequence[str]) -> Figure:
     """The measured curves, and the published one drawn as one more: its lowest and highest score are two points."""
     points = [
         {"curve": "published", "x": dim, "score": score, "status": "finished", "chosen": True}
@@ -134,7 +135,9 @@ def _figure(task: PublishedCurve, rows: pd.DataFrame, baselines: Sequence[float]
     if task.full is not None:
         levels.append((f"published {_span(*task.full)}", sum(task.full) / 2, ":"))
     label = f"dimension d (of {task.full_dim:,}), {task.task}"
-    figure = draw_curves(drawn, xlabel=label, ylabel=f"{task.split} {rows['metric'].max()}", levels=levels)
+    figure = draw_curves(
+        drawn, xlabel=label, ylabel=f"{task.split} {rows['metric'].max()}", levels=levels, effort=effort
+    )
     for line in (*figure.axes[0].lines, *figure.legends[0].get_lines()):
         if line.get_label() == "published":  # rings, through which the measured points show
             line.set(mfc="none", mec=line.get_color(), ms=10, mew=1.3, ls="none")

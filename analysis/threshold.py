@@ -19,6 +19,7 @@ import pandas as pd
 from analysis.figures.figure import COLOURS, OUT, CurvesResult, draw_curves, save_figure
 from analysis.studies.config_keys import keys_under
 from analysis.studies.differences import differences, differences_table
+from analysis.studies.efforts import effort_lines, efforts
 from analysis.studies.estimates import AXES, Estimate, estimates, incomplete
 from analysis.studies.records import load_records
 from analysis.studies.selection import failures, points_table
@@ -80,7 +81,9 @@ def threshold(
     if problem is not None:
         raise UserError(f"{', '.join(map(str, studies))}: {problem}")
     pairs = differences(found)
-    figure = _figure(rows, found, axis, f"{split} {rows['metric'].max()}{' at the best epoch' * (epoch == 'best')}")
+    effort = effort_lines(efforts(rows, frame))
+    label = f"{split} {rows['metric'].max()}{' at the best epoch' * (epoch == 'best')}"
+    figure = _figure(rows, found, axis, label, effort)
     home = Path(studies[0])
     paths = save_figure(figure, rows, name, home / "figures" if out is None else Path(out))
     target = (home if out is None else Path(out)) / f"{name}.json"
@@ -101,10 +104,11 @@ def threshold(
         paths=(target, *paths),
         figure=figure,
         results=(*results, *failures(rows)),
+        effort=effort,
     )
 
 
-def _figure(rows: pd.DataFrame, found: Sequence[Estimate], axis: str, ylabel: str) -> Any:
+def _figure(rows: pd.DataFrame, found: Sequence[Estimate], axis: str, ylabel: str, effort: Sequence[str]) -> Any:
     first = found[0].threshold
     assert first is not None
     percent = f"{100 * first.fraction:g} %{' above chance' * (first.chance is not None)}"
@@ -116,7 +120,7 @@ def _figure(rows: pd.DataFrame, found: Sequence[Estimate], axis: str, ylabel: st
     label = AXES.get(axis, axis)
     shown = {each.curve: f"{each.curve}: {str(each.threshold).partition(' (')[0]}" for each in found}
     curves = rows[rows["x"].notna()].assign(curve=lambda frame: frame["curve"].map(shown))
-    figure = draw_curves(curves, xlabel=label, ylabel=ylabel, levels=levels)
+    figure = draw_curves(curves, xlabel=label, ylabel=ylabel, levels=levels, effort=effort)
     axes = figure.axes[0]
     left, right = axes.get_xlim()
     for number, each in enumerate(found):

@@ -101,8 +101,8 @@ def _said(function: Callable[..., Any], name: str) -> str:
 
 
 def print_outcome(drawn: Outcome) -> None:
-    """Print the tables, what was measured, the notes and the paths."""
-    lines = [*drawn.results, *(f"note: {note}" for note in drawn.notes)]
+    """Print the tables, what was spent and measured, the notes and the paths."""
+    lines = [*drawn.effort, *drawn.results, *(f"note: {note}" for note in drawn.notes)]
     here = Path.cwd()
     lines += [str(path.relative_to(here) if path.is_relative_to(here) else path) for path in drawn.paths]
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)

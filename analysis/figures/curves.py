@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.figures.figure import CurvesResult, draw_curves, save_figure
 from analysis.studies.config_keys import FREE, keys_under
+from analysis.studies.efforts import effort_lines, efforts
 from analysis.studies.marks import EXPLAINED, Marks, marks
 from analysis.studies.peft_results import peft_rows
 from analysis.studies.records import load_records
@@ -68,6 +69,7 @@ def curves(
     keys = keys_under(frame, across)
     rows, points = choose_settings(frame[used].assign(x=frame[x].mask(flat)), split, keys)
     marked = marks(rows) if differ else Marks()
+    effort = effort_lines(efforts(rows, frame))
     lines = _levels(points, levels, fraction)
     beside, said = peft_rows(results, rows["metric"].max(), split)
     if len(beside):
@@ -81,6 +83,7 @@ def curves(
         ylabel=f"{split} {rows['metric'].max()}{' at the best epoch' * (epoch == 'best')}",
         levels=lines,
         ticks=sorted(set(frame[drawn][x])) if x == "rank" else (),
+        effort=effort,
     )
     for line in (*figure.axes[0].lines, *figure.legends[0].get_lines()):
         if len(beside) and line.get_label() in set(beside["curve"]):
@@ -95,6 +98,7 @@ def curves(
         paths=paths,
         figure=figure,
         results=(*marked.results, *failures(rows)),
+        effort=effort,
     )
 
 

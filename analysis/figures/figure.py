@@ -18,6 +18,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 from PIL import Image
 
 from analysis.figures.as_csv import as_csv
+from analysis.figures.footer import footer
 from analysis.studies.plain import plain
 from intrinsic.files.atomic import write_together
 
@@ -51,6 +52,7 @@ class Outcome:
     table: pd.DataFrame  # few rows, headings in words, numbers as they are to be read
     more: tuple[pd.DataFrame, ...] = ()  # further tables of that form
     results: tuple[str, ...] = ()  # what was measured, a line each
+    effort: tuple[str, ...] = ()  # what was spent on it, see `analysis.studies.efforts.effort_lines`
     notes: Sequence[str] = ()  # what a figure lacks or leaves out, and the command that mends it
     paths: tuple[Path, ...]  # PNG, PDF, CSV
 
@@ -77,6 +79,7 @@ def draw_curves(
     ylabel: str,
     levels: Sequence[tuple[str, float, str]] = (),
     ticks: Sequence[int] = (),
+    effort: Sequence[str] = (),
 ) -> Figure:
     """Draw one curve for each `curve` of the rows: seeds as points, their mean as a line, a cross for a diverged run.
 
@@ -86,6 +89,7 @@ def draw_curves(
         ylabel: the label of the y axis.
         levels: horizontal lines (label, score, line style), labelled at the right margin.
         ticks: the ticks of x, then on a log2 scale; none: chosen from the range, log10.
+        effort: lines at the foot.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(6.4, 4.2), layout="constrained")
@@ -118,6 +122,7 @@ def draw_curves(
         longest = max(len(str(handle.get_label())) for handle in handles)
         columns = max(1, min(4, int(6.3 / (0.6 + 0.073 * longest))))  # inches: handle, gap and letters of 9 points
         figure.legend(handles=handles, loc="outside upper center", ncols=columns, handletextpad=0.5, columnspacing=1.6)
+        footer(figure, effort)
         _label(figure, axes, levels)
     return figure
 

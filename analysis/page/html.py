@@ -14,8 +14,9 @@ from analysis.figures.figure import CurvesResult
 from analysis.page.every_figure import PageFigure, figures_of
 from analysis.page.findings import Thresholds, best, thresholds
 from analysis.page.interactive import interactive
-from analysis.page.protocol import protocol, question
+from analysis.page.protocol import Line, protocol, question
 from analysis.studies.by_task import OneTask, parts
+from analysis.studies.efforts import effort_warnings, efforts
 from analysis.studies.records import load_records
 from analysis.studies.run_table import runs_of
 
@@ -49,11 +50,14 @@ def _section(part: OneTask, where: Sequence[str], number: int, room: int) -> dic
     shown, missing = figures_of(part.studies, conditions)
     drawn = next((figure.drawn for figure in shown if figure.name == "compare"), None)
     assert drawn is None or isinstance(drawn, CurvesResult)
+    effort: list[Line] = []
     section: dict[str, Any] = {"id": f"task-{number}", "plot": None, "curves": [], "best": None, "thresholds": None}
     if drawn is not None:
         label = {"xlabel": "trainable parameters", "ylabel": f"test {drawn.rows['metric'].max()}"}
         section["plot"], section["curves"] = interactive(drawn.rows, **label, target=f"plot-{number}")
         section["best"] = _table(best(drawn))
+        spent = efforts(drawn.rows[drawn.rows["run_id"].isin(frame["run_id"])], frame)
+        effort = [("Effort", [*map(str, spent), *effort_warnings(spent)])]
         section["thresholds"] = thresholds(frame, " ".join(map(str, part.studies)))
     figures = []
     for figure in shown:
@@ -66,7 +70,7 @@ def _section(part: OneTask, where: Sequence[str], number: int, room: int) -> dic
         "names": [study.resolve().name for study in part.studies],
         "where": part.where,
         "question": question(frame),
-        "protocol": protocol(frame),
+        "protocol": [*protocol(frame), *effort],
         "figures": figures,
         "missing": missing,
         "notes": notes,
