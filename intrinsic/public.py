@@ -14,6 +14,7 @@ HOME = {
     "Full": "intrinsic.spaces.full",
     "Head": "intrinsic.spaces.head",
     "BitFit": "intrinsic.spaces.bitfit",
+    "Norms": "intrinsic.spaces.norms",
     "LoRA": "intrinsic.spaces.lora",
     "Adapter": "intrinsic.spaces.adapter",
     "Prefix": "intrinsic.spaces.prefix",

@@ -32,6 +32,8 @@ METHODS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "full": (WEIGHTS + BIASES, (), ()),
     "head": (("W2", "b2"), (), ()),
     "bitfit": (("b0", "b1", "W2", "b2"), (), ()),
+    "norms": ((), (), ("norms",)),
+    "film": (("W2", "b2"), (), ("norms",)),
     "subspace": ((), WEIGHTS + BIASES, ("z",)),
     "said": ((), WEIGHTS + BIASES, ("z", "scales")),
     "lora": (FACTORS, (), ()),
@@ -79,6 +81,9 @@ def draw_method(name: str) -> Figure:
         if "adapters" in extras and layer < 2:
             _box(axes, left + 3.3, 0.4, 0.35, 2.2, TRAINED, "D")
             _box(axes, left + 3.8, 0.4, 0.35, 2.2, TRAINED, "U")
+        if "norms" in extras and layer < 2:
+            _box(axes, left + 3.3, 0, 0.35, height, TRAINED, "γ")
+            _box(axes, left + 3.8, 0, 0.35, height, TRAINED, "β")
         if "prefixes" in extras and layer < 2:
             _box(axes, left, 3.25, 2.2, 0.4, TRAINED, "K′")
             _box(axes, left, 3.75, 2.2, 0.4, TRAINED, "V′")

@@ -19,7 +19,8 @@ def check_space(space: Space, *, model: Callable[[], nn.Module] | None = None, i
     Args:
         space: the space with its options.
         model: makes one that the space fits, called as model() and equal each time, without dropout. None: a small
-            convolutional network, or a transformer where the space needs attention.
+            convolutional network, or a transformer where the space needs attention or
+            normalisation.
         inputs: a batch for it. None: of images, (5, 1, 5, 5).
 
     Raises:
@@ -27,7 +28,7 @@ def check_space(space: Space, *, model: Callable[[], nn.Module] | None = None, i
     """
     base = "a space is an instance of a subclass of intrinsic.spaces.base.Space"
     expect(isinstance(space, Space), space, base, "it is none")
-    chosen = model if model is not None else _transformer if "attention" in space.needs else _convolutions
+    chosen = model if model is not None else _transformer if {"attention", "norms"} & {*space.needs} else _convolutions
 
     def make() -> nn.Module:
         with torch.random.fork_rng(devices=[]):
