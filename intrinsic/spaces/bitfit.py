@@ -28,5 +28,5 @@ class BitFit(Space):
         """The biases, in the model's order."""
         found = {name: p for name, p in model.named_parameters() if re.search(r"(^|[._])bias(_[^.]*)?$", name)}
         if not found:
-            raise UserError(f"space bitfit needs biases, {type(model).__name__} has none: use space=norms or space=lora")
+            raise UserError(f"space bitfit needs biases, {type(model).__name__} has none: use space=norms or lora")
         return found

@@ -32,6 +32,6 @@ class Norms(Space):
         found = {name: parameter for name, parameter in model.named_parameters() if id(parameter) in inside}
         if not found:
             raise UserError(
-                f"space norms needs normalisation with a scale, {type(model).__name__} has none: use space=bitfit"
+                f"space norms needs layers that normalise, {type(model).__name__} has none: use space=bitfit or lora"
             )
         return found

@@ -46,7 +46,7 @@ COMMANDS = [
     ("space.targets=5", "need targets as a name or a list of names, or all-linear, got targets=5"),
     ("method=head space.name=5", "need name as the name of a module or null, got name=5"),
     ("method=subspace space.select=5", "need select as a regular expression or null, got select=5"),
-    ("dataset=toy model=sums method=bitfit init=scratch", "needs biases, Sums has none: use space=norms or space=lora"),
+    ("dataset=toy model=sums method=bitfit init=scratch", "needs biases, Sums has none: use space=norms or lora"),
     # names that do not exist
     ("+init.epochs=1", "init.source has no key epochs: need batch_size, dataset, epochs, optim, seed"),
     ("+init.source.l2_weights=1", "init.source has no key l2_weights: need batch_size"),

@@ -65,5 +65,5 @@ def test_coordinates_and_what_has_none():
     net = intrinsic.Subspace(model, space=intrinsic.Norms(), head="train")
     assert net.coordinate_names == ["1.weight", "1.bias"]
     assert net.count()["trained"] == 8 + 10
-    with pytest.raises(UserError, match=r"^space norms needs normalisation with a scale, Linear has none: use space=b"):
+    with pytest.raises(UserError, match=r"^space norms needs layers that normalise, Linear has none: use space=b"):
         intrinsic.Subspace(nn.Linear(3, 2), space=intrinsic.Norms())
