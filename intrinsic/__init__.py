@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from intrinsic.projections.identity import Identity as Identity
     from intrinsic.projections.kronecker import Kronecker as Kronecker
     from intrinsic.projections.onehot import OneHot as OneHot
+    from intrinsic.projections.select import Select as Select
     from intrinsic.projections.sparse import Sparse as Sparse
     from intrinsic.serving.bank import Bank as Bank
     from intrinsic.spaces.adapter import Adapter as Adapter

@@ -11,6 +11,7 @@ HOME = {
     "Fastfood": "intrinsic.projections.fastfood",
     "Kronecker": "intrinsic.projections.kronecker",
     "OneHot": "intrinsic.projections.onehot",
+    "Select": "intrinsic.projections.select",
     "Full": "intrinsic.spaces.full",
     "Head": "intrinsic.spaces.head",
     "BitFit": "intrinsic.spaces.bitfit",

@@ -23,6 +23,7 @@ PROJECTIONS: dict[str, type[Projection]] = {
     "fastfood": intrinsic.Fastfood,
     "kronecker": intrinsic.Kronecker,
     "onehot": intrinsic.OneHot,
+    "select": intrinsic.Select,
 }
 TRAINED, MOVED, FROZEN = "#e08214", "#6baed6", "#dedede"
 WEIGHTS, BIASES = ("W0", "W1", "W2"), ("b0", "b1", "b2")

@@ -51,7 +51,7 @@ def test_they_are_rows_of_the_whole(name, granularity):
 BYTES = {"kronecker": 1, "fastfood": 7, "dense": 32 / 8, "onehot": 2, "sparse": 16 * 32 / 100_000**0.5}
 
 
-@pytest.mark.parametrize("name", RANDOM)
+@pytest.mark.parametrize("name", BYTES)
 def test_they_hold_so_many_bytes_a_row(name):
     """As docs/tutorials/sharded_models.md has it, within a tenth and what the factors of kronecker take."""
     some = RowBlocks(MAKES[name], 32, [100_000], [(30_000, 40_000)], granularity="global", seed=0)

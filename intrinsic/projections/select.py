@@ -1,0 +1,115 @@
+"""Some weights alone."""
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
+import numpy as np
+import torch
+from torch import Tensor, cat
+
+from intrinsic import rng
+from intrinsic.projections.base import Projection
+from intrinsic.surgery.torch_internals import copy_all
+
+
+class Select(Projection):
+    """Coordinate j is weight i_j itself: (P z)_i = z_j for i = i_j, else 0, so P^T P = I; i_1 < i_2 < ... are random.
+
+    Every choice of dim weights is as likely as any other. Memory: 8 dim bytes. Time: O(dim) beside a copy of the
+    weights. Source: Bhardwaj et al. 2024, SHiRA, arXiv:2406.13175, with a random mask.
+
+    Examples:
+        >>> import torch, intrinsic
+        >>> P = intrinsic.Select(4, 100, seed=0)
+        >>> P(torch.ones(4)).nonzero().flatten().equal(P.index), len(P.index)
+        (True, 4)
+    """
+
+    index: Tensor  # (dim,) int64, rising
+
+    unit_columns = True
+    kernels = False  # a gather of few numbers is as fast in torch
+
+    def __init__(self, dim: int, full_dim: int, *, seed: int) -> None:
+        super().__init__(dim, full_dim, seed=seed)
+        self._store("index", _choice(rng.fan_out(seed, "choice"), self.dim, full_dim))
+
+    @staticmethod
+    def plan(dim: int, full_dim: int) -> int:
+        """Bytes of the places."""
+        return 8 * dim
+
+    @classmethod
+    def peak(cls, dim: int, full_dim: int) -> int:
+        """Beside P: what is drawn for the smaller of the weights that are chosen and those that are not."""
+        few = min(dim, full_dim - dim)
+        return super().peak(dim, full_dim) + 60 * few + (0 if few == dim else full_dim)
+
+    def matvec(self, z: Tensor) -> Tensor:
+        """P z: (..., dim) -> (..., full_dim)."""
+        return z.new_zeros(*z.shape[:-1], self.full_dim).index_copy(-1, self.index, z)
+
+    def rmatvec(self, g: Tensor) -> Tensor:
+        """P^T g: (..., full_dim) -> (..., dim)."""
+        return g.index_select(-1, self.index)
+
+    def multiply_rows(self, g: Tensor, low: int) -> Tensor:
+        """P^T g of some rows: (rows,) -> (dim,)."""
+        first, last = np.searchsorted(self.index.cpu().numpy(), (low, low + len(g)))
+        out = g.new_zeros(self.dim, dtype=torch.promote_types(g.dtype, torch.float32))
+        out[first:last] = g[self.index[first:last] - low]
+        return out
+
+    @torch.no_grad()
+    def multiply_pieces(self, pieces: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
+        """P^T g where g lies in several tensors, of which no more is read than is chosen."""
+        if out is None:
+            return super().multiply_pieces(pieces)
+        self._count(pieces)
+        return out.copy_(self._chosen(pieces, out.dtype))
+
+    @torch.no_grad()
+    def displace_pieces(self, z: Tensor, origins: Sequence[Tensor], out: Tensor) -> None:
+        """out = origins + P z: a copy of the origins, in which dim numbers are written."""
+        values = z.detach()
+        if origins:
+            self._count(origins)
+            values = self._chosen(origins, z.dtype) + values  # before `out`, which may be the origin
+            targets = out.split([origin.numel() for origin in origins])
+            copy_all(
+                [target.view(origin.shape) for target, origin in zip(targets, origins, strict=True)], list(origins)
+            )
+        else:
+            out.zero_()
+        out.index_copy_(0, self.index, values.to(out.dtype))
+
+    def _chosen(self, pieces: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
+        """The chosen numbers: (dim,)."""
+        if len(pieces) == 1:
+            return pieces[0].detach().reshape(-1).index_select(0, self.index).to(dtype)
+        starts = [0, *accumulate(piece.numel() for piece in pieces)]
+        bounds = np.searchsorted(self.index.cpu().numpy(), starts)
+        return cat([
+            piece.detach().reshape(-1).index_select(0, self.index[first:last] - start).to(dtype)
+            for piece, start, (first, last) in zip(pieces, starts, pairwise(bounds), strict=False)
+            if first < last
+        ])  # fmt: skip
+
+
+def _choice(seed: int, count: int, total: int) -> np.ndarray:
+    """`count` of the numbers below `total`, in order: the first ones of a random sequence that are not there yet."""
+    few = min(count, total - count)
+    found = np.empty(0, np.int64)
+    drawn = 0
+    while len(found) < few:
+        more = few - len(found) + few // 2 + 8
+        cells = (rng.keys(seed, more, start=drawn) >> np.uint64(11)) * 2.0**-53  # in [0, 1)
+        numbers = np.minimum(cells * total, total - 1).astype(np.int64)  # a product may be rounded up
+        together = np.append(found, numbers)
+        _, first = np.unique(together, return_index=True)
+        found, drawn = together[np.sort(first)][:few], drawn + more
+    if few == count:
+        return np.sort(found)
+    rest = np.ones(total, bool)
+    rest[found] = False
+    return np.flatnonzero(rest)
