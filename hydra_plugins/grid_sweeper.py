@@ -1,7 +1,8 @@
 """Hydra's grid of runs, with a table of their results at the end."""
 
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import open_dict, read_write
 
+from experiments.config.check_once import check_once
 from experiments.config.hydra_internals import BasicSweeper
 from experiments.run.answer import answer
 from experiments.terminal.lines import summary
@@ -19,7 +21,7 @@ from intrinsic.checks import integer
 from intrinsic.errors import UserError
 from intrinsic.files.records import Record
 
-TOGETHER = ("seed", "lr")  # what may differ between runs that are trained at once
+TOGETHER = r"(seed|seeds\.\w+|lr)="  # what may differ between runs that are trained at once
 
 
 @dataclass
@@ -33,7 +35,7 @@ class Job:
 class GridSweeper(BasicSweeper):
     """Every combination of the swept values, through any launcher; then one row for each run.
 
-    With `replicas`, up to so many runs that are equal but for seed and lr are one job, which trains them at once. A
+    With `replicas`, up to so many runs that are equal but for seeds and lr are one job, which trains them at once. A
     failing run does not end the sweep; it ends with exit status 1 if any failed.
 
     Args:
@@ -112,6 +114,7 @@ class GridSweeper(BasicSweeper):
         assert self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([f"{key}={value}" for key, value in self.params.items()] + arguments)
+        check_once(arguments)
         check_sweep(overrides)
         return self.split_arguments(overrides, self.max_batch_size)
 
@@ -130,20 +133,28 @@ class GridSweeper(BasicSweeper):
 
 
 def _grouped(runs: dict[int, list[str]], replicas: int) -> list[Job]:
-    """Jobs of up to `replicas` runs that are equal but for seed and lr, of runs by their numbers."""
+    """Jobs of up to `replicas` runs that are equal but for seeds and lr, of runs by their numbers."""
     if replicas == 1:
         return [Job(run, [number]) for number, run in runs.items()]
     alike: dict[tuple[str, ...], list[int]] = {}
     for number, run in runs.items():
-        alike.setdefault(tuple(o for o in run if o.partition("=")[0] not in TOGETHER), []).append(number)
+        alike.setdefault(tuple(o for o in run if not re.match(TOGETHER, o)), []).append(number)
     jobs = []
     for shared, members in alike.items():
         for start in range(0, len(members), replicas):
             some = members[start : start + replicas]
-            own = [",".join(o.replace("=", ":", 1) for o in runs[n] if o not in shared) for n in some]
-            batch = [*shared, "batch=[" + ",".join(f"{{{values}}}" for values in own) + "]"]
+            own = [_member(o for o in runs[n] if o not in shared) for n in some]
+            batch = [*shared, "batch=[" + ",".join(own) + "]"]
             jobs.append(Job(runs[some[0]] if len(some) == 1 else batch, some))
     return jobs
+
+
+def _member(overrides: Iterable[str]) -> str:
+    """A run's own values as a mapping that Hydra reads: {seed:0,lr:0.1,seeds:{init:3}}."""
+    pairs = [override.partition("=")[::2] for override in overrides]
+    own = [f"{key}:{value}" for key, value in pairs if "." not in key]
+    seeds = [f"{key.partition('.')[2]}:{value}" for key, value in pairs if "." in key]
+    return "{" + ",".join(own + [f"seeds:{{{','.join(seeds)}}}"] * bool(seeds)) + "}"
 
 
 # In place of Hydra's own, under its name: what config.yaml would override, no experiment could override again.

@@ -11,6 +11,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.config.check_once import check_once
 from experiments.config.hydra_internals import BasicSweeper, ClosedLoader
 from experiments.terminal.sweep import Sweep
 from hydra_plugins._check_sweep import check_sweep
@@ -84,6 +85,7 @@ class ThresholdSweeper(Sweeper):
         for name in given & {*OWN, self.settings.axis}:
             remedy = "use hydra.sweeper.lrs=[...]" if name == "lr" else "use hydra/sweeper=basic for a grid"
             raise UserError(f"the search sets {name} by itself: leave it out, or {remedy}")
+        check_once(arguments)
         check_sweep(overrides)
         (settings,) = BasicSweeper.split_arguments(overrides, None)
         return settings

@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.studies.config_keys import value_text
 from intrinsic.files.records import INCIDENTAL
+from intrinsic.files.seed_of import SOURCES
 
 Line = tuple[str, list[str]]  # a heading, and what it says of the runs: one entry where they agree
 NAMED = 4  # methods, in the question
@@ -46,12 +47,19 @@ def protocol(frame: pd.DataFrame) -> list[Line]:
             lines.append((heading, _counted(entry or "none" for entry in said)))
     rates = sorted(set(frame["lr"].dropna()))
     lines.append(("Learning rates", [", ".join(map(value_text, rates)) or "none"]))
-    lines.append(("Seeds", [", ".join(map(value_text, sorted(set(frame["seed"]))))]))
+    lines.append(("Seeds", [_seeds(frame)]))
     lines.append(("Choices", [
         "Of several settings at one size, the one with the best mean validation score over seeds counts. "
         "Test data are only reported, at the last epoch."
     ]))  # fmt: skip
     return lines
+
+
+def _seeds(frame: pd.DataFrame) -> str:
+    """The seeds of the runs, and those that sources have by themselves: `0; projection 0, 1, 2`."""
+    own = {source: {value_text(flat.get(f"seeds.{source}")) for flat in frame["config"]} for source in SOURCES}
+    said = [f" {source} {', '.join(sorted(values - {'null'}))}" for source, values in own.items() if values != {"null"}]
+    return ";".join([", ".join(map(value_text, sorted(set(frame["seed"])))), *said])
 
 
 def _name(flat: dict[str, object], node: str) -> str:

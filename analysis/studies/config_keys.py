@@ -13,7 +13,7 @@ from intrinsic.errors import UserError
 from intrinsic.files.records import INCIDENTAL
 
 METHOD = {"rank", "dim", "head", "space", "projection", "subspace"}  # config nodes that say what is trained
-FREE = METHOD | {"method", "seed", "lr", "optim"} | INCIDENTAL  # what may differ between the runs of one task
+FREE = METHOD | {"method", "seed", "seeds", "lr", "optim"} | INCIDENTAL  # what may differ between the runs of one task
 
 PLAIN = {str, int, float, bool, type(None)}
 

@@ -14,7 +14,9 @@ KNOBS: dict[str, Any] = {
     **dict.fromkeys(("method", "base", "output"), str),
     **dict.fromkeys(("head", "data_dir"), str | None),
     "study": str | int,
-    **dict.fromkeys(("dataset", "model", "space", "projection", "subspace", "init", "optim", "tokenizer"), dict),
+    **dict.fromkeys(
+        ("dataset", "model", "space", "projection", "subspace", "init", "optim", "tokenizer", "seeds"), dict
+    ),
     **dict.fromkeys(("schedule", "logger"), dict | None),
 }
 WORDS = {

@@ -97,7 +97,12 @@ ROLES = {
     "space": Role(("intrinsic.spaces",), Space, parts={"spaces": "space"}),
     "projection": Role(("intrinsic.projections",), Projection, given=("dim", "full_dim"), named=("seed",)),
     "subspace": Role(
-        ("intrinsic.subspace",), nn.Module, (), ("model",), ("space", "projection", "head", "seed"), closed=True
+        ("intrinsic.subspace",),
+        nn.Module,
+        (),
+        ("model",),
+        ("space", "projection", "head", "seed", "projection_seed"),
+        closed=True,
     ),
     "model": Role(("intrinsic.models",), nn.Module, given=("input_shape", "num_outputs")),
     "tokenizer": Role(("intrinsic.models",), None, methods=("__call__", "save")),

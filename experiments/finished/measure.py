@@ -35,7 +35,7 @@ def measure(
     Args:
         function: its name is the file's; options are its keyword arguments, numbers or strings, or tuples of them
             (an empty one says by its annotation of what).
-        seeds: measure every run. False: of the runs that differ in their seed alone, the one of the lowest seed. Keys
+        seeds: measure every run. False: of the runs that differ in seeds alone, the one of the lowest seed. Keys
             of the config: of the runs that agree in these, the one of the lowest seed.
         method: measure the runs of this method alone. None: of any.
     """
@@ -114,7 +114,7 @@ def _runs(studies: Sequence[Path], seeds: bool | Sequence[str]) -> Iterator[tupl
             raise UserError(f"no finished run in {study}{said}; python run.py study=NAME makes one in outputs/NAME")
         for folder, record in sorted(runs, key=lambda run: run[1].config["seed"]):
             config = record.config
-            kept = config.keys() - {"seed", "study"} if isinstance(seeds, bool) else config.keys() & set(seeds)
+            kept = config.keys() - {"seed", "seeds", "study"} if isinstance(seeds, bool) else config.keys() & set(seeds)
             same = folder.name if seeds is True else json.dumps({key: config[key] for key in sorted(kept)})
             if same not in seen:
                 seen.add(same)

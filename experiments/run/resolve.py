@@ -9,6 +9,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments.config.check_once import check_once
 from experiments.config.check_values import check_values
 from experiments.terminal.errors import describe
 from intrinsic.errors import UserError
@@ -37,10 +38,13 @@ def resolve(cfg: DictConfig, member: dict[str, Any], overrides: Sequence[str] | 
         overrides: that made the job's config; None: those of the job that runs.
 
     Raises:
-        UserError: for a key that is added or removed, what cannot be resolved, and a value that no record can hold.
+        UserError: for a key that is added or removed, a seed that is given twice, what cannot be resolved, and a value
+            that no record can hold.
     """
     if overrides is None:  # as they were typed: one may hold an interpolation
         overrides = cast("list[str]", OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False))
+        if not sweeping():
+            check_once(overrides)
     for override in overrides:
         if re.match(r"~|\+[^.=@/]+=", override):  # +space.name=value may stay: `build` knows the names
             raise UserError(

@@ -19,6 +19,7 @@ from experiments.run.reader import Reader
 from experiments.run.schedule import Schedule
 from intrinsic import rng
 from intrinsic.errors import UserError
+from intrinsic.files.seed_of import SOURCES, seed_of
 from intrinsic.layers.int8 import quantize
 from intrinsic.subspace import Subspace
 from intrinsic.surgery.torch_internals import import_compiler_later
@@ -51,22 +52,13 @@ class Setup:
         """
         check_numbers(**self.numbers)
         rng.fan_out(self.seed)
+        for source in SOURCES:
+            seed_of(self.config, source)
         _ = self.schedule
         if self.config["base"] not in ("float32", "int8"):
             raise UserError(f"need base=float32 or int8, got base={self.config['base']}")
         check_config(self.config)
         check_sizes(self.config)
-
-    def check_alike(self, first: "Setup") -> None:
-        """Check that the two may be replicas, whose optimiser, among others, is made by `first`.
-
-        Raises:
-            UserError: if they differ in more than seed and lr.
-        """
-        own, other = _less_seed_and_lr(self.config), _less_seed_and_lr(first.config)
-        differing = [key for key in own if own[key] != other[key]]
-        if differing:
-            raise UserError(f"replicas may differ in seed and lr alone, these do in {differing[0]}: use replicas=1")
 
     @property
     def numbers(self) -> dict[str, Any]:
@@ -88,6 +80,12 @@ class Setup:
         """The run's seed, which fans out."""
         seed: int = self.config["seed"]
         return seed
+
+    @property
+    def training_seeds(self) -> dict[str, int]:
+        """Those of `fit`: of the order of the data, and of dropout and noise."""
+        sources = {"seed": "order", "dropout_seed": "dropout"}
+        return {name: rng.fan_out(seed_of(self.config, source), "training") for name, source in sources.items()}
 
     @cached_property
     def device(self) -> torch.device:
@@ -113,7 +111,7 @@ class Setup:
 
     def model(self) -> nn.Module:
         """A model for the task, at random weights from the seed; the global random state stays as it was."""
-        return self.reader.model(self.task, self.seed)
+        return self.reader.model(self.task, seed_of(self.config, "init"))
 
     @cached_property
     def net(self) -> Subspace:
@@ -127,8 +125,11 @@ class Setup:
         self._initialize(model)
         if config["base"] == "int8":
             quantize(model)
-        seed = rng.fan_out(self.seed, "subspace")
-        net: Subspace = wrap(model.to(self.device), space=space, projection=projection, head=config["head"], seed=seed)
+        sources = {"seed": "init", "projection_seed": "projection"}
+        seeds = {name: rng.fan_out(seed_of(config, source), "subspace") for name, source in sources.items()}
+        brought = _numel(model)
+        net: Subspace = wrap(model.to(self.device), space=space, projection=projection, head=config["head"], **seeds)
+        self.draws_init = config["init"]["source"] in (None, "hub") or _numel(net.model) > brought
         return net
 
     def _initialize(self, model: nn.Module) -> None:
@@ -186,6 +187,5 @@ class Setup:
             yield logger.log
 
 
-def _less_seed_and_lr(config: dict[str, Any]) -> dict[str, Any]:
-    shared = {key: value for key, value in config.items() if key not in ("seed", "lr", "optim")}
-    return {**shared, "optim": {key: value for key, value in config["optim"].items() if key != "lr"}}
+def _numel(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from experiments.run.check_seeds import check_seeds
 from experiments.run.result import write_result
 from experiments.run.setup import Setup
 from experiments.run.state import RunState
 from experiments.terminal.progress import Progress
-from intrinsic import rng
 from intrinsic.files.records import Record
 from intrinsic.training.fit import fit
 from intrinsic.training.start import start
@@ -23,13 +23,14 @@ def train(config: dict[str, Any], folder: Path) -> Record:
     setup.check()
     task, net, optimizer = setup.task, setup.net, setup.optimizer
     state = RunState(folder / "state.safetensors", net, optimizer, config["checkpoint_seconds"])
+    check_seeds(setup)
     beginning = start(net, task)
     epochs = fit(
         net,
         task,
         optimizer,
         **setup.numbers,
-        seed=rng.fan_out(setup.seed, "training"),
+        **setup.training_seeds,
         schedule=setup.schedule.make,
         interval=setup.schedule.interval,
         history=state.load(),

@@ -1,14 +1,15 @@
-"""Runs that differ in seed and learning rate alone, from their setups to their records, at once."""
+"""Runs that differ in seeds and learning rate alone, from their setups to their records, at once."""
 
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from experiments.run.check_alike import check_alike
+from experiments.run.check_seeds import check_seeds
 from experiments.run.result import write_result
 from experiments.run.setup import Setup
 from experiments.terminal.progress import Progress
-from intrinsic import rng
 from intrinsic.checks import check_memory
 from intrinsic.files.records import Record
 from intrinsic.training.epoch import Epoch
@@ -22,25 +23,27 @@ def train_replicas(runs: Sequence[tuple[Setup, Path]]) -> Iterator[tuple[int, Re
     Each folder is left as `train` leaves it. A run's logger is told of its epochs when it ends.
 
     Raises:
-        UserError: if the runs differ in more than seed and lr, or cannot be trained at once.
+        UserError: if the runs differ in more than seed, seeds and lr, or cannot be trained at once.
     """
     setups = [setup for setup, _ in runs]
     first, others = setups[0], setups[1:]
     for setup in others:
-        setup.check_alike(first)
+        check_alike(setup, first)
     device = first.device
     began, started = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
     task = first.task
     check_memory(len(runs) * sum(each.nbytes for each in first.net.state_dict().values()), f"replicas={len(runs)}")
     for setup in others:
         setup.device, setup.task = device, task
+    for setup in setups:
+        check_seeds(setup)
     beginnings = [start(setup.net, task) for setup in setups]
     epochs = fit_replicas(
         [setup.net for setup in setups],
         task,
         first.make_optimizer,
         lrs=[setup.lr for setup in setups],
-        seeds=[rng.fan_out(setup.seed, "training") for setup in setups],
+        seeds=[setup.training_seeds["seed"] for setup in setups],
         **first.numbers,
         schedule=first.schedule.make,
         interval=first.schedule.interval,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from intrinsic.files.records import Record
+from intrinsic.files.seed_of import own_seeds
 
 
 def knobs(config: dict[str, Any]) -> str:
@@ -15,7 +16,8 @@ def knobs(config: dict[str, Any]) -> str:
         parts.append(projection.lower())
     own = {*_keys(config["space"]), *_keys(config["subspace"])}  # a knob stands at the top and where it is used
     sizes = [key for key, value in config.items() if key in own and isinstance(value, int)]
-    return " ".join([*parts, *(f"{key}={config[key]}" for key in [*sizes, "seed"])])
+    seeds = [f"seeds.{source}={seed}" for source, seed in own_seeds(config).items()]
+    return " ".join([*parts, *(f"{key}={config[key]}" for key in [*sizes, "seed"]), *seeds])
 
 
 def _keys(node: Any) -> Iterator[str]:

@@ -36,6 +36,7 @@ def recipe(net: Subspace) -> dict[str, Any]:
         "scales": net.scales,
         "head": net.head,
         "seed": net.seed,
+        **({} if net.projection_seed == net.seed else {"projection_seed": net.projection_seed}),
     }
 
 
@@ -97,4 +98,5 @@ def from_recipe(model: nn.Module, recipe: Any) -> Subspace:
         space=read({key: recipe[key] for key in ("space", "space_options")}),
         projection=partial(named(recipe["projection"], "projection", Projection), **options),
         **{key: recipe[key] for key in ("dim", "granularity", "scales", "head", "seed")},
+        projection_seed=recipe.get("projection_seed"),  # absent: the same
     )

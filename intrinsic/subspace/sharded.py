@@ -73,7 +73,7 @@ class ShardedSubspace(Subspace):
             self.coordinate_sizes,
             [bounds(parameters[name]) for name in self.coordinate_names],
             granularity=self.granularity,
-            seed=rng.fan_out(self.seed, "projection"),
+            seed=rng.fan_out(self.projection_seed, "projection"),
         )
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:

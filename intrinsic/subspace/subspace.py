@@ -56,7 +56,7 @@ class Subspace(Compatible):
         head: the last layer is in theta whatever the space says ("project"), trained beside z ("train"), or neither
             ("freeze"). None: as the space says.
         stream: project the gradient of each weight and free it as soon as it is there (see `Flat`): less memory.
-        seed: fans out into independent seeds for the space's initial values and for P.
+        seed: fans out into independent seeds for the space's initial values and for P; projection_seed: P's alone.
 
     Attributes:
         coordinate_names: of the model's parameters that theta holds, in order; coordinate_sizes: how long each is.
@@ -86,12 +86,14 @@ class Subspace(Compatible):
         head: HeadMode | None = None,
         stream: bool = False,
         seed: int = 0,
+        projection_seed: int | None = None,
     ) -> None:
         super().__init__()
         space = Full() if space is None else space
         check_model(model, space, projection)
         self.model, self.space, self.training = model, space, model.training
-        self.head, self.seed, self.granularity, self.scales = head, seed, granularity, scales
+        self.head, self.granularity, self.scales, self.seed = head, granularity, scales, seed
+        self.projection_seed = seed if projection_seed is None else integer("projection_seed", projection_seed, 0)
         self.make_projection, self.identity = projection, getattr(projection, "func", projection) is Identity
         before = set(model.modules())
         self._flags = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
@@ -129,7 +131,7 @@ class Subspace(Compatible):
 
     def draw(self) -> Projection:
         """P anew, from the seed: on the CPU, or where `draw_on` says."""
-        seed, dim = rng.fan_out(self.seed, "projection"), self.dim - max(self.layer_of, default=-1) - 1
+        seed, dim = rng.fan_out(self.projection_seed, "projection"), self.dim - max(self.layer_of, default=-1) - 1
         return draw(self.make_projection, dim, self.coordinate_sizes, granularity=self.granularity, seed=seed)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -177,7 +179,7 @@ class Subspace(Compatible):
 
     def around(self, model: nn.Module) -> "Subspace":
         """A net made like this one, around another model."""
-        same = ("space", "dim", "granularity", "scales", "head", "seed")
+        same = ("space", "dim", "granularity", "scales", "head", "seed", "projection_seed")
         return Subspace(model, projection=self.make_projection, **{name: getattr(self, name) for name in same})
 
     def forget(self) -> None:

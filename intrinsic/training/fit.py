@@ -29,6 +29,7 @@ def fit(
     epochs: int,
     batch_size: int,
     seed: int,
+    dropout_seed: int | None = None,
     schedule: Callable[..., LRScheduler] | None = None,
     interval: str | None = None,
     l2_weights: float = 0.0,
@@ -48,6 +49,7 @@ def fit(
         epochs: in all, `history` included.
         batch_size: examples a step; the last batch of an epoch may be smaller.
         seed: of data order and dropout.
+        dropout_seed: of dropout and the task's noise alone. None: `seed`.
         schedule: makes a learning-rate scheduler of an optimiser, see `LearningRates`.
         interval: when it steps: "step" or "epoch"; None: as its class says, else once an epoch.
         l2_weights: adds this times the sum of squares of the space's weights at theta_0 + P z, of those with two axes
@@ -63,9 +65,11 @@ def fit(
     rates = LearningRates(optimizer, schedule, interval, steps=steps, epochs=len(history))
 
     step = OptimizerStep(optimizer)
+    drop_seed = seed if dropout_seed is None else dropout_seed
 
     def train(number: int) -> float:
-        return _train(net, task, step, rates, batch_size, rng.fan_out(seed, "epoch", number), l2_weights)
+        orders, drops = (rng.fan_out(each, "epoch", number) for each in (seed, drop_seed))
+        return _train(net, task, step, rates, batch_size, orders, rng.fan_out(drops, "dropout"), l2_weights)
 
     return _epochs(net, train, rates, EarlyStopping(task, epochs, patience, history))
 
@@ -100,6 +104,7 @@ def _train(
     rates: LearningRates,
     batch_size: int,
     seed: int,
+    drop_seed: int,
     l2_weights: float,
 ) -> float:
     """One pass over the training split; returns the mean loss of its batches."""
@@ -111,7 +116,7 @@ def _train(
     net.train()
     leaves = net.leaves()
     step.look()
-    with seeded(rng.fan_out(seed, "dropout"), device):
+    with seeded(drop_seed, device):
         for inputs, targets in batches(split, order, batch_size):
             if task.noise is not None:
                 inputs, targets = task.noise(inputs, targets)

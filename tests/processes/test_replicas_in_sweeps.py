@@ -82,6 +82,19 @@ def plain(node):
     return [plain(value) for value in node] if isinstance(node, list) else node
 
 
+def test_a_batch_may_differ_in_seeds_of_sources(sweep, tmp_path):
+    grid = ["method=subspace", "seeds.projection=0,1", "seeds.order=${seeds.projection}", *QUICK]
+    _, _, _ = sweep(*grid, output="alone")
+    status, _, _ = sweep(*grid, "replicas=2", output="together")
+    assert status == 0
+    found = [
+        {r["run_id"]: r for r in map(json.loads, (p.read_text() for p in (tmp_path / name).rglob("record.json")))}
+        for name in ("alone", "together")
+    ]
+    assert {r["replicas"] for r in found[1].values()} == {2}
+    assert {run: essence(record) for run, record in found[0].items()} == {run: plain(r) for run, r in found[1].items()}
+
+
 def test_what_is_there_is_skipped_and_the_rest_is_trained_at_once(sweep, tmp_path):
     _, _, first = sweep("seed=1", "lr=0.003", *QUICK)
     status, printed, found = sweep(*GRID, "replicas=4")
@@ -101,10 +114,12 @@ def test_a_batch_starts_again_and_leaves_no_checkpoint(sweep, tmp_path):
     assert not list((tmp_path / "out").rglob("state.safetensors"))
 
 
-def test_what_differs_in_more_than_seed_and_lr_is_refused(sweep):
+def test_what_differs_in_more_than_seeds_and_lr_is_refused(sweep):
     status, printed, found = sweep("seed=0,1", "dataset.seed=${seed}", "replicas=2", *QUICK)
     assert (status, found) == (1, {})
-    assert printed.err.count("error: replicas may differ in seed and lr alone, these do in dataset: use rep") == 2
+    assert (
+        printed.err.count("error: replicas may differ in seed, seeds and lr alone, these do in dataset: use rep") == 2
+    )
 
 
 def test_one_that_diverges_is_a_result_among_others(sweep):
