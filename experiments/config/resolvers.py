@@ -1,5 +1,6 @@
 """Numbers that a config computes: `${over_sqrt:5.5,${dim}}`. Imported for its effect, wherever configs are resolved."""
 
+import math
 import re
 from functools import partial
 from typing import Any, NoReturn
@@ -7,6 +8,7 @@ from typing import Any, NoReturn
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
+from intrinsic.checks import integer
 from intrinsic.errors import UserError
 
 READ = ("oc.env", "python_version")  # resolvers that read the machine: what a run is called, and records, would hold it
@@ -20,6 +22,22 @@ def over_sqrt(factor: float, count: Any) -> float:
     """
     counts = isinstance(count, int) and count > 0
     return float(f"{factor / count**0.5:.3g}") if counts else factor
+
+
+def latin_square(row: Any, column: Any, size: int, step: int = 1) -> int | None:
+    """The letter (row + step column) mod size of a Latin square: it meets each row once, and each column once.
+
+    Squares of two steps are orthogonal where size is a prime and the steps are neither 0 nor equal, modulo size. None
+    where row or column is none: a source that has no seed by itself.
+
+    Raises:
+        UserError: for a size that is no integer >= 2, or a step that has a divisor in common with it.
+    """
+    integer("size of latin_square", size, 2)
+    if math.gcd(integer("step of latin_square", step), size) != 1:
+        raise UserError(f"need a step of latin_square without a divisor in common with size={size}, got step={step}")
+    counts = all(isinstance(each, int) and not isinstance(each, bool) for each in (row, column))
+    return (row + step * column) % size if counts else None
 
 
 def refuse_machine() -> None:
@@ -41,4 +59,5 @@ def _of_hydra(path: str, *, _root_: Any) -> Any:
 
 
 OmegaConf.register_new_resolver("over_sqrt", over_sqrt)
+OmegaConf.register_new_resolver("latin_square", latin_square)
 refuse_machine()
