@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.command import program
 from analysis.figures.figure import COLOURS, MARKERS, STYLE, FigureResult, save_figure
+from analysis.figures.footer import footer
 from analysis.studies.config_keys import value_text
 from analysis.studies.estimates import AXES, on_axis
 from analysis.studies.plain import plain
@@ -73,9 +74,11 @@ def variance(
         except UserError as error:
             raise UserError(f"{shown}: {axis}={x}: {error}") from None
     rows = pd.concat(tables, ignore_index=True)
+    effort = (_effort(rows, frame[frame["x"].notna()]),)
     figure = _figure(rows, AXES.get(axis, axis), f"share of the variance of {split} {frame['metric'].max()} (%)")
+    footer(figure, effort)
     paths = save_figure(figure, rows, "variance", Path(studies[0]) / "figures" if out is None else Path(out))
-    return FigureResult(rows=rows, table=_table(rows, axis), notes=notes, paths=paths, figure=figure)
+    return FigureResult(rows=rows, table=_table(rows, axis), notes=notes, paths=paths, figure=figure, effort=effort)
 
 
 def _at_one_size(x: int, runs: pd.DataFrame, confidence: float) -> pd.DataFrame:
@@ -132,6 +135,18 @@ def _figure(rows: pd.DataFrame, xlabel: str, ylabel: str) -> Figure:
         axes.margins(x=0.2 / len(sizes))
         figure.legend(loc="outside upper center", ncols=len(sources), handletextpad=0.3, columnspacing=1.6)
     return figure
+
+
+def _effort(rows: pd.DataFrame, frame: pd.DataFrame) -> str:
+    """`runs of each size: 49 · levels of each source: 7 · epochs: 3`."""
+    epochs = [flat.get("epochs") for flat in frame["config"]]
+    counts = {
+        "runs of each size": rows["runs"].tolist(),
+        "levels of each source": rows["levels"].dropna().tolist(),
+        "epochs": [count for count in epochs if type(count) is int],
+    }
+    spans = {name: sorted({min(found), max(found)}) for name, found in counts.items() if found}
+    return " · ".join(f"{name}: {' to '.join(map(str, span))}" for name, span in spans.items())
 
 
 def _table(rows: pd.DataFrame, axis: str) -> pd.DataFrame:

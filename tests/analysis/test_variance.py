@@ -86,6 +86,7 @@ def test_a_study_is_drawn_and_printed(study):
     drawn = variance(measured(study))
     assert list(drawn.table) == ["dim", "runs", "mean", "sd", *NAMES, "residual"]
     assert drawn.table["runs"].tolist() == [9, 9]
+    assert drawn.effort == ("runs of each size: 9 · levels of each source: 3 · epochs: 30",)
     assert list(drawn.rows["source"]) == [*NAMES, "residual"] * 2
     np.testing.assert_allclose(drawn.rows.groupby("x")["share"].sum(), 1)
     done = python("-m", "analysis.variance", study, "--confidence", "0.8")
