@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.studies.config_keys import value_text
+from intrinsic.files.seed_of import SOURCES
 
 Span = tuple[int, int]  # the fewest and the most
 NAMED = 3  # curves, in a line
@@ -52,12 +53,18 @@ def efforts(rows: pd.DataFrame, frame: pd.DataFrame) -> list[Effort]:
         rows: runs as from `analysis.studies.selection.choose_settings`.
         frame: the runs that these were made of, as from `analysis.studies.records.load_records`.
     """
-    epochs = frame.set_index("run_id")["config"].map(lambda flat: flat.get("epochs"))
+    configs = frame.set_index("run_id")["config"]
+    epochs, seeds = configs.map(lambda flat: flat.get("epochs")), configs.map(_seeds)
     spent = rows[rows["status"] != "failed"]
-    return [_effort(str(curve), runs, epochs) for curve, runs in spent.groupby("curve", sort=False)]
+    return [_effort(str(curve), runs, epochs, seeds) for curve, runs in spent.groupby("curve", sort=False)]
 
 
-def _effort(curve: str, runs: pd.DataFrame, epochs: pd.Series) -> Effort:
+def _seeds(flat: dict[str, Any]) -> str:
+    """The seed of a run, and of each source of chance that has one by itself."""
+    return ", ".join(value_text(flat.get(key)) for key in ("seed", *(f"seeds.{source}" for source in SOURCES)))
+
+
+def _effort(curve: str, runs: pd.DataFrame, epochs: pd.Series, seeds: pd.Series) -> Effort:
     sizes = [here for _, here in runs.groupby("x", dropna=False)]
     sets = [set(here["lr"].dropna()) for here in sizes]
     chosen = [here[here["chosen"]] for here in sizes]
@@ -73,7 +80,7 @@ def _effort(curve: str, runs: pd.DataFrame, epochs: pd.Series) -> Effort:
         curve=curve,
         tried=_span([here["setting"].nunique() for here in sizes]),
         rates=sorted(set().union(*sets)),
-        seeds=_span([len(set(best["seed"])) for best in chosen if len(best)] or [0]),
+        seeds=_span([len(set(seeds[best["run_id"]])) for best in chosen if len(best)] or [0]),
         epochs=_span(lasting) if lasting else None,
         has_sizes=bool(runs["x"].notna().any()),
         edges=edges,
