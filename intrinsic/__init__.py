@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from intrinsic.spaces.full import Full as Full
     from intrinsic.spaces.head import Head as Head
     from intrinsic.spaces.lora import LoRA as LoRA
+    from intrinsic.spaces.lora_xs import LoRAXS as LoRAXS
     from intrinsic.spaces.norms import Norms as Norms
     from intrinsic.spaces.prefix import Prefix as Prefix
     from intrinsic.spaces.union import Union as Union

@@ -17,6 +17,7 @@ HOME = {
     "BitFit": "intrinsic.spaces.bitfit",
     "Norms": "intrinsic.spaces.norms",
     "LoRA": "intrinsic.spaces.lora",
+    "LoRAXS": "intrinsic.spaces.lora_xs",
     "Adapter": "intrinsic.spaces.adapter",
     "Prefix": "intrinsic.spaces.prefix",
     "Union": "intrinsic.spaces.union",

@@ -41,6 +41,8 @@ METHODS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "unilora": ((), FACTORS, ("z",)),
     "sublora": ((), FACTORS, ("z",)),
     "nola": ((), FACTORS, ("blocks",)),
+    "lora_xs": ((), (), ("inner",)),
+    "tinylora": ((), ("R0", "R1"), ("z", "inner")),
     "adapter": ((), (), ("adapters",)),
     "prefix": ((), (), ("prefixes",)),
     "lora_prefix": (FACTORS, (), ("prefixes",)),
@@ -79,6 +81,10 @@ def draw_method(name: str) -> Figure:
         if f"A{layer}" in trained + moved:
             _box(axes, left + 3.1, 0, 0.35, height, colour(f"B{layer}"), "B")
             _box(axes, left + 3.55, height - 0.35, 1.2, 0.35, colour(f"A{layer}"), "A")
+        if "inner" in extras and layer < 2:
+            _box(axes, left + 3.1, 0, 0.35, height, FROZEN, "U")
+            _box(axes, left + 3.55, height - 0.35, 0.35, 0.35, MOVED if moved else TRAINED, "R")
+            _box(axes, left + 4.0, height - 0.35, 0.9, 0.35, FROZEN, "V")
         if "adapters" in extras and layer < 2:
             _box(axes, left + 3.3, 0.4, 0.35, 2.2, TRAINED, "D")
             _box(axes, left + 3.8, 0.4, 0.35, 2.2, TRAINED, "U")

@@ -18,7 +18,7 @@ from intrinsic.layers.low_rank.attention import AttentionParts
 from intrinsic.layers.low_rank.conv1d import LowRankConv1D
 from intrinsic.layers.low_rank.embedding import LowRankEmbedding
 from intrinsic.peft.layout import CONFIG, OUT_PROJ, WEIGHTS, check_unshared, exact_pattern, exact_targets, factor_keys
-from intrinsic.spaces.lora import LoRA
+from intrinsic.spaces.low_rank import LowRankSpace
 from intrinsic.subspace import Subspace
 from intrinsic.surgery.head import find_head, under
 from intrinsic.surgery.transformers_internals import name_or_path
@@ -43,8 +43,8 @@ def export_peft(net: Subspace, folder: str | Path) -> None:
     A kill leaves the adapter that was there, the new one, or no adapter_config.json; other files in the folder stay.
 
     Raises:
-        UserError: if the space is not LoRA, the head shares weights or has updates, attention's output projection has
-            one (PEFT computes another function from it), or the folder cannot be written.
+        UserError: if the space has no low-rank updates, the head shares weights or has updates, attention's output
+            projection has one (PEFT computes another function from it), or the folder cannot be written.
 
     Examples:
         >>> import os, tempfile, torch, intrinsic
@@ -58,7 +58,7 @@ def export_peft(net: Subspace, folder: str | Path) -> None:
     if not isinstance(net, Subspace):
         raise UserError(f"need an intrinsic.Subspace, got {type(net).__name__}")
     space, folder = net.space, expand_path(folder)
-    if not isinstance(space, LoRA):
+    if not isinstance(space, LowRankSpace):
         raise UserError(
             f"PEFT's format holds space=lora, got space={type(space).__name__}: write it with intrinsic.save, or the "
             "whole model after merge()"
@@ -131,7 +131,7 @@ def _factors(updates: dict[str, _Update]) -> Iterator[tuple[str, Tensor]]:
         yield from zip(factor_keys(name, embedding=update.embedding), (update.A, update.B), strict=True)
 
 
-def _config(space: LoRA, updates: dict[str, _Update], model: nn.Module, head: str | None) -> dict[str, Any]:
+def _config(space: LowRankSpace, updates: dict[str, _Update], model: nn.Module, head: str | None) -> dict[str, Any]:
     """adapter_config.json, with what it takes to make the same layers; PEFT has defaults for the rest."""
     targets = {name: update for name, update in updates.items() if not name.endswith(OUT_PROJ)}
     ranks = {name: len(update.A) for name, update in targets.items()}

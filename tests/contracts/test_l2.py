@@ -31,7 +31,7 @@ def data():
 
 
 def wrap(method, model, seed=0):
-    config = composed(f"method={method}", *(["dim=40"] if "dim" in composed(f"method={method}") else []))
+    config = composed(f"method={method}", *(["dim=12"] if "dim" in composed(f"method={method}") else []))
     space, projection = build(config["space"], "space"), build(config["projection"], "projection")
     net = intrinsic.Subspace(
         model, space=space, projection=projection, head=config["head"], seed=seed, **config["subspace"]

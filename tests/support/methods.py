@@ -68,11 +68,18 @@ def data():
     return torch.rand(8, 1, 5, 5, generator=generator).double(), torch.arange(8) % 6, torch.arange(8) % 3
 
 
+@cache
+def full_dim(method):
+    """How many numbers of the small model may move."""
+    return intrinsic.Subspace(small(method), space=space_of(method)).full_dim
+
+
 def wrap(method, model, seed=0):
     """The method of a config file around a model."""
-    dim = [f"dim={DIM}"] if "dim" in config_of(f"method={method}") else []
+    space = space_of(method)
+    dim = [f"dim={min(DIM, full_dim(method))}"] if "dim" in config_of(f"method={method}") else []
     config = config_of(f"method={method}", *dim)
-    space, projection = build(config["space"], "space"), build(config["projection"], "projection")
+    projection = build(config["projection"], "projection")
     return intrinsic.Subspace(
         model, space=space, projection=projection, head=config["head"], seed=seed, **config["subspace"]
     )

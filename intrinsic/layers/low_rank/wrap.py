@@ -10,6 +10,7 @@ from intrinsic.errors import UserError
 from intrinsic.layers.int8 import Int8
 from intrinsic.layers.low_rank.attention import AttentionParts
 from intrinsic.layers.low_rank.base import LowRank
+from intrinsic.layers.low_rank.inner import inner_kinds
 from intrinsic.layers.low_rank.kinds import kinds, part_kinds
 from intrinsic.surgery.torch_internals import CONV_FORWARD, own_parameters
 from intrinsic.surgery.wrapper import forward_was_set
@@ -23,6 +24,16 @@ def low_rank(base: nn.Module, rank: int, scaling: float, *, seed: int, dropout: 
             larger than its matrix allows.
     """
     layer: LowRank = _find(base, kinds(), dropout)(base, rank, scaling, seed, dropout)
+    return layer
+
+
+def inner_low_rank(base: nn.Module, rank: int, scaling: float, singular: str, *, dropout: float = 0.0) -> LowRank:
+    """The wrapper with frozen singular vectors around what is trained.
+
+    Raises:
+        UserError: as `low_rank`.
+    """
+    layer: LowRank = _find(base, inner_kinds(), dropout)(base, rank, scaling, singular, dropout)
     return layer
 
 

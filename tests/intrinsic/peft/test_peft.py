@@ -48,6 +48,8 @@ OURS = {
     "parts": (gpt2, {"targets": ["c_attn.q", "c_attn.v", "c_proj"], "rank_pattern": {"v": 2}}, {}),
     "parts, rslora": (gpt2, {"targets": ["q", "k", "v"], "alpha_pattern": {"v": 2}, "rslora": True}, {}),
     "attention": (attention, {"targets": ["in_proj"], "rank_pattern": {"2.*in_proj": 5}}, {}),
+    "XS": (bert, {"targets": ["query", "value"], "kind": intrinsic.LoRAXS, "rank_pattern": {"value": 2}}, {}),
+    "XS of Conv1D": (gpt2, {"targets": ["c_attn"], "kind": intrinsic.LoRAXS, "singular": "input"}, {}),
     "parts of attention": (attention, {"targets": ["in_proj.q", "in_proj.v", "linear"]}, {}),
 }
 
@@ -55,7 +57,9 @@ OURS = {
 @pytest.mark.parametrize("case", OURS)
 def test_peft_on_ours(case, tmp_path):
     make, space, options = OURS[case]
-    net = intrinsic.Subspace(make(), space=intrinsic.LoRA(3, **space), **options).eval()
+    kind = space.get("kind", intrinsic.LoRA)
+    space = kind(3, **{key: value for key, value in space.items() if key != "kind"})
+    net = intrinsic.Subspace(make(), space=space, **options).eval()
     stir(net.parameters())
     intrinsic.export_peft(net, tmp_path / "adapter")
     ours = outputs(net)

@@ -1,0 +1,165 @@
+"""Updates of chosen layers of low rank, whatever of them is trained."""
+
+import re
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from numbers import Real
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from intrinsic import rng
+from intrinsic.checks import integer, share
+from intrinsic.errors import UserError
+from intrinsic.layers.low_rank import LowRank, low_rank_parts
+from intrinsic.spaces.base import Space
+from intrinsic.surgery.patterns import compile_pattern
+from intrinsic.surgery.tree import swap, unwrap
+
+
+@dataclass(frozen=True)
+class LowRankSpace(Space):
+    """Numbers of W + s B A for each target; s = alpha / rank, or alpha / sqrt(rank) with `rslora`.
+
+    A subclass says which layers are targets, what stands in their place, and which of its parameters are trained.
+
+    Args:
+        rank: r, the inner size of the factors.
+        alpha: the numerator of the scale.
+        targets: see the subclass.
+        rslora: rank-stabilised scaling.
+        rank_pattern: ranks of some targets, by a regular expression for the end of their name, the first that matches;
+            as PEFT reads it.
+        alpha_pattern: their alphas, in the same way.
+        dropout: the chance with which an input of A is dropped in training, drawn from torch's global random state.
+    """
+
+    constants = ("rank", "alpha", "rslora", "rank_pattern", "alpha_pattern")
+    factors: ClassVar[tuple[str, ...]]  # what is trained of each target
+
+    rank: int
+    alpha: float = 8.0
+    targets: str | Sequence[str] = "all-linear"
+    rslora: bool = False
+    rank_pattern: Mapping[str, int] | None = None
+    alpha_pattern: Mapping[str, float] | None = None
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_rank("rank", self.rank)
+        _check_alpha("alpha", self.alpha)
+        if not isinstance(self.rslora, bool):
+            raise UserError(f"need rslora to be true or false, got rslora={self.rslora}")
+        suffixes = [self.targets] if isinstance(self.targets, str) else self.targets
+        if not isinstance(suffixes, Sequence) or not all(isinstance(suffix, str) for suffix in suffixes):
+            raise UserError(f"need targets as a name or a list of names, or all-linear, got targets={self.targets}")
+        share("dropout", self.dropout)
+        for name, check in (("rank_pattern", _check_rank), ("alpha_pattern", _check_alpha)):
+            pattern = getattr(self, name)
+            if not isinstance(pattern, Mapping | None) or not all(isinstance(key, str) for key in pattern or ()):
+                raise UserError(f"need {name} as regular expressions with a value each, or null, got {name}={pattern}")
+            for key, value in (pattern or {}).items():
+                check(f"{name}[{key!r}]", value)
+                try:
+                    compile_pattern(key)
+                except UserError as error:
+                    raise UserError(f"{name}: {error}") from None
+
+    def wire(self, model: nn.Module, *, seed: int) -> dict[str, nn.Parameter]:
+        """Wrap the targets and return what is trained of them: <target>.<factor>."""
+        if any(isinstance(module, LowRank) for module in model.modules()):
+            raise UserError("the model already has LoRA layers: merge them first")
+        places = self._places(model)
+        for name in ("rank_pattern", "alpha_pattern"):
+            _check_used(name, getattr(self, name) or {}, list(places))
+        names = {id(module): name for name, module in model.named_modules()}
+        wrappers: list[tuple[nn.Module, LowRank]] = []
+        pieces: dict[str, nn.Module] = {}  # what holds the factors of a target
+        for module in {id(module): module for module in places.values()}.values():
+            name = names[id(module)]
+            targets = [target for target, owner in places.items() if owner is module]
+            settings = {target: (*self._scale(target), rng.fan_out(seed, target)) for target in targets}
+            try:
+                if targets == [name]:
+                    rank, scaling, own_seed = settings[name]
+                    wrapper = self._layer(module, rank, scaling, own_seed)
+                    pieces[name] = wrapper
+                else:
+                    parts = {target.removeprefix(name + "."): settings[target] for target in targets}
+                    wrapper = low_rank_parts(module, parts, dropout=self.dropout)
+                    pieces |= {f"{name}.{part}": wrapper.get_submodule(part) for part in parts}
+            except UserError as error:
+                raise UserError(f"{name}: {error}") from None
+            wrappers.append((module, wrapper))
+        for module, wrapper in wrappers:
+            swap(model, module, wrapper)
+        full = {id(parameter): name for name, parameter in model.named_parameters()}
+        factors = [getattr(pieces[target], factor) for target in places for factor in self.factors]
+        return {full[id(factor)]: factor for factor in factors}
+
+    @abstractmethod
+    def _places(self, model: nn.Module) -> dict[str, nn.Module]:
+        """Targets by name: layers, and what parts of a layer are targets of their own."""
+
+    @abstractmethod
+    def _layer(self, module: nn.Module, rank: int, scaling: float, seed: int) -> LowRank:
+        """What stands in the place of a layer."""
+
+    def settings(self, target: str) -> tuple[int, float]:
+        """Rank and alpha of a target, by its full name."""
+        return _look_up(self.rank_pattern, target, self.rank), _look_up(self.alpha_pattern, target, self.alpha)
+
+    def _scale(self, target: str) -> tuple[int, float]:
+        rank, alpha = self.settings(target)
+        return rank, float(alpha / (rank**0.5 if self.rslora else rank))
+
+    def unwire(self, model: nn.Module) -> None:
+        """Put the wrapped layers back, without their updates."""
+        unwrap(model, LowRank)
+
+    def merge(self, model: nn.Module) -> None:
+        """Add the updates to the weights and put the plain layers back: no added latency.
+
+        W + s B A is computed in float32 at least, and rounded once to the precision of W.
+
+        Raises:
+            UserError: if another layer shares an updated weight, which would change with it.
+        """
+        layers = [module for module in model.modules() if isinstance(module, LowRank)]
+        owners = [id(p) for module in model.modules() for p in module.parameters(recurse=False)]
+        for layer in layers:
+            if owners.count(id(layer.target)) > 1:
+                raise UserError("cannot merge: a LoRA target shares its weight with another layer; untie it first")
+        with torch.no_grad():
+            for layer in layers:
+                layer.target.copy_(layer.weight)
+        self.unwire(model)
+
+
+def _look_up(pattern: Mapping[str, Any] | None, target: str, default: Any) -> Any:
+    found = (value for key, value in (pattern or {}).items() if matches(key, target))
+    return next(found, default)
+
+
+def matches(key: str, target: str) -> bool:
+    """Whether a key of a pattern means this target: a regular expression for its end, from a dot or the start on."""
+    return re.match(rf"(.*\.)?({key})$", target) is not None
+
+
+def _check_used(name: str, pattern: Mapping[str, Any], targets: list[str]) -> None:
+    for key in pattern:
+        if not any(matches(key, target) for target in targets):
+            near = (get_close_matches(key, targets, n=1, cutoff=0.3) or targets)[0]
+            raise UserError(f"{name}={key!r} matches none of the {len(targets)} targets, such as {near!r}")
+
+
+def _check_rank(name: str, value: Any) -> None:
+    integer(name, value, 1)
+
+
+def _check_alpha(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real) or not value > 0:  # type: ignore[operator]
+        raise UserError(f"need alpha > 0, got {name}={value}")
