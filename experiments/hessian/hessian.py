@@ -54,5 +54,5 @@ class Hessian:
             return self._task.loss(functional_call(self._model, theta, (inputs,)), targets)
 
         with sdpa_kernel(SDPBackend.MATH):  # the other kernels of attention have no second derivative
-            _, product = jvp(grad(loss), (self._theta,), (way,))
+            product = jvp(grad(loss), (self._theta,), (way,))[1]
         return torch.cat([part.reshape(-1) for part in product.values()])

@@ -37,7 +37,7 @@ class LowRankSpace(Space):
         dropout: the chance with which an input of A is dropped in training, drawn from torch's global random state.
     """
 
-    constants = ("rank", "alpha", "rslora", "rank_pattern", "alpha_pattern")
+    constants: ClassVar[tuple[str, ...]] = ("rank", "alpha", "rslora", "rank_pattern", "alpha_pattern")
     factors: ClassVar[tuple[str, ...]]  # what is trained of each target
 
     rank: int

@@ -60,7 +60,9 @@ class Substitution:
             UserError: if another module, or another kind of parameter, stands in a place since.
         """
         for modules, key, child, kind, name in self._children:
-            if type(child) is not kind and is_fsdp(child):  # one without a place here: FSDP changes its class in place
+            if (
+                child is not None and type(child) is not kind and is_fsdp(child)
+            ):  # one without a place here: FSDP changes its class in place
                 raise UserError(SHARD_FIRST)
             if modules.get(key) is not child:
                 raise UserError(f"{self._type}.{name} is not the module it was when the Subspace was made: {_REMEDY}")
