@@ -116,6 +116,8 @@ def _figure(rows: pd.DataFrame, ylabel: str, xlabel: str) -> Figure:
             )  # fmt: skip
             for side, marker in (("above", "^"), ("below", "v")):
                 beyond = (here["censored"] == side).to_numpy()
+                if not beyond.any():  # an empty line that is not clipped lies in the figure's corner
+                    continue
                 axes.plot(tau[beyond], value[beyond], marker, color=colour, mfc="none", ms=7, clip_on=False)
         axes.axvline(90, color="black", lw=1.0, ls="--", zorder=1.5)
         axes.set(xlabel=xlabel, ylabel=f"{ylabel} that reaches it")

@@ -62,7 +62,7 @@ def task_keys(frame: pd.DataFrame, across: Sequence[str] = ()) -> list[str]:
     knobs = {key.rpartition(".")[2] for key in keys_of(frame["config"]) if key.partition(".")[0] in METHOD}
     free = FREE | knobs  # a method's knob stands at the top, too: bottleneck, for space.bottleneck
     free |= set(across)
-    keys = varying_keys(frame, lambda key: free.isdisjoint([key, key.partition(".")[0]]), copied=("seed",))
+    keys = varying_keys(frame, lambda key: free.isdisjoint([key, key.partition(".")[0]]), copied=("seed", *across))
     return [key for key in keys if INCIDENTAL.isdisjoint(key.split("."))]  # dataset.data_dir, too
 
 
