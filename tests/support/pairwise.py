@@ -15,3 +15,13 @@ def pairwise(*axes):
         chosen.add(row)
         missing -= pairs[row]
     return [pytest.param(*row, marks=[] if row in chosen else pytest.mark.nightly) for row in rows]
+
+
+def diagonal(first, second):
+    """All pairs, as parameters: by day those of the first value, and so many that every value is in one."""
+    count = min(len(first), len(second))
+    return [
+        pytest.param(a, b, marks=[] if i == 0 or (i - j) % count == 0 else pytest.mark.nightly)
+        for i, a in enumerate(first)
+        for j, b in enumerate(second)
+    ]

@@ -14,6 +14,7 @@ from intrinsic.training.fit import fit
 from intrinsic.training.fit_replicas import fit_replicas
 from tests.support.configs import composed
 from tests.support.language_tasks import build, every_kind, task_of
+from tests.support.pairwise import diagonal
 from tests.support.tiny import make_folder, many
 from tests.support.tiny_language import MODEL, OBJECTIVES, make_language_folder
 
@@ -51,9 +52,10 @@ def test_the_head_is_the_output_embedding_and_tied_weights_appear_once(kind, lan
         torch.testing.assert_close(net.merge()(torch.ones(1, 2, 3, dtype=torch.int32)), before, atol=1e-5, rtol=1e-5)
 
 
-@every_kind
-@pytest.mark.parametrize("method", ["full", "lora", "subspace", "said", "prefix", "adapter"])
-def test_methods_start_as_the_model_and_lower_the_loss(kind, method, language_folders, tmp_path):
+@pytest.mark.parametrize(
+    ("method", "kind"), diagonal(["full", "lora", "subspace", "said", "prefix", "adapter"], list(HEADS))
+)
+def test_methods_start_as_the_model_and_lower_the_loss(method, kind, language_folders, tmp_path):
     size = ["dim=100"] if method in ("subspace", "said") else []
     config = composed(f"method={method}", "model=hf_lm", f"model.name={language_folders[kind]}", "dataset=text", *size)
     task = task_of(language_folders[kind], tmp_path, OBJECTIVES[kind], many(30))
