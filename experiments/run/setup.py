@@ -22,7 +22,7 @@ from intrinsic.errors import UserError
 from intrinsic.files.seed_of import SOURCES, seed_of
 from intrinsic.layers.int8 import quantize
 from intrinsic.subspace import Subspace
-from intrinsic.surgery.torch_internals import import_compiler_later
+from intrinsic.surgery.compiler_internals import import_compiler_later
 from intrinsic.tasks.task import Task
 from intrinsic.training.epoch import Epoch
 from intrinsic.training.fit import check_numbers

@@ -60,11 +60,13 @@ class Displacement:
             for (name, theta), offset in zip(origin.items(), offsets, strict=True)
         }
 
-    def leaves(self, held: Substitution, projection: Projection, z: Tensor, *lambdas: Tensor) -> Leaves | None:
+    def leaves(
+        self, model: nn.Module, held: Substitution, projection: Projection, z: Tensor, *lambdas: Tensor
+    ) -> Leaves | None:
         """The weights as leaves of the graph; None where they would not be trained as those of `weights` are."""
-        if lambdas or self.stream or not Leaves.suit(list(held.parameters().values()), z):
+        if lambdas or self.stream or not Leaves.suit(model, list(held.parameters().values()), z):
             return None
-        return Leaves(held, projection, z)
+        return Leaves(model, held, projection, z)
 
     def _make_flat(
         self, parameters: list[nn.Parameter], projection: Projection, coordinates: Sequence[Tensor]

@@ -1,61 +1,75 @@
 """The weights theta_0 + P z as leaves of autograd's graph."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from intrinsic.projections.base import Projection
 from intrinsic.projections.kernels.select import is_tracing
 from intrinsic.subspace.buffer import Buffer
 from intrinsic.subspace.flat import dense
 from intrinsic.subspace.substitution import Substitution
+from intrinsic.surgery.compiler_internals import is_compiled
 from intrinsic.surgery.optimizer_internals import has_hooks
 
 
 class Leaves:
     """The weights theta_0 + P z as tensors at which a backward pass ends and leaves its gradients; z is in no graph.
 
-    For a loop that calls `backward` itself. What it saves is autograd's way from the weights to z, and nothing is
-    rounded otherwise, but where the gradient of a weight comes in parts that are rounded: from re-entrant activation
-    checkpointing, which projects each part by itself there, and from autocast of a weight that is used twice.
+    For a loop that calls `backward` itself and is alone with the model, which holds them for the time:
+
+        with leaves.held():
+            for inputs, targets in batches:
+                leaves.move()
+                loss(leaves.call(inputs), targets).backward()
+                leaves.collect()
+                ...  # a step of z
+
+    What it saves is autograd's way from the weights to z and the search for them, and nothing is rounded otherwise, but
+    where the gradient of a weight comes in parts that are rounded: from re-entrant activation checkpointing, which
+    projects each part by itself there, and from autocast of a weight that is used twice.
 
     Args:
-        held: the model's parameters, whose values are theta_0.
+        model: whose parameters have the values theta_0.
+        held: the places of these in it.
         projection: P.
         z: the coordinates.
     """
 
-    def __init__(self, held: Substitution, projection: Projection, z: Tensor) -> None:
-        self._held, self._projection, self._z = held, projection, z
-        self._buffer: Buffer | None = None
-        self._leaves: list[Tensor] = []
+    def __init__(self, model: nn.Module, held: Substitution, projection: Projection, z: Tensor) -> None:
+        self._model, self._places, self._projection, self._z = model, held, projection, z
+        self._origin = list(held.parameters().values())
+        self._buffer = Buffer(self._origin)
+        self._leaves = [view.detach().requires_grad_() for view in self._buffer.views]
+        self.weights = dict(zip(held.parameters(), self._leaves, strict=True))
 
     @staticmethod
-    def suit(parameters: Sequence[Tensor], z: Tensor) -> bool:
-        """Whether z is trained by leaves as by autograd's way to it, the parameters and z as they are now.
+    def suit(model: nn.Module, parameters: Sequence[Tensor], z: Tensor) -> bool:
+        """Whether z is trained by leaves as by autograd's way to it, the model, its parameters and z as they are now.
 
         Not with parameters of several dtypes or devices; not if a tracer, a hook or nobody waits for the gradient of z;
-        not in autocast, which keeps its casts of leaves from step to step.
+        not in autocast, which keeps its casts of leaves from step to step; not with recurrent layers, which move their
+        weights to memory of their own on a GPU; not if a module is compiled, for the parameters that it has.
         """
         alike = len({(p.dtype, p.device) for p in parameters}) == 1
         wanted = z.requires_grad and z.is_leaf and not has_hooks(z) and not is_tracing(z)
-        return alike and wanted and not torch.is_autocast_enabled(z.device.type)
+        plain = not any(isinstance(module, nn.RNNBase) for module in model.modules()) and not is_compiled(model)
+        return alike and wanted and plain and not torch.is_autocast_enabled(z.device.type)
 
-    def weights(self) -> dict[str, Tensor]:
-        """The weights by name, as new leaves; valid until the next call.
+    def held(self) -> AbstractContextManager[None]:
+        """Have the model hold the weights, for everyone who looks; afterwards it holds theta_0 again."""
+        return self._places.hold(self._model, self.weights)
 
-        Raises:
-            UserError: if modules or parameters were put into the model since the Subspace was made.
-        """
-        origin = self._held.parameters()
-        parameters = list(origin.values())
-        buffer = self._buffer
-        if buffer is None or not buffer.fits(parameters):
-            self._buffer = buffer = Buffer(parameters)
-        self._projection.displace_pieces(self._z.detach(), parameters, buffer.whole)
-        self._leaves = [view.detach().requires_grad_() for view in buffer.views]
-        return dict(zip(origin, self._leaves, strict=True))
+    def move(self) -> None:
+        """Write theta_0 + P z into the weights."""
+        self._projection.displace_pieces(self._z.detach(), self._origin, self._buffer.whole)
+
+    def call(self, *args: Any) -> Any:
+        """What the model returns at the weights."""
+        return self._model(*args)
 
     def collect(self) -> None:
         """Add P^T g to z.grad, where g are the gradients that a backward pass has left."""

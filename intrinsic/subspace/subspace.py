@@ -162,9 +162,9 @@ class Subspace(Compatible):
         return dict(origin) if self.identity else self._moves.weights(origin, self.projection, *self._coordinates())
 
     def leaves(self) -> Leaves | None:
-        """theta_0 + P z for a loop that nobody else looks into, see `Leaves`; None if only `weights` will do."""
-        usual = not self.identity and type(self).weights is Subspace.weights
-        return self._moves.leaves(self._places(), self.projection, *self._coordinates()) if usual else None
+        """theta_0 + P z for a loop that is alone with the model, see `Leaves`; None if only `weights` will do."""
+        usual = not self.identity and type(self).weights is Subspace.weights and type(self).call is Subspace.call
+        return self._moves.leaves(self.model, self._places(), self.projection, *self._coordinates()) if usual else None
 
     def _places(self) -> Substitution:
         if self._substitution is None:  # in a copy, too

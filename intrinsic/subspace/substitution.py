@@ -2,8 +2,8 @@
 
 import threading
 from collections import deque
-from collections.abc import Hashable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +13,13 @@ from torch.func import functional_call
 from intrinsic.errors import UserError
 from intrinsic.subspace.places import SHARD_FIRST, Places, places, put
 from intrinsic.surgery.sharding import is_fsdp
-from intrinsic.surgery.torch_internals import next_sequence_number, own_modules, sequence_number
+from intrinsic.surgery.torch_internals import (
+    next_sequence_number,
+    own_modules,
+    own_parameters,
+    sequence_number,
+    set_own_parameters,
+)
 
 _MEMORY = 4096  # calls whose backward passes may still be to come
 _REMEDY = "change the model first, then make a Subspace around it"
@@ -90,6 +96,21 @@ class Substitution:
                     )
                 owner[key] = first
         return held
+
+    @contextmanager
+    def hold(self, model: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
+        """Have the model itself hold these tensors, by the parameter's name, in the places, for everyone who looks."""
+        owners = {slot: model.get_submodule(slot.rpartition(".")[0]) for *_, slot in self._places}
+        before = {owner: places(owner) for owner in owners.values()}
+        try:
+            for owner, parameters in before.items():  # a dictionary of Python's, which costs no more than without us
+                set_own_parameters(owner, {key: parameters.original(key) for key in parameters})
+            for _, key, name, slot in self._places:
+                own_parameters(owners[slot])[key] = tensors[name]  # type: ignore[assignment]
+            yield
+        finally:
+            for owner, parameters in before.items():
+                set_own_parameters(owner, parameters)
 
     def put(self, tensors: Mapping[str, Tensor]) -> AbstractContextManager[None]:
         """Let this thread find these tensors, by the parameter's name, in the places."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -116,12 +117,17 @@ def _train(
     net.train()
     leaves = net.leaves()
     step.look()
-    with seeded(drop_seed, device):
+    with seeded(drop_seed, device), nullcontext() if leaves is None else leaves.held():
         for inputs, targets in batches(split, order, batch_size):
             if task.noise is not None:
                 inputs, targets = task.noise(inputs, targets)
-            weights = net.weights() if leaves is None else leaves.weights()
-            loss = task.loss(net.call(weights, inputs), targets)
+            if leaves is None:
+                weights = net.weights()
+                outputs = net.call(weights, inputs)
+            else:
+                leaves.move()
+                weights, outputs = leaves.weights, leaves.call(inputs)
+            loss = task.loss(outputs, targets)
             step.zero_grad()
             regularized(loss, weights, l2_weights).backward()
             if leaves is not None:

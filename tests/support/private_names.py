@@ -6,6 +6,7 @@ A new name goes into the library's file and here, a new library gets a row in ea
 FILE = {
     "torch": "intrinsic/surgery/torch_internals.py",
     "torch.optim": "intrinsic/surgery/optimizer_internals.py",
+    "torch.compiler": "intrinsic/surgery/compiler_internals.py",
     "transformers": "intrinsic/surgery/transformers_internals.py",
     "accelerate": "intrinsic/surgery/transformers_internals.py",
     "numba": "intrinsic/projections/kernels/cache.py",
@@ -14,6 +15,7 @@ FILE = {
 VERSIONS = {
     "torch": ("2.6", "2.13"),
     "torch.optim": ("2.6", "2.13"),
+    "torch.compiler": ("2.6", "2.13"),
     "transformers": ("5", "5.24"),
     "accelerate": ("1.2", "1.15"),
     "numba": ("0.61", "0.68"),
@@ -31,7 +33,6 @@ NAMES = {
         "_conv_forward": "torch.nn:Conv2d",
         "_current_autograd_node": "torch:_C",
         "_current_graph_task_id": "torch:_C",
-        "_dynamo": "torch",
         "_ddp_params_and_buffers_to_ignore": "torch.nn.parallel:DistributedDataParallel",
         "_execution_engine": "torch.autograd:Variable",
         "_extra_state": "torch.nn.modules:module",
@@ -73,6 +74,7 @@ NAMES = {
         "_post_accumulate_grad_hooks": "torch:Tensor",
         "_wrapped_by_lr_sched": "torch.optim:lr_scheduler",
     },
+    "torch.compiler": {"_compiled_call_impl": MODULE, "_dynamo": "torch"},
     "transformers": {
         "_attn_implementation": CONFIG,
         "_attn_implementation_internal": CONFIG,

@@ -9,7 +9,7 @@ from tests.support.configs import ROOT
 
 PROGRAM = """
 import importlib.util, inspect, sys
-from intrinsic.surgery.torch_internals import import_compiler_later
+from intrinsic.surgery.compiler_internals import import_compiler_later
 import torch
 
 torch.manual_seed(0)

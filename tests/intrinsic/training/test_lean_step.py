@@ -135,14 +135,43 @@ def test_a_step_is_left_to_the_optimiser_where_it_does_more():
         assert z.grad is None
 
 
-@pytest.mark.parametrize("reason", ["scales", "stream", "dtypes", "full", "other weights"])
+def test_the_model_holds_theta_0_again_whatever_ends_an_epoch():
+    model = normalised()
+    before = {name: (parameter, parameter.detach().clone()) for name, parameter in model.named_parameters()}
+    net = intrinsic.Subspace(model, projection=intrinsic.OneHot, dim=20)
+    with torch.no_grad():
+        net.z.fill_(1)
+
+    def end_early(leaves):
+        with leaves.held():
+            leaves.move()
+            assert not model[1].weight.equal(before["1.weight"][1])
+            raise ZeroDivisionError("an epoch's end")
+
+    with pytest.raises(ZeroDivisionError, match="an epoch's end"):
+        end_early(net.leaves())
+    for name, parameter in model.named_parameters():
+        assert parameter is before[name][0]
+        assert parameter.equal(before[name][1])
+    assert not net(torch.ones(2, *SHAPE)).equal(model(torch.ones(2, *SHAPE)))  # places are places again
+
+
+@pytest.mark.parametrize(
+    "reason", ["scales", "stream", "dtypes", "full", "other weights", "other call", "recurrent", "compiled"]
+)
 def test_where_leaves_will_not_do(reason):
     class Other(intrinsic.Subspace):
         def weights(self):
             return super().weights()
 
-    kind = Other if reason == "other weights" else intrinsic.Subspace
-    model = normalised()
+    class Caller(intrinsic.Subspace):
+        def call(self, *args):
+            return super().call(*args)
+
+    kind = {"other weights": Other, "other call": Caller}.get(reason, intrinsic.Subspace)
+    model = normalised() if reason != "recurrent" else nn.Sequential(nn.LSTM(4, 4), nn.Linear(4, 2))
+    if reason == "compiled":
+        model[1].compile(backend="eager")
     if reason == "dtypes":
         model[1].double()
     options = {"scales": "layer"} if reason == "scales" else {"stream": True} if reason == "stream" else {}
