@@ -9,7 +9,7 @@ from intrinsic.threshold.comparison import Comparison
 from intrinsic.threshold.crossings import crossings
 from intrinsic.threshold.draws import Draws
 from intrinsic.threshold.seed_effects import seed_effects
-from intrinsic.threshold.threshold import Threshold
+from intrinsic.threshold.threshold import REMEDY, Threshold
 
 Array = np.ndarray
 BLOCKS = 20  # of draws with targets alike, where both have the same baselines
@@ -39,7 +39,8 @@ def compare_thresholds(a: Threshold, b: Threshold) -> Comparison:
 
     Raises:
         UserError: something else than thresholds, or one without draws; the two differ in fraction, estimand,
-            estimator, confidence, or in whether lower is better or a chance is given.
+            estimator, confidence, or in whether lower is better or a floor is given; one is 0, as its start reaches the
+            target.
 
     Examples:
         >>> import intrinsic
@@ -77,6 +78,10 @@ def compare_thresholds(a: Threshold, b: Threshold) -> Comparison:
 def _draws(name: str, threshold: Threshold) -> Draws:
     if not isinstance(threshold, Threshold):
         raise UserError(f"need {name} to be a Threshold, got {type(threshold).__name__}: use estimate_threshold")
+    if threshold.censored == "start":
+        raise UserError(
+            f"need two thresholds above 0 for a ratio, got {name} = 0: its start is above the target; {REMEDY}"
+        )
     if threshold.draws is None:
         raise UserError(f"need a threshold with its draws as {name}, got one without: estimate_threshold gives them")
     return threshold.draws
@@ -89,8 +94,8 @@ def _check(a: Threshold, b: Threshold, ours: Draws, theirs: Draws) -> None:
             raise UserError(f"need thresholds of one {name}, got {one} and {other}: estimate both with the same")
     if ours.data.sign != theirs.data.sign:
         raise UserError("need thresholds of one metric, got one for which higher is better and one where lower is")
-    if (a.chance is None) != (b.chance is None):
-        raise UserError(f"need a chance for both thresholds or for none, got {a.chance} and {b.chance}")
+    if (a.floor is None) != (b.floor is None):
+        raise UserError(f"need a floor for both thresholds or for none, got {a.floor} and {b.floor}")
 
 
 def _without(effects: dict[int, float], draws: Draws, estimator: str, estimand: str) -> Draws:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,8 @@ def estimate_threshold(
     baselines: Sequence[float],
     *,
     fraction: float = 0.9,
-    chance: float | None = None,
+    floor: float | None = None,
+    start: float | None = None,
     estimator: str = "auto",
     estimand: str = "mean",
     confidence: float = 0.95,
@@ -27,6 +29,7 @@ def estimate_threshold(
     seed: int = 0,
     lower_is_better: bool = False,
     seeds: Sequence[int] | None = None,
+    chance: float | None = None,
 ) -> Threshold:
     """Estimate the smallest d at which the mean score (or half of the seeds) reaches the target, with an interval.
 
@@ -35,7 +38,9 @@ def estimate_threshold(
     (four parameters in log d), "isotonic" regression, or "first_crossing" (the smallest tried d whose mean reaches the
     target, as published; biased), and take their interval from a bootstrap of runs and baselines (`bootstrap`); right
     only where their shape is. All ends are interpolated in log d and are no whole numbers. Where a mean crosses the
-    target more than once, the first crossing counts.
+    target more than once, the first crossing counts. Where the `start` reaches the target, the answer is 0 and nothing
+    is fitted: of a pretrained model 0.9 * full may lie below what it scores untrained; floor=start asks for nine tenths
+    of what training adds.
 
     By simulation (docs/figures/threshold_coverage.png) the default's 95 % intervals hold the truth in 94 to 98 % of
     searches for each of five shapes and three noises. With a single seed at few dims, a steep curve and a noisy one
@@ -45,15 +50,17 @@ def estimate_threshold(
         dims: of the runs; a dim that is repeated has several seeds.
         scores: of the runs, in any unit.
         baselines: scores of full training, over seeds. The noise of a single one is taken from the runs' noise.
-        fraction: the target is fraction * mean of the baselines, or chance + fraction * (mean - chance).
-        chance: the score of a guess.
+        fraction: the target is fraction * mean of the baselines, or floor + fraction * (mean - floor).
+        floor: the score from which the fraction counts, as known: of a guess, or the start; None: 0.
+        start: the mean score at d = 0, before any training (of seeds, for "success", the median); None: not known.
         estimator: "auto", "logistic", "isotonic" or "first_crossing".
         estimand: "mean", or "success": where half of the seeds reach the target.
         confidence: of the interval.
         resamples: of the bootstrap, or draws from the posterior.
         seed: of the draws: the same data give the same answer.
-        lower_is_better: for losses; the target is then baseline / fraction, or as above with a chance above it.
+        lower_is_better: for losses; the target is then baseline / fraction, or as above with a floor above it.
         seeds: of the runs; they change nothing here, and let `compare_thresholds` pair runs of one seed.
+        chance: the older name of `floor`.
 
     Raises:
         UserError: as `measurement`; fewer than 3 distinct dims; unknown estimator or estimand; confidence not in
@@ -65,8 +72,13 @@ def estimate_threshold(
         >>> found = intrinsic.estimate_threshold(dims, scores, baselines=[0.978, 0.981])
         >>> 100 < found.value < 300, round(found.target, 3)
         (True, 0.882)
+        >>> print(intrinsic.estimate_threshold(dims, scores, baselines=[0.978, 0.981], start=0.9))
+        d90 = 0 (the start is above the target: 0.9 >= 0.8816; use floor=start)
     """
-    data = measurement(dims, scores, baselines, fraction=fraction, chance=chance, lower_is_better=lower_is_better)
+    data = measurement(
+        dims, scores, baselines,
+        fraction=fraction, floor=floor, chance=chance, start=start, lower_is_better=lower_is_better,
+    )  # fmt: skip
     if len(set(dims)) < 3:
         raise UserError(f"need at least 3 distinct dims, got {len(set(dims))}: run more of them")
     check_choices(estimator, estimand, confidence)
@@ -76,6 +88,19 @@ def estimate_threshold(
     if seeds is not None and len(seeds) != len(dims):
         raise UserError(f"need one seed for each run, got {len(seeds)} seeds and {len(dims)} runs")
     of_runs = None if seeds is None else np.array([integer("seeds", each) for each in seeds], dtype=object)
+    known: dict[str, Any] = {
+        "estimator": estimator,
+        "estimand": estimand,
+        "target": data.sign * data.target,
+        "baseline": float(data.sign * data.baselines.mean()),
+        "runs": len(dims),
+        "confidence": confidence,
+        "fraction": fraction,
+        "floor": data.floor,
+        "start": data.start,
+    }
+    if data.starts_there:
+        return Threshold(value=0.0, low=None, high=None, censored="start", **known)
     value, draws, targets = crossings(data, estimator, estimand, resamples, np.random.default_rng(seed))
     smallest, largest = float(min(dims)), float(max(dims))
     tail = (1 - confidence) / 2
@@ -87,14 +112,7 @@ def estimate_threshold(
         low=None if low == -math.inf else ends.get(float(low), _dim(low)),
         high=None if high == math.inf else ends.get(float(high), _dim(high)),
         censored=censored,
-        estimator=estimator,
-        estimand=estimand,
-        target=data.sign * data.target,
-        baseline=float(data.sign * data.baselines.mean()),
-        runs=len(dims),
-        confidence=confidence,
-        fraction=fraction,
-        chance=chance,
+        **known,
         draws=Draws(draws, targets, data, of_runs),
     )
 

@@ -25,14 +25,18 @@ def propose(
     batch: int,
     ratio: float = 1.3,
     fraction: float = 0.9,
-    chance: float | None = None,
+    floor: float | None = None,
+    start: float | None = None,
     estimator: str = "auto",
     estimand: str = "mean",
     confidence: float = 0.95,
     lower_is_better: bool = False,
     seed: int = 0,
+    chance: float | None = None,
 ) -> list[int]:
     """Propose the next `batch` dims in [low, high]; none where the interval's high / low is at most `ratio`.
+
+    None either where the start reaches the target.
 
     First a spread: 7 dims (at least `batch`) evenly in log d over the range, the ends and the middle first. Then pairs
     around the crossing, at the quantiles (i + 1) / (batch + 1) of its draws, and every other time from 0.1 to 0.9: the
@@ -51,12 +55,14 @@ def propose(
         batch: how many.
         ratio: high / low of the interval at which the search ends; it also ends when both lie between two whole dims.
         fraction: see `estimate_threshold`, as for all below.
-        chance: see there.
+        floor: see there.
+        start: see there.
         estimator: see there.
         estimand: see there.
         confidence: see there.
         lower_is_better: see there.
         seed: see there.
+        chance: see there.
 
     Raises:
         UserError: as `estimate_threshold`, but any number of dims will do; low < 1, low >= high, or not
@@ -76,7 +82,12 @@ def propose(
     if not number("ratio", ratio) > 1:
         raise UserError(f"need ratio > 1, got ratio={ratio}")
     check_choices(estimator, estimand, confidence)
-    data = measurement(dims, scores, baselines, fraction=fraction, chance=chance, lower_is_better=lower_is_better)
+    data = measurement(
+        dims, scores, baselines,
+        fraction=fraction, floor=floor, chance=chance, start=start, lower_is_better=lower_is_better,
+    )  # fmt: skip
+    if data.starts_there:
+        return []
     missing = _missing(dims, low, high, max(SPREAD, batch))
     if len(missing) >= batch or len(set(dims)) < 3:
         return (missing or [low, high] * batch)[:batch]

@@ -133,7 +133,11 @@ BAD = [
     (lambda: searched(estimand="success"), "need thresholds of one estimand, got mean and success"),
     (lambda: searched(estimator="isotonic"), "need thresholds of one estimator, got auto and isotonic"),
     (lambda: searched(confidence=0.9), "need thresholds of one confidence, got 0.95 and 0.9"),
-    (lambda: searched(chance=0.1), "need a chance for both thresholds or for none, got None and 0.1"),
+    (lambda: searched(chance=0.1), "need a floor for both thresholds or for none, got None and 0.1"),
+    (
+        lambda: searched(start=0.99),
+        "need two thresholds above 0 for a ratio, got b = 0: its start is above the target; use",
+    ),
     (lambda: estimate_threshold(**LOSSES, lower_is_better=True), "need thresholds of one metric, got one for which"),
 ]
 
@@ -155,4 +159,6 @@ def test_a_threshold_of_a_file_has_no_draws():
     found = searched()
     assert isinstance(found.draws, Draws)
     assert Threshold(**found.to_dict()) == found
+    before = {name: value for name, value in found.to_dict().items() if name not in ("floor", "start")}
+    assert Threshold(**before | {"chance": 0.1}).floor == 0.1  # as files had it
     assert Threshold(**found.to_dict()).draws is None

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -146,6 +147,42 @@ def test_losses_are_turned():
     assert estimate_threshold(DIMS, scores, [0.3], lower_is_better=True).target == pytest.approx(0.3 / 0.9)
 
 
+def test_the_floor_is_where_the_fraction_counts_from():
+    scores = noisy(DIMS, 0.02)
+    found = estimate_threshold(DIMS, scores, [1.0, 0.99], floor=0.2)
+    assert found.target == pytest.approx(0.2 + 0.9 * (0.995 - 0.2))
+    assert found == estimate_threshold(DIMS, scores, [1.0, 0.99], chance=0.2)  # its older name
+    assert (found.floor, found.chance, found.to_dict()["chance"], found.start) == (0.2, 0.2, 0.2, None)
+
+
+@every_estimand
+@every_estimator
+@pytest.mark.parametrize("start", [0.9, 0.95])
+def test_a_start_that_reaches_the_target_is_zero_and_nothing_is_fitted(start, estimator, estimand):
+    kinds = {"estimator": estimator, "estimand": estimand}
+    found = estimate_threshold(DIMS, noisy(DIMS, 0.02), [1.0, 1.0], start=start, **kinds)
+    assert (found.value, found.low, found.high, found.censored, found.draws) == (0.0, None, None, "start", None)
+    assert str(found) == f"d90 = 0 (the start is above the target: {start} >= 0.9; use floor=start)"
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["start"] == start
+    assert propose([], [], [1.0, 1.0], low=10, high=640, batch=2, start=start) == []
+
+
+def test_a_start_below_the_target_changes_nothing_and_as_a_floor_it_raises_the_target():
+    scores = noisy(DIMS * 3, 0.02)
+    plain = estimate_threshold(DIMS * 3, scores, [1.0, 1.0], start=0.89)
+    assert plain == replace(estimate_threshold(DIMS * 3, scores, [1.0, 1.0]), start=0.89)
+    above = estimate_threshold(DIMS * 3, scores, [1.0, 1.0], floor=0.89, start=0.89)
+    assert above.target == pytest.approx(0.989)
+    assert above.value > plain.value
+
+
+def test_the_start_of_a_loss_is_turned():
+    losses = {"dims": DIMS, "scores": [2 - y for y in noisy(DIMS, 0.02)], "baselines": [1.0], "lower_is_better": True}
+    found = estimate_threshold(**losses, start=1.05)
+    assert str(found) == "d90 = 0 (the start is below the target: 1.05 <= 1.111; use floor=start)"
+    assert estimate_threshold(**losses, start=1.2).censored is None
+
+
 def test_repeats_order_and_seed():
     dims = [*DIMS, 80, 80, 160]
     scores = noisy(dims, 0.02)
@@ -177,12 +214,15 @@ BAD = [
     ({"dims": [1.5, *DIMS[1:]]}, "need whole dims from 1 on, got dim=1.5"),
     ({"baselines": []}, "need at least one baseline, got none"),
     ({"baselines": [math.inf]}, "need finite baselines, got inf"),
-    ({"baselines": [-1.0]}, "need a baseline above 0, got a mean of -1; give the score of a guess as chance"),
+    ({"baselines": [-1.0]}, "need a baseline above 0, got a mean of -1; give the score of a guess as floor"),
     ({"scores": [math.nan] * 7}, "need finite scores, got nan"),
     ({"fraction": 1.0}, "need 0 < fraction < 1, got fraction=1.0"),
     ({"chance": 1.0}, "need a baseline above chance, got a mean of 1 and chance=1"),
     ({"chance": 0.5, "lower_is_better": True}, "need a baseline below chance, got a mean of 1 and chance=0.5"),
     ({"chance": math.nan}, "need a finite chance"),
+    ({"floor": 1.1}, "need a baseline above floor, got a mean of 1 and floor=1.1"),
+    ({"floor": 0.1, "chance": 0.1}, "need floor or chance, its older name, got floor=0.1 and chance=0.1: leave one"),
+    ({"start": math.inf}, "need a finite start, got start=inf"),
     ({"estimator": "spline"}, "need estimator=auto, logistic, isotonic, first_crossing, got spline"),
     ({"estimand": "median"}, "need estimand=mean or success, got median"),
     ({"confidence": 95}, "need 0 < confidence < 1, got confidence=95"),
