@@ -31,6 +31,7 @@ def choose(
     *studies: str | Path,
     out: str | Path | None = None,
     where: Sequence[str] = (),
+    floor: str | float = "none",
     chance: float | None = None,
     fractions: Sequence[float] = (0.9, 0.99),
     rank: int | None = None,
@@ -46,7 +47,8 @@ def choose(
         studies: folders of runs, of one task.
         out: folder of choose.png, .pdf and .csv.
         where: `key=value` filters on the config.
-        chance: the score of guessing; fractions are then of what is above it.
+        floor: see `analysis.threshold`: fractions are of what is above it.
+        chance: see there.
         fractions: of full training that a rank is to reach, rising; the last one decides.
         rank: r of the gains (default: the recommended rank, or 1 where no run has one).
 
@@ -55,10 +57,9 @@ def choose(
 
     Source: Hu et al. 2021, arXiv:2106.09685, section 7.1 and 7.2, whose questions these are; they compare trained runs.
     """
-    frame, notes = load_records(studies, where)
-    tests = frame.set_index("run_id")["score"]
-    frame = frame.assign(score=frame["validation_score"])
-    sizes = smallest_rank(frame, fractions, chance)
+    frame, notes = load_records(studies, where, "validation")
+    tests = load_records(studies, where)[0].set_index("run_id")["score"]
+    sizes = smallest_rank(frame, fractions, chance, floor)
     gradients = _measured(frame, "gradients")
     if sizes is None and not gradients:
         raise UserError(f"nothing to choose by: {_make(studies, 'lora')}, {_make(studies, 'gradients')}")

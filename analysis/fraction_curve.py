@@ -22,6 +22,7 @@ from analysis.figures.footer import footer
 from analysis.studies.config_keys import keys_under
 from analysis.studies.efforts import effort_lines, efforts
 from analysis.studies.estimates import AXES, estimates, incomplete
+from analysis.studies.floor import Floor, without_start
 from analysis.studies.plain import plain
 from analysis.studies.records import load_records
 from intrinsic.checks import number
@@ -39,6 +40,7 @@ def fraction_curve(
     where: Sequence[str] = (),
     axis: str = "dim",
     fractions: Sequence[float] = FRACTIONS,
+    floor: str | float = "none",
     chance: float | None = None,
     estimator: str = "auto",
     estimand: str = "mean",
@@ -48,7 +50,8 @@ def fraction_curve(
     """Draw d(tau) for each curve: the estimate at each fraction tau of the baseline, its interval as a band.
 
     Each fraction is estimated from the same runs by itself, most sharply where the runs are: those of a search for d90
-    lie around d90. A triangle is a bound: beyond the tried sizes. Writes fraction_curve.png, .pdf and .csv.
+    lie around d90. A triangle is a bound: beyond the tried sizes. A 0 at the edge stands where the start, before any
+    training, reaches the fraction. Writes fraction_curve.png, .pdf and .csv.
 
     Args:
         studies: folders of runs, of one task, the baseline among them (method full, several seeds).
@@ -58,7 +61,8 @@ def fraction_curve(
         where: `key=value` filters on the config.
         axis: the size: an integer knob of the runs, or `trained` for the count of trainable parameters.
         fractions: of the baseline, each in (0, 1).
-        chance: the score of guessing; if given, targets are chance + fraction * (baseline - chance).
+        floor: see `analysis.threshold`, as for chance.
+        chance: see there.
         estimator: see `intrinsic.estimate_threshold`, as for estimand and confidence.
         estimand: `mean` or `success`.
         confidence: of the band, at each fraction.
@@ -73,24 +77,29 @@ def fraction_curve(
         raise UserError(f"need every one of --fractions in (0, 1), got {wrong[0]:g}: 0.5 0.9 0.99 for 50, 90 and 99 %")
     if len(taus) < 2:
         raise UserError(f"need two different --fractions for a curve, got {len(taus)}; analysis.threshold takes one")
+    asked = Floor.of(floor, chance, "--floor")
     frame, notes = load_records(studies, where, split, epoch, across=across)
-    options: dict[str, Any] = {"chance": chance, "estimator": estimator, "estimand": estimand, "confidence": confidence}
+    options: dict[str, Any] = {"estimator": estimator, "estimand": estimand, "confidence": confidence}
     runs, _, found = estimates(
-        frame, axis=axis, split=split, across=keys_under(frame, across), fraction=taus[0], **options
-    )
+        frame, axis=axis, split=split, across=keys_under(frame, across), fraction=taus[0], floor=floor, chance=chance,
+        **options,
+    )  # fmt: skip
+    notes += without_start(runs)
     problem = incomplete(found, axis)
     if problem is not None:
         raise UserError(f"{', '.join(map(str, studies))}: {problem}")
     rows = pd.DataFrame(
         {"curve": each.curve, "tau": tau}
-        | estimate_threshold(each.dims, each.scores, each.baselines, fraction=tau, **options).to_dict()
+        | estimate_threshold(
+            each.dims, each.scores, each.baselines, fraction=tau,
+            floor=each.threshold.floor, start=each.threshold.start, **options,
+        ).to_dict()
         | {"smallest": min(each.dims), "largest": max(each.dims)}
         for each in found
+        if each.threshold is not None
         for tau in taus
-    ).drop(columns="fraction")
-    figure = _figure(
-        rows, AXES.get(axis, axis), f"fraction of full training{' above chance' * (chance is not None)} (%)"
-    )
+    ).drop(columns="fraction")  # fmt: skip
+    figure = _figure(rows, AXES.get(axis, axis), f"fraction of full training{asked.above} (%)")
     effort = effort_lines(efforts(runs, frame))
     footer(figure, effort)
     paths = save_figure(figure, rows, "fraction_curve", Path(studies[0]) / "figures" if out is None else Path(out))
@@ -105,8 +114,8 @@ def _figure(rows: pd.DataFrame, ylabel: str, xlabel: str) -> Figure:
         for k, (curve, here) in enumerate(rows.groupby("curve", sort=False)):
             colour = COLOURS[k % len(COLOURS)]
             tau = 100 * here["tau"].to_numpy(float)
-            low, high = (here[end].astype(float).fillna(here[tried]) for end, tried in
-                         (("low", "smallest"), ("high", "largest")))  # fmt: skip
+            low, high = (here[end].astype(float).fillna(here[tried]).mask(here["censored"] == "start")
+                         for end, tried in (("low", "smallest"), ("high", "largest")))  # fmt: skip
             axes.fill_between(tau, low, high, color=colour, alpha=0.18, lw=0)
             known = here["censored"].isna().to_numpy()
             value = here["value"].to_numpy(float)
@@ -119,6 +128,8 @@ def _figure(rows: pd.DataFrame, ylabel: str, xlabel: str) -> Figure:
                 if not beyond.any():  # an empty line that is not clipped lies in the figure's corner
                     continue
                 axes.plot(tau[beyond], value[beyond], marker, color=colour, mfc="none", ms=7, clip_on=False)
+            for at in tau[(here["censored"] == "start").to_numpy()]:  # a logarithmic axis has no place for it
+                axes.text(at, 0.02 + 0.06 * k, "0", color=colour, ha="center", transform=axes.get_xaxis_transform())
         axes.axvline(90, color="black", lw=1.0, ls="--", zorder=1.5)
         axes.set(xlabel=xlabel, ylabel=f"{ylabel} that reaches it")
         decades = np.log10(rows["largest"].max() / rows["smallest"].min())
@@ -140,6 +151,8 @@ def _table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _said(row: dict[str, Any]) -> str:
+    if row["censored"] == "start":
+        return "0 (start)"
     if isinstance(row["censored"], str):
         return f"{'>' if row['censored'] == 'above' else '<'} {row['value']:.4g}"
     low, high = ("?" if pd.isna(row[end]) else f"{row[end]:.4g}" for end in ("low", "high"))

@@ -20,6 +20,7 @@ from analysis.figures.figure import Outcome, draw_curves, save_figure
 from analysis.references.literature import PUBLISHED, PublishedCurve
 from analysis.studies.config_keys import value_text
 from analysis.studies.efforts import effort_lines, efforts
+from analysis.studies.floor import over_seeds
 from analysis.studies.records import configs, load_records
 from analysis.studies.selection import choose_settings
 from intrinsic.errors import UserError
@@ -105,7 +106,8 @@ def _compared(
     elif len(set(dims)) < 3:
         measured = f"{len(set(dims))} of 3 dims"
     else:
-        measured = str(estimate_threshold(dims, scores, levels, fraction=task.fraction))
+        start = over_seeds(runs, "start")
+        measured = str(estimate_threshold(dims, scores, levels, fraction=task.fraction, start=start))
     full = "" if task.full is None else _span(*task.full)
     mean = f"{sum(baselines) / len(baselines):.3f}" if baselines else ""
     return {

@@ -17,10 +17,12 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures.figure import COLOURS, OUT, CurvesResult, draw_curves, save_figure
+from analysis.figures.start_levels import start_levels
 from analysis.studies.config_keys import keys_under
 from analysis.studies.differences import differences, differences_table
 from analysis.studies.efforts import effort_lines, efforts
 from analysis.studies.estimates import AXES, Estimate, estimates, incomplete
+from analysis.studies.floor import Floor, without_start
 from analysis.studies.records import load_records
 from analysis.studies.selection import failures, points_table
 from intrinsic.errors import UserError
@@ -32,11 +34,12 @@ FORMAT = 1
 def threshold(
     *studies: str | Path,
     out: str | Path | None = None,
-    split: str = "test",
+    split: str | None = None,
     epoch: str = "last",
     where: Sequence[str] = (),
     axis: str = "dim",
     fraction: float = 0.9,
+    floor: str | float = "none",
     chance: float | None = None,
     estimator: str = "auto",
     estimand: str = "mean",
@@ -48,19 +51,23 @@ def threshold(
 ) -> CurvesResult:
     """Estimate the threshold of each curve, and draw the curves with target and intervals.
 
-    At each size the learning rate with the best mean validation score counts. Of several curves every two are compared
-    by the ratio of their thresholds. Writes threshold.json into the first study, or into `out`, and threshold.png, .pdf
-    and .csv into its folder `figures`, or into `out`.
+    At each size the learning rate with the best mean validation score counts. Thresholds are reported on test data;
+    beside them stand those of validation data, in which a search looks. Of several curves every two are compared by the
+    ratio of their thresholds. Where the start of a curve reaches the target, its threshold is 0, and nothing is fitted.
+    Writes threshold.json into the first study, or into `out`, and threshold.png, .pdf and .csv into its folder
+    `figures`, or into `out`.
 
     Args:
         studies: folders of runs, of one task, the baseline among them (method full, several seeds).
         out: folder of all files.
-        split: the split that is reported, `test`, `validation` or `train`.
+        split: the only split that counts, `test`, `validation` or `train` (default: test, and validation beside it).
         epoch: `last`, or `best` for each run's best epoch on validation data.
         where: `key=value` filters on the config.
         axis: the size: an integer knob of the runs, or `trained` for the count of trainable parameters.
         fraction: of the baseline, in (0, 1).
-        chance: the score of guessing; if given, the target is chance + fraction * (baseline - chance).
+        floor: the target is floor + fraction * (baseline - floor): `none` for 0, `chance` for the score of a constant
+            answer, `start` for the score before any training, or a number.
+        chance: the same as a number, by its older name.
         estimator: see `intrinsic.estimate_threshold`, as for estimand and confidence.
         estimand: `mean` or `success`.
         confidence: of the interval.
@@ -73,34 +80,44 @@ def threshold(
     Raises:
         UserError: as `load_records` and `estimate_threshold`; if there are fewer than three sizes, or no baseline.
     """
-    frame, notes = load_records(studies, where, split, epoch, runs, across)
-    options = {"fraction": fraction, "chance": chance, "estimator": estimator, "estimand": estimand}
-    keys = keys_under(frame, across)
-    rows, points, found = estimates(frame, axis=axis, split=split, confidence=confidence, across=keys, **options)
+    asked = Floor.of(floor, chance, "--floor")
+    reported = split or "test"
+    frame, notes = load_records(studies, where, reported, epoch, runs, across)
+    options: dict[str, Any] = {"fraction": fraction, "floor": floor, "chance": chance, "estimator": estimator}
+    options |= {"estimand": estimand, "confidence": confidence, "axis": axis, "across": keys_under(frame, across)}
+    rows, points, found = estimates(frame, split=reported, **options)
     problem = incomplete(found, axis)
     if problem is not None:
         raise UserError(f"{', '.join(map(str, studies))}: {problem}")
+    beside: list[Estimate] = []
+    if split is None:
+        seen, _ = load_records(studies, where, "validation", epoch, runs, across)
+        beside = estimates(seen, split="validation", **options)[2]
     pairs = differences(found)
     effort = effort_lines(efforts(rows, frame))
-    label = f"{split} {rows['metric'].max()}{' at the best epoch' * (epoch == 'best')}"
-    figure = _figure(rows, found, axis, label, effort)
+    ylabel = f"{reported} {rows['metric'].max()}{' at the best epoch' * (epoch == 'best')}"
+    figure = _figure(rows, found, axis, ylabel, asked.above, effort)
     home = Path(studies[0])
     paths = save_figure(figure, rows, name, home / "figures" if out is None else Path(out))
     target = (home if out is None else Path(out)) / f"{name}.json"
-    content = {"format": FORMAT, "axis": axis, "split": split, "epoch": epoch, "metric": rows["metric"].max()}
+    content = {"format": FORMAT, "axis": axis, "split": reported, "epoch": epoch, "metric": rows["metric"].max()}
+    content["floor"] = asked.kind if asked.score is None else asked.score
     content |= {"setting": list(setting)} if setting else {}
     content["curves"] = [each.to_dict() | {"points": _table(points, each.curve)} for each in found]
+    if beside:
+        content["validation"] = [each.to_dict() for each in beside]
     if len(pairs):
         content["ratios"] = pairs.astype(object).where(pairs.notna(), None).to_dict("records")
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
     write_atomically(target, lambda path: path.write_text(text), remedy=OUT)
-    results = tuple(f"{each.curve}: {each.threshold}" for each in found)
+    results = [f"{each.curve}: {each.threshold}" for each in found]
+    results += [f"on validation data, {each.curve}: {_short(each)}" for each in beside]
     return CurvesResult(
         rows=rows,
         table=points_table(points, axis),
         more=(differences_table(pairs),) if len(pairs) else (),
         points=points,
-        notes=notes,
+        notes=[*notes, *without_start(rows), *(_one_split(rows) if split is None else [])],
         paths=(target, *paths),
         figure=figure,
         results=(*results, *failures(rows)),
@@ -108,23 +125,39 @@ def threshold(
     )
 
 
-def _figure(rows: pd.DataFrame, found: Sequence[Estimate], axis: str, ylabel: str, effort: Sequence[str]) -> Any:
+def _short(each: Estimate) -> str:
+    """`d90 = 170 [156, 190]`, without how it was found."""
+    return str(each.threshold).partition(" (")[0]
+
+
+def _one_split(rows: pd.DataFrame) -> list[str]:
+    """A note for a task whose validation data are its test data: the toy's."""
+    used = rows[rows["chosen"] & rows["score"].notna()]
+    if not used["score"].equals(used["validation_score"]):
+        return []
+    return ["validation and test scores are the same in every run: the search has seen what is reported"]
+
+
+def _figure(
+    rows: pd.DataFrame, found: Sequence[Estimate], axis: str, ylabel: str, above: str, effort: Sequence[str]
+) -> Any:
     first = found[0].threshold
     assert first is not None
-    percent = f"{100 * first.fraction:g} %{' above chance' * (first.chance is not None)}"
+    percent = f"{100 * first.fraction:g} %{above}"
     sets = dict.fromkeys(
         (each.threshold.baseline, each.threshold.target) for each in found if each.threshold is not None
     )
     levels = [(f"full {baseline:.3f}", baseline, "-") for baseline, _ in sets]
     levels += [(f"{percent} {target:.3f}", target, "--") for _, target in sets]
+    levels += start_levels(each.threshold.start for each in found if each.threshold is not None)
     label = AXES.get(axis, axis)
-    shown = {each.curve: f"{each.curve}: {str(each.threshold).partition(' (')[0]}" for each in found}
+    shown = {each.curve: f"{each.curve}: {_short(each)}" for each in found}
     curves = rows[rows["x"].notna()].assign(curve=lambda frame: frame["curve"].map(shown))
     figure = draw_curves(curves, xlabel=label, ylabel=ylabel, levels=levels, effort=effort)
     axes = figure.axes[0]
     left, right = axes.get_xlim()
     for number, each in enumerate(found):
-        if each.threshold is not None:
+        if each.threshold is not None and each.threshold.censored != "start":
             low, high = each.threshold.low or left, each.threshold.high or right
             colour = COLOURS[number % len(COLOURS)]
             axes.axvspan(low, high, color=colour, alpha=0.15, lw=0, zorder=0)

@@ -36,11 +36,12 @@ class Settings:
     baseline_lrs: Sequence[float] | None
     batch: int | None
     fraction: float
+    floor: str | float | None
     chance: float | None
     estimator: str
     estimand: str
     confidence: float
-    split: str
+    split: str | None
     epoch: str
 
     def __post_init__(self) -> None:
@@ -68,9 +69,10 @@ class Settings:
             raise UserError(f"need hydra.sweeper.baseline to be a list such as [method=full], got {self.baseline}")
         if isinstance(self.across, str) or not all(isinstance(key, str) for key in self.across):
             raise UserError(f"need hydra.sweeper.across to be a list such as [init.source], got {self.across}")
-        for name, known in (("split", ("test", "validation", "train")), ("epoch", ("last", "best"))):
+        for name, known in (("split", ("test", "validation", "train", None)), ("epoch", ("last", "best"))):
             if getattr(self, name) not in known:
-                raise UserError(f"need hydra.sweeper.{name} to be one of {', '.join(known)}, got {getattr(self, name)}")
+                shown = ", ".join(each or "null" for each in known)
+                raise UserError(f"need hydra.sweeper.{name} to be one of {shown}, got {getattr(self, name)}")
         least = self.baseline_seeds * len(self.baseline_lrs or [0]) + self.spread * len(self.lrs or [0])
         if not least <= self.max_runs <= RUNS:
             raise UserError(
@@ -78,17 +80,25 @@ class Settings:
             )
         if self.batch is not None and self.batch > self.max_runs:
             raise UserError(f"need hydra.sweeper.batch <= max_runs={self.max_runs}, got {self.batch}")
+        from analysis.studies.floor import Floor
         from intrinsic.threshold import estimate_threshold
 
-        options = {name: value for name, value in self.options.items() if name != "chance"}
+        Floor.of(self.floor, self.chance, "hydra.sweeper.floor")
+        options = {name: value for name, value in self.options.items() if name not in ("floor", "chance")}
         estimate_threshold(
             [1, 2, 4], [0.0, 0.5, 1.0], [1.0], resamples=100, **options
         )  # refuses options before any work
 
     @property
     def options(self) -> dict[str, Any]:
-        """Of `estimate_threshold`."""
-        return {name: getattr(self, name) for name in ("fraction", "chance", "estimator", "estimand", "confidence")}
+        """Of `analysis.threshold`, and but for the floor of `estimate_threshold`."""
+        names = ("fraction", "floor", "chance", "estimator", "estimand", "confidence")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def searched(self) -> str:
+        """The split by whose scores sizes are chosen."""
+        return self.split or "validation"
 
 
 class Search:
@@ -115,7 +125,7 @@ class Search:
         from intrinsic.threshold import propose
 
         s = self.settings
-        options = {"low": s.low, "high": s.high, "ratio": s.ratio, **s.options}
+        options = {"low": s.low, "high": s.high, "ratio": s.ratio, **s.options, "chance": None}
         jobs: list[list[str]] = []
         if not self.asked:
             for seed in range(s.baseline_seeds):
@@ -123,7 +133,8 @@ class Search:
             self._spread = propose([], [], [1.0], low=s.low, high=s.high, batch=s.spread)
             jobs += self._jobs(self._spread, dict.fromkeys(self._spread, s.lrs))
         elif self.estimate is not None:
-            each = self.estimate
+            each, known = self.estimate, self.estimate.threshold
+            options |= {"floor": known and known.floor, "start": known and known.start}
             count = max(1, batch // min(3, len(s.lrs or [0])))
             sizes = propose(each.dims, each.scores, each.baselines, batch=count, **options)
             rates = {size: self._near(size) for size in sizes}
@@ -153,8 +164,8 @@ class Search:
         s = self.settings
         if not self.runs:
             raise UserError(f"no run of the search has finished: {self.errors[0]}")
-        frame, _ = load_records([folder], (), s.split, s.epoch, self.runs, s.across)
-        self._rows, _, found = estimates(frame, axis=s.axis, split=s.split, across=s.across, **s.options)
+        frame, _ = load_records([folder], (), s.searched, s.epoch, self.runs, s.across)
+        self._rows, _, found = estimates(frame, axis=s.axis, split=s.searched, across=s.across, **s.options)
         problem = incomplete(found, s.axis)
         if problem is not None:
             raise UserError(f"{problem}; {len(self.errors)} runs failed{': ' + self.errors[0] if self.errors else ''}")

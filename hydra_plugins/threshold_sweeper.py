@@ -107,7 +107,9 @@ class ThresholdSweeper(Sweeper):
         search.update(folder)
         assert search.estimate is not None
         own, s = "".join(f"{each} " for each in _own(search, searches)), self.settings
-        reached = f"{s.axis} {search.estimate.threshold}, until high / low <= {s.ratio}"
+        reached = f"{s.axis} {search.estimate.threshold}"
+        if search.estimate.threshold is None or search.estimate.threshold.censored != "start":
+            reached += f" on {s.searched} data, until high / low <= {s.ratio}"
         say(f"{own}{search.asked} runs of at most {s.max_runs}: {reached}")
 
     def _end(self, searches: list[Search], folder: Path) -> None:

@@ -49,7 +49,8 @@ def _ranks(axes: Axes, sizes: SmallestRank) -> None:
     for threshold, colour in zip(sizes.thresholds, COLOURS[1:] * 2, strict=False):
         axes.axhline(threshold.target, color=colour, lw=1.0, ls="--", zorder=1)
         low, high = threshold.low or left, threshold.high or right
-        axes.axvspan(low, high, color=colour, alpha=0.13, lw=0, zorder=0)
+        if threshold.censored != "start":
+            axes.axvspan(low, high, color=colour, alpha=0.13, lw=0, zorder=0)
         if threshold.censored is None:
             axes.axvline(threshold.value, color=colour, lw=1.2, zorder=1)
         axes.plot([], [], color=colour, lw=1.2, label=interval(threshold))

@@ -32,6 +32,8 @@ def interval(threshold: Threshold) -> str:
     """A rank as whole numbers: `r99 = 6 (95 % interval 4 to 9)`."""
     name = f"r{100 * threshold.fraction:g}"
     value = math.ceil(threshold.value)
+    if threshold.censored == "start":
+        return f"{name} = 0 ({str(threshold).partition('(')[2]}"
     if threshold.censored == "above":
         return f"{name} > {value}, the largest rank tried"
     high = "beyond the largest rank tried" if threshold.high is None else str(math.ceil(threshold.high))
@@ -53,8 +55,10 @@ def _rank(sizes: SmallestRank) -> str:
             f"known: {sizes.problem}."
         )
     last = sizes.thresholds[-1]
-    aim = f"{100 * last.fraction:g} % of full training{' above chance' * (last.chance is not None)}"
-    if last.censored == "above":
+    aim = f"{100 * last.fraction:g} % of full training{_above(last)}"
+    if last.censored == "start":
+        said += f", the smallest of those tried ({tried}), though the start reaches {aim} without any"
+    elif last.censored == "above":
         said += f", the best of those tried ({tried}), though none of them reaches {aim}"
     elif last.censored == "below":
         said += (
@@ -66,6 +70,13 @@ def _rank(sizes: SmallestRank) -> str:
     if sizes.seeds == 1:
         return f"{said}; with one seed at some rank, noise is only guessed from the scatter, and so are intervals."
     return f"{said}; from {sizes.seeds} seeds of each rank{' or more' * (sizes.points['finished'].nunique() > 1)}."
+
+
+def _above(threshold: Threshold) -> str:
+    """From where its fraction counts."""
+    if threshold.floor is None:
+        return ""
+    return " above the start" if threshold.floor == threshold.start else " above chance"
 
 
 def _rate(sizes: SmallestRank, tests: pd.Series) -> str:

@@ -29,13 +29,16 @@ class SmallestRank:
         return int(self.points["finished"].min())
 
 
-def smallest_rank(frame: pd.DataFrame, fractions: Sequence[float], chance: float | None) -> SmallestRank | None:
+def smallest_rank(
+    frame: pd.DataFrame, fractions: Sequence[float], chance: float | None, floor: str | float = "none"
+) -> SmallestRank | None:
     """Estimate the rank that reaches each fraction of full training, by the mean of validation scores.
 
     Args:
         frame: runs of one task as from `analysis.studies.records.load_records`, `score` being that of validation.
         fractions: of the baseline, rising; the last one decides.
-        chance: see `intrinsic.estimate_threshold`.
+        chance: see `analysis.threshold`, as for floor.
+        floor: see there.
 
     Returns:
         None if no run of LoRA has finished.
@@ -50,7 +53,9 @@ def smallest_rank(frame: pd.DataFrame, fractions: Sequence[float], chance: float
         return None
     found = []
     for fraction in fractions:
-        rows, points, each = estimates(used, axis="rank", split="validation", fraction=fraction, chance=chance)
+        rows, points, each = estimates(
+            used, axis="rank", split="validation", fraction=fraction, chance=chance, floor=floor
+        )
         found.append(each)
     points = points[points["x"].notna() & points["mean"].notna()]
     curve = points.loc[points["mean"].idxmax(), "curve"]

@@ -35,7 +35,12 @@ OPTIONS: dict[str, Option] = {
         "the size: an integer knob of the runs, such as dim or rank, or trained: the count of trainable parameters",
         {},
     ),
-    "chance": ("the score of guessing, above which the fraction is taken", {"type": float}),
+    "floor": (
+        "the score above which the fraction is taken: none, chance (of a constant answer), start (before training), or "
+        "a number",
+        {"metavar": "FLOOR"},
+    ),
+    "chance": ("a floor by its older name, as a number", {"type": float}),
     "estimator": ("how the crossing is found", {"choices": ("auto", "isotonic", "logistic", "first_crossing")}),
     "estimand": ("where the mean crosses, or where half of the seeds succeed", {"choices": ("mean", "success")}),
     "confidence": ("of the interval", {"type": float}),

@@ -8,8 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.figures.figure import CurvesResult, draw_curves, save_figure
-from analysis.studies.config_keys import FREE, keys_under
+from analysis.figures.start_levels import start_levels
+from analysis.studies.config_keys import FREE, keys_under, value_text
 from analysis.studies.efforts import effort_lines, efforts
+from analysis.studies.floor import over_seeds, without_start
 from analysis.studies.marks import EXPLAINED, Marks, marks
 from analysis.studies.peft_results import peft_rows
 from analysis.studies.records import load_records
@@ -71,6 +73,8 @@ def curves(
     marked = marks(rows) if differ else Marks()
     effort = effort_lines(efforts(rows, frame))
     lines = _levels(points, levels, fraction)
+    starts = _starts(frame[used], keys)
+    notes += [*without_start(rows), *_reached(starts, lines, fraction)]
     beside, said = peft_rows(results, rows["metric"].max(), split)
     if len(beside):
         rows, points = pd.concat([rows, beside]), pd.concat([points, _points(beside)])
@@ -81,7 +85,7 @@ def curves(
         rows[rows["x"].notna()].assign(curve=lambda drawn: drawn["curve"].replace(marked.names)),
         xlabel="\n".join([xlabel, *([EXPLAINED] if marked.names else [])]),
         ylabel=f"{split} {rows['metric'].max()}{' at the best epoch' * (epoch == 'best')}",
-        levels=lines,
+        levels=[*lines, *start_levels(starts)],
         ticks=sorted(set(frame[drawn][x])) if x == "rank" else (),
         effort=effort,
     )
@@ -111,6 +115,26 @@ def _points(beside: pd.DataFrame) -> pd.DataFrame:
         }
         for (curve, x), here in beside.groupby(["curve", "x"], sort=False)
     ])  # fmt: skip
+
+
+def _starts(frame: pd.DataFrame, across: Sequence[str]) -> list[float]:
+    """The mean score at the start, over seeds; of each task, where the runs are of several."""
+    tasks = frame["config"].map(lambda flat: tuple(value_text(flat.get(key)) for key in across))
+    means = [over_seeds(runs, "start") for _, runs in frame.groupby(tasks, sort=False)]
+    return [mean for mean in means if mean is not None]
+
+
+def _reached(starts: Sequence[float], lines: Sequence[tuple[str, float, str]], fraction: float | None) -> list[str]:
+    """A note where the start is above the line that is drawn at a fraction of the baseline."""
+    targets = [score for label, score, _ in lines if label.endswith("% of full")]
+    over = [start for start in starts for target in targets if start >= target]
+    if not over or fraction is None:
+        return []
+    percent = f"{100 * fraction:g}"
+    return [
+        f"the start, {over[0]:.3f}, is above {percent} % of full: d{percent} = 0; "
+        "`python -m analysis.threshold --floor start` asks for a part of what training adds"
+    ]
 
 
 def _levels(points: pd.DataFrame, methods: Sequence[str], fraction: float | None) -> list[tuple[str, float, str]]:

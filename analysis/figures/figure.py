@@ -18,6 +18,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 from PIL import Image
 
 from analysis.figures.as_csv import as_csv
+from analysis.figures.draw_levels import draw_levels
 from analysis.figures.footer import footer
 from analysis.studies.plain import plain
 from intrinsic.files.atomic import write_together
@@ -115,15 +116,13 @@ def draw_curves(
         if any(line.get_marker() == "x" and len(line.get_xdata()) for line in axes.lines):  # type: ignore[arg-type]
             handles.append(Line2D([], [], color="#555555", marker="x", ls="none", ms=7, mew=1.8, label="diverged"))
             axes.margins(y=0.12)  # room for the crosses below the lowest score
-        for _, score, dashes in levels:
-            axes.axhline(score, color="black", lw=1.1, ls=dashes, zorder=1.5)
         _ticks(axes, rows["x"].dropna().to_numpy(float), ticks)
         axes.set(xlabel=xlabel, ylabel=ylabel)
         longest = max(len(str(handle.get_label())) for handle in handles)
         columns = max(1, min(4, int(6.3 / (0.6 + 0.073 * longest))))  # inches: handle, gap and letters of 9 points
         figure.legend(handles=handles, loc="outside upper center", ncols=columns, handletextpad=0.5, columnspacing=1.6)
         footer(figure, effort)
-        _label(figure, axes, levels)
+        draw_levels(figure, axes, levels)
     return figure
 
 
@@ -184,24 +183,3 @@ def _number(value: float, _: int | None = None) -> str:
         if value >= factor and (value >= 1e4 or unit != "k"):
             return f"{value / factor:g}{unit}"
     return f"{value:g}"
-
-
-def _label(figure: Figure, axes: Axes, levels: Sequence[tuple[str, float, str]]) -> None:
-    """Write each level's label right of the axes, moved up or down where two would overlap."""
-    levels = sorted(levels, key=lambda level: level[1])
-    notes = [
-        axes.annotate(
-            label, (1, score), (6, 0), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
-            va="center", fontsize=9, annotation_clip=False,
-        )
-        for label, score, _ in levels
-    ]  # fmt: skip
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.draw_without_rendering()  # the layout, and so each label's height in points
-    at = np.array([axes.transData.transform((1, score))[1] for _, score, _ in levels]) * 72 / figure.dpi
-    moved = at.copy()
-    for i in range(1, len(moved)):
-        moved[i] = max(moved[i], moved[i - 1] + 12)
-    for note, shift in zip(notes, moved - at - (moved - at).mean() if len(at) else (), strict=True):
-        note.set_position((6, shift))

@@ -57,7 +57,7 @@ def _against(threshold: Threshold, runs: int) -> str:
         f"reaches {percent} % of full training. Full training scores {threshold.baseline:.4f} on test data "
         f"(mean of {runs} {'runs' if runs > 1 else 'run: its noise is unknown'}), so the target is "
         f"{threshold.target:.4f}. In brackets: the {100 * threshold.confidence:g} % interval; "
-        "< and >: beyond what was run."
+        "< and >: beyond what was run; 0: the start, before any training, is above the target already."
     )
 
 

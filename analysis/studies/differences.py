@@ -17,10 +17,11 @@ def differences(found: Sequence[Estimate]) -> pd.DataFrame:
 
     Supported is what Holm's step-down rule keeps of all pairs: with p = 2 min(P(a < b), P(b < a)) in ascending order,
     the k-th of m pairs (from 0) while p <= 0.05 / (m - k). Of two curves it is p <= 0.05, of several it asks for more
-    than an interval without 1. Source: Holm 1979, A simple sequentially rejective multiple test procedure.
+    than an interval without 1. Source: Holm 1979, A simple sequentially rejective multiple test procedure. A threshold
+    of 0, whose start reaches the target, has no ratio and no row.
     """
     rows: list[dict[str, Any]] = []
-    for a, b in combinations([each for each in found if each.threshold is not None], 2):
+    for a, b in combinations(comparable(found), 2):
         assert a.threshold is not None
         assert b.threshold is not None
         rows.append({"a": a.curve, "b": b.curve} | compare_thresholds(a.threshold, b.threshold).to_dict())
@@ -31,6 +32,11 @@ def differences(found: Sequence[Estimate]) -> pd.DataFrame:
         rows[number]["supported"] = kept
     columns = ["a", "b", "ratio", "low", "high", "p_less", "confidence", "paired", "supported"]
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(("ratio", "low", "high"), float))
+
+
+def comparable(found: Sequence[Estimate]) -> list[Estimate]:
+    """Those with a threshold above 0."""
+    return [each for each in found if each.threshold is not None and each.threshold.censored != "start"]
 
 
 def differences_table(pairs: pd.DataFrame) -> pd.DataFrame:

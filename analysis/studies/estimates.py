@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.studies.config_keys import value_text, varying_keys
+from analysis.studies.floor import Floor
 from analysis.studies.plain import plain
 from analysis.studies.selection import choose_settings, entry
 from intrinsic.errors import UserError
@@ -65,7 +66,7 @@ def estimates(
         split: what `score` is of.
         across: keys of the task in which runs may differ: the baseline from the curves, say. Where each of their values
             has a baseline of its own, as two networks have, curves are measured against their own, and named by them.
-        options: of `estimate_threshold`.
+        options: of `estimate_threshold`; `floor` may also be one of `analysis.studies.floor.KINDS`.
 
     Returns:
         The rows and points of `analysis.studies.selection.choose_settings`, and an estimate for each curve.
@@ -113,11 +114,13 @@ def estimates_of(rows: pd.DataFrame, options: dict[str, Any]) -> list[Estimate]:
 
     Args:
         rows: as from `choose_settings`, of one baseline.
-        options: of `estimate_threshold`.
+        options: see `estimates`.
 
     Raises:
-        UserError: as `estimate_threshold`; if there is more than one baseline.
+        UserError: as `estimate_threshold` and `Floor`; if there is more than one baseline.
     """
+    floor = Floor.of(options.get("floor"), options.get("chance"))
+    options = {name: value for name, value in options.items() if name not in ("floor", "chance")}
     used = rows[rows["chosen"] & rows["score"].notna()]
     flat = used[used["x"].isna()]
     levels = [curve for curve in dict.fromkeys(flat["curve"]) if curve.partition(",")[0] == BASELINE]
@@ -129,7 +132,8 @@ def estimates_of(rows: pd.DataFrame, options: dict[str, Any]) -> list[Estimate]:
         dims, scores = runs["x"].astype(int).tolist(), runs["score"].tolist()
         enough = len(set(dims)) >= 3 and baselines
         seeds = runs["seed"].tolist()
-        threshold = estimate_threshold(dims, scores, baselines, seeds=seeds, **options) if enough else None
+        known = floor.of_runs(runs, options.get("estimand", "mean")) if enough else {}
+        threshold = estimate_threshold(dims, scores, baselines, seeds=seeds, **known, **options) if enough else None
         found.append(Estimate(str(curve), dims, scores, baselines, threshold, seeds))
     return found
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from analysis.studies.differences import differences, differences_table, letters
+from analysis.studies.differences import comparable, differences, differences_table, letters
 from analysis.studies.estimates import BASELINE, estimates_of
 from intrinsic.errors import UserError
 
@@ -32,14 +32,17 @@ def marks(rows: pd.DataFrame) -> Marks:
         every = estimates_of(rows.assign(x=rows["x"].mask(full)), {})
     except UserError as error:
         return Marks(notes=(f"d90 not compared: {error}",))
-    found = [each for each in every if each.threshold is not None]
+    found = comparable(every)
+    zero = tuple(
+        f"{each.curve}: {each.threshold}" for each in every if each.threshold is not None and each not in found
+    )
     if len(found) < 2:
-        return Marks()
+        return Marks(results=zero)
     pairs = differences(found)
     order = sorted(found, key=lambda each: each.threshold.value if each.threshold is not None else 0.0)
     shown = letters(pairs, [each.curve for each in order])
     return Marks(
         {curve: f"{curve} [{letter}]" for curve, letter in shown.items()},
         (differences_table(pairs),),
-        tuple(f"{each.curve} [{shown[each.curve]}]: {each.threshold}" for each in found),
+        (*(f"{each.curve} [{shown[each.curve]}]: {each.threshold}" for each in found), *zero),
     )

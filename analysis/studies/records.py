@@ -40,7 +40,8 @@ def load_records(
 
     Returns:
         One row a run: study, run_id, folder, status, error, method, projection (a class name), metric, seed, lr, rank,
-        dim, trained (a count), epoch, score, validation_score, config (flat, by dotted key); and notes in words.
+        dim, trained (a count), epoch, score, validation_score, start and constant (the split's score before training
+        and that of a constant answer, NaN where a record has none), config (flat, by dotted key); and notes in words.
 
     Raises:
         UserError: a folder is missing or has no record that can be used, a filter leaves nothing, or the runs are of

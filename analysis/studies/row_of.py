@@ -66,16 +66,20 @@ def _row_of(file: Path, identity: tuple[int, ...] | None, split: str, epoch: str
     config = _flatten(need("config", record.config, lambda value: isinstance(value, dict), "a mapping"))
     count = _whole(1, 2**53)
     score = {"trained": pd.NA, "epoch": pd.NA, "score": math.nan, "validation_score": math.nan}
+    score |= {"start": math.nan, "constant": math.nan}  # see `intrinsic.training.start`
     if status == "finished" or record.count() is not None:  # a run may fail before they are counted
         score["trained"] = need(TRAINED, record.count(), count, COUNT)
+    finite = _between(-SIZE, SIZE)
     if status == "finished":
         score["epoch"] = need(f"{epoch}.epoch", record.epochs(epoch), _whole(0, 2**53), "a number")
         if split == "train" and not record.measured("train", epoch):
             raise UserError(f"{file} has no training score: it was written before they were; {AGAIN}")
         for key, part in (("score", split), ("validation_score", "validation")):
             value = record.score(part, metric, epoch)
-            good = _between(-SIZE, SIZE)
-            score[key] = float(need(score_path(part, metric, epoch), value, good, "a finite number"))
+            score[key] = float(need(score_path(part, metric, epoch), value, finite, "a finite number"))
+        for key, value in (("start", record.start(split)), ("constant", record.constant(split))):
+            known = value is not None  # records of before have neither, tasks of tokens no constant
+            score[key] = float(need(f"history.0: {key}", value, finite, "a finite number")) if known else math.nan
     rates = [key for key in ("optim.lr", "lr") if key in config]
     method = name("method", record.method)
     return {

@@ -8,7 +8,7 @@ import pandas as pd
 from analysis.studies.config_keys import METHOD, value_text, varying_keys
 
 COLUMNS = ["curve", "x", "rank", "dim", "seed", "lr", "setting", "tried", "chosen", "trained", "metric", "split",
-           "epoch", "score", "validation_score", "status", "run_id", "study", "error"]  # fmt: skip
+           "epoch", "score", "validation_score", "start", "constant", "status", "run_id", "study", "error"]  # fmt: skip
 
 
 def choose_settings(frame: pd.DataFrame, split: str, across: Sequence[str] = ()) -> tuple[pd.DataFrame, pd.DataFrame]:

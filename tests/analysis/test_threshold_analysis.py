@@ -30,6 +30,10 @@ def fill(study, **config):
             add(study, "subspace", score, score, projection="Fastfood", dim=dim, seed=seed, **config)
 
 
+def _interval(threshold):
+    return str(threshold).partition(" (")[0].removeprefix("d90 = ")
+
+
 def content(drawn):
     return json.loads(drawn.paths[0].read_text())
 
@@ -46,7 +50,9 @@ def test_it_is_the_estimate_of_the_scores(study):
     assert (curve["dims"], curve["baselines"]) == (dims, [0.95, 0.952, 0.954])
     assert curve["threshold"] == expected.to_dict()
     assert 300 < expected.value < 1000
-    assert drawn.results == (f"subspace (fastfood): {expected}",)
+    on_validation = estimate_threshold(dims, scores, [0.9] * 3)
+    assert drawn.results[0] == f"subspace (fastfood): {expected}"
+    assert drawn.results[1:] == (f"on validation data, subspace (fastfood): d90 = {_interval(on_validation)}",)
     assert [path.name for path in drawn.paths] == ["threshold.json", *(f"threshold.{s}" for s in ("png", "pdf", "csv"))]
     assert image.imread(drawn.paths[1]).std() > 0.01
 
@@ -99,7 +105,12 @@ def test_only_the_asked_runs_count(study):
         ({"estimator": "guess"}, "estimator"),
         ({"estimand": "guess"}, "estimand"),
         ({"confidence": 2.0}, "confidence"),
-        ({"chance": 0.99}, "chance"),
+        ({"chance": 0.99}, "need a baseline above floor, got a mean of 0.952 and floor=0.99"),
+        ({"floor": "0.99"}, "need a baseline above floor, got a mean of 0.952 and floor=0.99"),
+        ({"floor": "half"}, "need --floor to be none, chance, start or a number, got --floor=half"),
+        ({"floor": 0.1, "chance": 0.1}, "need --floor or chance, its older name, got --floor=0.1 and chance=0.1"),
+        ({"floor": "start"}, r"floor=start needs that score in every record, 15 of 15 runs have none \("),
+        ({"floor": "chance"}, "floor=chance needs that score in every record"),
         ({"where": ["method=subspace"]}, "no baseline: no run of full has finished"),
         ({"where": ["method=full"]}, "no run has dim"),
         ({"where": ["method=subspace", "nothing=1"]}, "nothing"),

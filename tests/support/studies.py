@@ -15,7 +15,8 @@ from tests.support.commands import here
 from tests.support.configs import ROOT
 
 
-def add(study, method="lora", test=0.9, validation=0.9, status="finished", projection="Identity", **swept):
+def add(study, method="lora", test=0.9, validation=0.9, status="finished", projection="Identity", at_0=None, **swept):
+    """`at_0`: the score at the start and that of a constant answer, of every split; None: as records of before."""
     config = {"seed": 0, "lr": 0.01, "epochs": 30, "method": method, "dataset": {"_target_": "data.Digits"}} | swept
     config |= {"granularity": "global", "subspace": {"granularity": "global"}} if "dim" in swept else {"subspace": {}}
     config |= {"optim": {"lr": config["lr"]} | swept.get("optim", {}), "head": "freeze" if method == "lora" else None}
@@ -28,6 +29,10 @@ def add(study, method="lora", test=0.9, validation=0.9, status="finished", proje
         for name, epoch, more in (("last", 30, 0), ("best", 27, 0.01)):
             scores = {"validation": {"accuracy": validation + more}, "test": {"accuracy": test + more}}
             record |= {name: {"epoch": epoch, **scores}, "error": None}
+    if at_0 is not None:
+        splits = ("train", "validation", "test")
+        first = {"epoch": 0, **{split: {"accuracy": at_0[0]} for split in splits}}
+        record["history"] = [first | {"constant": dict.fromkeys(splits, at_0[1])}]
     (study / record["run_id"]).mkdir(parents=True)
     (study / record["run_id"] / "record.json").write_text(json.dumps(record))
     return study / record["run_id"] / "record.json"
