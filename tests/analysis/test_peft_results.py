@@ -27,7 +27,7 @@ def result(path, **changes):
 
 def test_a_result_of_peft_is_a_point(study, tmp_path):
     for rank in (1, 2):
-        add(study, rank=rank)
+        add(study, rank=rank, at_0=(0.1, 0.1))
     (tmp_path / "results").mkdir()
     file = result(tmp_path / "results" / "one.json")
     result(tmp_path / "results" / "two.json", status="failed")

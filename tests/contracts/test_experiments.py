@@ -71,6 +71,9 @@ def test_its_search_can_begin(name):
     assert target == ("GridSweeper" if grid else "ThresholdSweeper")
     if target == "ThresholdSweeper":
         assert Settings(**node).axis in config
+        assert Settings(**node | {"split": None}).searched == "validation"
+        if name.startswith(("li2018/", "aghajanyan2020/")):  # as published, and not the default
+            assert node["split"] == ("train" if "labels" in name else "test")
         assert str(config.hydra.mode) == "RunMode.MULTIRUN"
 
 

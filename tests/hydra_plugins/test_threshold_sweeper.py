@@ -25,8 +25,12 @@ SPREAD = (10, 22, 46, 100, 215, 464, 1000)
 
 
 def found(folder):
-    (curve,) = json.loads((folder / "threshold.json").read_text())["curves"]
+    (curve,) = content(folder)["curves"]
     return curve
+
+
+def content(folder):
+    return json.loads((folder / "threshold.json").read_text())
 
 
 def records(folder):
@@ -61,12 +65,27 @@ def test_a_search_ends_with_an_interval(searched):
     assert {run["config"]["seed"] for run in runs.values() if run["method"] == "full"} == {0, 1, 2}
     assert len(curve["dims"]) == len(runs) - 3 <= 15
     assert set(SPREAD) <= set(curve["dims"])
-    narrow = curve["threshold"]["high"] is not None and curve["threshold"]["low"] is not None
-    assert len(runs) > 16 or (narrow and curve["threshold"]["high"] / curve["threshold"]["low"] <= 1.3)
+    (searched_on,) = content(study)["validation"]  # where it was narrow enough
+    low, high = (searched_on["threshold"][end] for end in ("low", "high"))
+    assert len(runs) > 16 or (low is not None and high is not None and high / low <= 1.3)
+    assert content(study)["split"] == "test"  # which is reported
+    assert sorted(searched_on["baselines"]) != sorted(full)
     assert f"{len(runs)} runs of at most 18" in out
+    assert " on validation data, until high / low <= 1.3\n" in out
     for dim in set(curve["dims"]):  # repeated sizes are other seeds
         seeds = [run["config"]["seed"] for run in runs.values() if run["config"].get("dim") == dim]
         assert sorted(seeds) == list(range(len(seeds)))
+
+
+def test_a_start_above_the_target_ends_the_search(program, tmp_path):
+    """Fine-tuned on the task itself: there is nothing to search for, and no number from a fit."""
+    start = "init=pretrained init.source.dataset.rotate=90 init.source.epochs=20 init.source.batch_size=16"
+    status, out, _ = program(f"{SUBSPACE.replace('init=scratch', start)} epochs=1 study=s", tmp_path)
+    assert status == 0
+    assert "10 runs of at most 18: dim d90 = 0 (the start is above the target: 0." in out
+    threshold_ = found(tmp_path / "s")["threshold"]
+    assert (threshold_["value"], threshold_["low"], threshold_["high"]) == (0.0, None, None)
+    assert threshold_["start"] > threshold_["target"] == pytest.approx(0.9 * threshold_["baseline"])
 
 
 def test_the_baseline_may_be_of_another_start(program, tmp_path):
@@ -146,7 +165,8 @@ BAD = {
     "hydra.sweeper.ratio=1": "need hydra.sweeper.ratio to be a number > 1, got 1",
     "hydra.sweeper.lrs=0.1": "need hydra.sweeper.lrs to be null or a list",
     "hydra.sweeper.estimator=guess": "estimator",
-    "hydra.sweeper.split=all": "need hydra.sweeper.split to be one of test, validation, train, got all",
+    "hydra.sweeper.split=all": "need hydra.sweeper.split to be one of test, validation, train, null, got all",
+    "hydra.sweeper.floor=half": "need hydra.sweeper.floor to be none, chance, start or a number, got .*floor=half",
     "hydra.sweeper.spread=2": "need an integer hydra.sweeper.spread >= 7, got hydra.sweeper.spread=2",
     "hydra.sweeper.axis=rank": "rank is not a knob of method=subspace",
     "hydra.sweeper.baseline=full": "need hydra.sweeper.baseline to be a list",
