@@ -1,6 +1,6 @@
 """Simulated choices of a learning rate: what is reported too high where it is chosen on the data that is reported.
 
-python -m analysis.choice_simulation        the table of docs/guides/seeds_and_effort.md, in half a minute
+python -m analysis.choice_simulation        the table of docs/guides/seeds_and_effort.md, in a quarter of a minute
 """
 
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ def _scores(examples: int, rates: int, alike: float, rng: np.random.Generator) -
 def main(arguments: Sequence[str] | None = None) -> None:
     """Simulate every cell and print the table."""
     parser = command_parser("analysis.choice_simulation", __doc__)
-    parser.add_argument("--repeats", type=int, default=500, help="of each cell (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=300, help="of each cell (default: %(default)s)")
     options = parser.parse_args(arguments)
     with command():
         cells = product(EXAMPLES, RATES, ALIKE)

@@ -79,7 +79,7 @@ def test_a_search_ends_with_an_interval(searched):
 
 def test_a_start_above_the_target_ends_the_search(program, tmp_path):
     """Fine-tuned on the task itself: there is nothing to search for, and no number from a fit."""
-    start = "init=pretrained init.source.dataset.rotate=90 init.source.epochs=20 init.source.batch_size=16"
+    start = "init=pretrained init.source.dataset.rotate=90 init.source.epochs=12 init.source.batch_size=16"
     status, out, _ = program(f"{SUBSPACE.replace('init=scratch', start)} epochs=1 study=s", tmp_path)
     assert status == 0
     assert "10 runs of at most 18: dim d90 = 0 (the start is above the target: 0." in out
