@@ -66,7 +66,7 @@ def bound(
     thresholds, said = _thresholds(frame, keys)
     figure = _draw(rows, best, thresholds, delta)
     paths = save_figure(figure, rows, "bound", Path(studies[0]) / "figures" if out is None else Path(out))
-    if any(isinstance(flat.get("init.source.epochs"), int) for flat in named["config"]):
+    if any(_is_trained(flat) for flat in named["config"]):
         said.append("θ₀ was trained on other data: the bound holds if no training example of this task was among them")
     return FigureResult(
         rows=rows,
@@ -76,6 +76,11 @@ def bound(
         paths=paths,
         figure=figure,
     )
+
+
+def _is_trained(flat: dict[str, Any]) -> bool:
+    """Whether theta_0 was trained on something: a source task, or a model of the hub."""
+    return flat.get("init.source") == "hub" or any(key.startswith("init.source.") for key in flat)
 
 
 def _levels(run: Any, delta: float) -> pd.DataFrame:

@@ -132,6 +132,8 @@ def _largest(product: Hessian, count: int, like: Tensor, seed: int) -> tuple[np.
         values, vectors = eigsh(operator, count, which="LA", v0=first, ncv=held, maxiter=RESTARTS, tol=TOLERANCE)
     except ArpackNoConvergence as error:
         values, vectors = error.eigenvalues, error.eigenvectors
+    finally:
+        turns.close()  # of two bars on a terminal the second is refused
     if not len(values):
         return none
     order = np.argsort(-values)

@@ -154,4 +154,4 @@ def _check(run: TrainedRun, levels: tuple[int, ...]) -> None:
 
 
 if __name__ == "__main__":
-    measure(quantize)
+    measure(quantize, method="subspace")

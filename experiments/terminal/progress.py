@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from types import TracebackType
 from typing import TypeVar
 
@@ -63,7 +63,7 @@ class Progress:
             say(line, sys.stderr)
 
 
-def tracked(items: Sequence[T], what: str) -> Iterator[T]:
+def tracked(items: Sequence[T], what: str) -> Generator[T, None, None]:
     """The items, one at a time."""
     if sys.stderr.isatty():
         yield from track(items, what, console=Console(stderr=True), transient=True)
