@@ -13,6 +13,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from analysis.figures.command import program
 from analysis.figures.figure import COLOURS, MARKERS, STYLE, FigureResult, save_figure
@@ -138,6 +139,10 @@ def _draw(rows: pd.DataFrame, best: pd.DataFrame, thresholds: dict[str, float], 
         left.set(xscale="log", xlabel="bits of seed, z and codebook", ylabel="test accuracy")
         right.set(xscale="log", xlabel="subspace dimension d", ylabel=f"error; bound with probability {1 - delta:g}")
         right.set_ylim(0, 1.03)
+        for axes in (left, right):
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
         figure.legend(*right.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 
@@ -148,7 +153,7 @@ def _bits(axes: Axes, rows: pd.DataFrame, look: dict[str, Any]) -> None:
         axes.plot(run["bits"], run["test"], color=look["color"], lw=0.9, marker=look["marker"], ms=3, mew=0, alpha=0.8)
     for dim, run in rows.groupby("dim"):
         most = run.loc[run["bits"].idxmax()]
-        axes.annotate(f"{dim}", (most["bits"], most["test"]), (3, 3), textcoords="offset points", fontsize=7)
+        axes.annotate(f"{dim}", (most["bits"], most["test"]), (5, -3), textcoords="offset points", fontsize=8)
 
 
 def _table(best: pd.DataFrame) -> pd.DataFrame:

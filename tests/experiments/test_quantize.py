@@ -5,13 +5,15 @@ import copy
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from torch import nn
 
 import intrinsic
+from analysis.bound import bound
 from experiments.quantize import Message, gamma, quantize
 from intrinsic.errors import UserError
 from intrinsic.subspace import Subspace
-from tests.support.measurements import labelled, reopened
+from tests.support.measurements import folders, labelled, measure, reopened
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 
@@ -89,3 +91,14 @@ def test_what_has_no_message():
         far.net.z[0] = 1e6
     with pytest.raises(UserError, match=r"z reaches 1e\+06, which float16 cannot hold"):
         quantize(far)
+
+
+@pytest.mark.slow
+def test_a_study_is_measured_and_drawn(study, tmp_path, unrendered):
+    assert measure("quantize", study, "--levels", 4, 16) == 0
+    (folder,) = folders(study, "subspace")
+    with safe_open(folder / "quantize.safetensors", "numpy") as file:
+        assert file.get_tensor("levels").tolist() == [4, 16]
+    drawn = bound(study, out=tmp_path)
+    assert drawn.table["d"].tolist() == [20]
+    assert any(note.startswith("θ₀ was trained on other data") for note in drawn.notes)
