@@ -45,7 +45,6 @@ def planted(study, dim, train, test, **options):
     write_tensors(folder / "quantize.safetensors", arrays, {"values": values, "options": {}})
 
 
-@pytest.mark.rendered
 def test_the_figure_has_the_smallest_bound_of_each_run(study):
     for dim, score in ((100, 0.7), (300, 0.85), (1000, 0.93), (3000, 0.96)):
         planted(study, dim, score, score)

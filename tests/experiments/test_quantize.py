@@ -95,10 +95,10 @@ def test_what_has_no_message():
 
 @pytest.mark.slow
 def test_a_study_is_measured_and_drawn(study, tmp_path, unrendered):
-    assert measure("quantize", study, "--levels", 4, 16) == 0
+    assert measure("quantize", study, "--levels", 2, 4) == 0
     (folder,) = folders(study, "subspace")
     with safe_open(folder / "quantize.safetensors", "numpy") as file:
-        assert file.get_tensor("levels").tolist() == [4, 16]
+        assert file.get_tensor("levels").tolist() == [2, 4]
     drawn = bound(study, out=tmp_path)
     assert drawn.table["d"].tolist() == [20]
     assert any(note.startswith("θ₀ was trained on other data") for note in drawn.notes)
