@@ -18,7 +18,7 @@ class Hessian:
     """H = d^2 L / d theta^2 at a model's weights, L the mean loss over the examples in evaluation mode, without L2.
 
     H v = d/dt grad L(theta + t v) at t = 0: forward over reverse mode, exact up to rounding, and H is never there.
-    Cost of a product: about twice that of a gradient over the examples.
+    Cost of a product: about three times that of a gradient over the examples.
 
     Args:
         model: at the weights.
@@ -36,8 +36,8 @@ class Hessian:
         self.size = sum(self._sizes)  # D
 
     def __call__(self, v: Tensor) -> Tensor:
-        """H v, (D,) to (D,)."""
-        parts = v.split(self._sizes)
+        """H v, (D,) to (D,), of the dtype of v, by products in the model's."""
+        parts = v.to(self._dtype).split(self._sizes)
         way = {name: part.view_as(like) for (name, like), part in zip(self._theta.items(), parts, strict=True)}
         lengths = self._split.lengths
         order, size = (None, CHUNK) if lengths is None else (lengths.argsort(stable=True), TEXTS)

@@ -113,6 +113,7 @@ def test_what_has_no_curvature():
         ({"steps": 1}, r"need an integer steps >= 2, got steps=1"),
         ({"top": -1}, r"need an integer top >= 0, got top=-1"),
         ({"split": "dev"}, r"need split to be train or validation or test, got dev"),
+        ({"precision": "half"}, r"need precision to be float64 or float32, got half"),
     ):
         with pytest.raises(UserError, match=rule):
             curvature(run, **options)
