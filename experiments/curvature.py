@@ -59,8 +59,8 @@ def curvature(
     trace^2 / ||H||_F^2 (Hutchinson's estimates, which the quadrature has exactly), trace_error, their standard error
     over probes; metric, split, examples. Products are in float64, as most eigenvalues are far below the largest; in
     `precision` float32, which is several times faster for convolutions, those below 1e-6 of it are rounding. Cost: some
-    (1 + probes) steps + 5 top products, each of about three gradients over the examples; memory: 2 top or `steps` vectors
-    of D numbers.
+    (1 + probes) steps + 5 top products, each of about three gradients over the examples; memory: 2 top or `steps`
+    vectors of D numbers.
 
     Raises:
         UserError: for an option out of range, a loss or a curvature that is not finite, a solution that is theta_0.
