@@ -44,7 +44,8 @@ def curvature(
     Larsen et al. 2021, sum lambda / (lambda + 2 epsilon / R^2), and the threshold of that quadratic itself, which knows
     in which directions theta_0 is off. Subspaces that were trained are points at their loss on training data. The loss
     at which full training's score is reached to the fraction is read off the line from theta_0 to the solution: dotted.
-    No subspace has a part in a prediction. Writes curvature.png, .pdf and .csv.
+    No subspace has a part in a prediction. They are drawn as far down as the quadrature
+    tells the eigenvalues near 0 apart: kappa above the gap of its nodes there. Writes curvature.png, .pdf and .csv.
 
     Source: Larsen, Fort, Becker, Ganguli 2021, arXiv:2107.05802.
 
@@ -77,6 +78,8 @@ def curvature(
         prediction = Prediction(files["measured"].iloc[0], fraction)
         threshold, said = _measured(runs, fraction, split)
         notes += [f"{title}: {said}"] * bool(said)
+        if prediction.epsilon < prediction.resolved:
+            notes.append(f"{title}: too few steps to tell small eigenvalues from 0 at this loss: use more --steps")
         table.append(prediction.summary(title) | {f"measured d{100 * fraction:g}": _written(threshold)})
         rows += [_curve(title, prediction), _points(title, runs), _marks(title, prediction, threshold)]
     found = pd.concat([part for part in rows if len(part)], ignore_index=True)
@@ -101,6 +104,7 @@ class Prediction:
         self._moved = file.array("moved/nodes"), file.array("moved/weights")
         self.at, self.loss, self.score = (file.array(f"line/{name}") for name in ("at", "loss", "score"))
         self.epsilon = self._excess_at(fraction * self.score[-1])
+        self.resolved = max(map(_gap, nodes, weights), default=0.0) * self.values["distance"] ** 2 / 2
 
     def larsen(self, epsilon: float) -> float:
         """Larsen et al.'s d* at a loss so far above the solution's."""
@@ -134,6 +138,13 @@ class Prediction:
         }
 
 
+def _gap(nodes: np.ndarray, weights: np.ndarray) -> float:
+    """Between the nodes of one probe on both sides of 0: the kappa below which it cannot tell what is above 0."""
+    there = nodes[weights > 0]
+    above, below = there[there > 0], there[there < 0]
+    return float(above.min() - below.max()) if len(above) and len(below) else 0.0
+
+
 def _measured(runs: pd.DataFrame, fraction: float, split: str) -> tuple[list[tuple[str, Threshold]], str]:
     """The thresholds of the subspaces that were trained, by curve; or why there is none."""
     if runs["x"].isna().all():
@@ -153,7 +164,7 @@ def _curve(title: str, prediction: Prediction) -> pd.DataFrame:
     start, end = prediction.loss[0], prediction.loss[-1]
     if not end < start < np.inf:
         return pd.DataFrame()
-    epsilon = np.geomspace(LOWEST * (start - end), start - end, POINTS)
+    epsilon = np.geomspace(min(max(LOWEST * (start - end), prediction.resolved), start - end), start - end, POINTS)
     parts = [
         pd.DataFrame({"network": title, "series": series, "loss": end + epsilon, "dim": [make(e) for e in epsilon]})
         for series, make in ((LARSEN, prediction.larsen), (QUADRATIC, prediction.quadratic))

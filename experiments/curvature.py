@@ -38,8 +38,8 @@ def curvature(
     examples: int = 1000,
     split: str = "train",
     top: int = 20,
-    probes: int = 4,
-    steps: int = 60,
+    probes: int = 2,
+    steps: int = 200,
     precision: str = "float64",
     seed: int = 0,
 ) -> Measurement:

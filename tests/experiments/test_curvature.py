@@ -94,7 +94,7 @@ def test_the_toy_needs_its_ten_constraints():
     net = copy.deepcopy(start)
     with torch.no_grad():
         net.model.weight.copy_(torch.arange(1.0, 11.0).repeat_interleave(100) / 100)
-    values, arrays = curvature(reopened(start, net, toy(steps=1)), steps=20, top=12)
+    values, arrays = curvature(reopened(start, net, toy(steps=1)), steps=20, top=12, probes=4)
     assert values["trace"] == pytest.approx(200, rel=1e-4)
     assert values["effective_rank"] == pytest.approx(10, rel=1e-4)
     nodes = np.concatenate([arrays["top"], arrays["nodes"].ravel()])
