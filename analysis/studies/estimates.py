@@ -132,7 +132,7 @@ def estimates_of(rows: pd.DataFrame, options: dict[str, Any]) -> list[Estimate]:
         dims, scores = runs["x"].astype(int).tolist(), runs["score"].tolist()
         enough = len(set(dims)) >= 3 and baselines
         seeds = runs["seed"].tolist()
-        known = floor.of_runs(runs, options.get("estimand", "mean")) if enough else {}
+        known: dict[str, Any] = floor.of_runs(runs, options.get("estimand", "mean")) if enough else {}
         threshold = estimate_threshold(dims, scores, baselines, seeds=seeds, **known, **options) if enough else None
         found.append(Estimate(str(curve), dims, scores, baselines, threshold, seeds))
     return found

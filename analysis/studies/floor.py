@@ -35,7 +35,7 @@ class Floor:
         if floor in COLUMNS:
             return cls(str(floor))
         try:
-            return cls("score", number(name, float(floor)))  # type: ignore[arg-type]
+            return cls("score", number(name, float(floor)))
         except (TypeError, ValueError, UserError):
             said = plain(str(floor), 60)
             raise UserError(f"need {name} to be {', '.join(KINDS)} or a number, got {name}={said}") from None

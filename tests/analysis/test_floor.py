@@ -10,6 +10,7 @@ from analysis.choose import choose
 from analysis.compare import compare
 from analysis.dim_curve import dim_curve
 from analysis.fraction_curve import fraction_curve
+from analysis.studies.floor import Floor
 from analysis.threshold import threshold
 from intrinsic.threshold import estimate_threshold
 from tests.support.studies import add, python, refused
@@ -109,6 +110,21 @@ def test_records_of_before_are_told_in_one_line(study):
         assert [note.startswith(said) for note in drawn.notes] == [True]
     refused(r"^floor=start needs that score in every record, 1 of 16 runs have none", study,
             figure=threshold, floor="start")  # fmt: skip
+
+
+def test_of_success_the_start_is_that_of_half_of_the_seeds():
+    runs = pd.DataFrame({"seed": [0, 0, 1, 2], "start": [0.1, 0.1, 0.2, 0.9], "constant": 0.5, "run_id": "a"})
+    assert Floor.of("none").of_runs(runs, "success") == {"floor": None, "start": pytest.approx(0.2)}
+    assert Floor.of("start").of_runs(runs) == {"floor": pytest.approx(0.4), "start": pytest.approx(0.4)}
+    assert [Floor.of(floor).above for floor in ("none", "chance", 0.25)] == ["", " above chance", " above 0.25"]
+
+
+def test_a_start_that_no_run_has_is_a_damaged_record(study):
+    fill(study)
+    add(study, "subspace", 0.9, projection="Fastfood", dim=3000, seed=8, at_0=("high", 0.5))
+    (note,) = dim_curve(study).notes
+    assert note.startswith("left out: damaged record ")
+    assert "history.0: start is high, not a finite number" in note
 
 
 def test_one_line_where_the_search_has_seen_what_is_reported(study):
