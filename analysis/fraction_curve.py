@@ -129,8 +129,13 @@ def _figure(rows: pd.DataFrame, ylabel: str, xlabel: str) -> Figure:
                     continue
                 axes.plot(tau[beyond], value[beyond], marker, color=colour, mfc="none", ms=7, clip_on=False)
             for at in tau[(here["censored"] == "start").to_numpy()]:  # a logarithmic axis has no place for it
-                axes.text(at, 0.02 + 0.06 * k, "0", color=colour, ha="center", transform=axes.get_xaxis_transform())
+                axes.text(
+                    at, 0.02 + 0.06 * k, "0", color=colour, ha="center", transform=axes.get_xaxis_transform(),
+                    bbox={"fc": "white", "lw": 0, "pad": 1},
+                )  # fmt: skip
         axes.axvline(90, color="black", lw=1.0, ls="--", zorder=1.5)
+        first, last = min(90.0, 100 * rows["tau"].min()), max(90.0, 100 * rows["tau"].max())
+        axes.set_xlim(first - 0.05 * (last - first), last + 0.05 * (last - first))
         axes.set(xlabel=xlabel, ylabel=f"{ylabel} that reaches it")
         decades = np.log10(rows["largest"].max() / rows["smallest"].min())
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if decades > 1.5 else (1.0, 2.0, 5.0), numticks=99))
