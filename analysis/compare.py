@@ -22,6 +22,7 @@ def compare(
     out: str | Path | None = None,
     split: str = "test",
     epoch: str = "last",
+    metric: str | None = None,
     where: Sequence[str] = (),
     across: Sequence[str] = (),
 ) -> CurvesResult:
@@ -53,6 +54,7 @@ def compare(
         out=out,
         split=split,
         epoch=epoch,
+        metric=metric,
         where=where,
         across=across,
         results=results,

@@ -18,6 +18,7 @@ def dim_curve(
     out: str | Path | None = None,
     split: str = "test",
     epoch: str = "last",
+    metric: str | None = None,
     where: Sequence[str] = (),
     across: Sequence[str] = (),
     fraction: float | None = 0.9,
@@ -40,6 +41,7 @@ def dim_curve(
         out=out,
         split=split,
         epoch=epoch,
+        metric=metric,
         where=where,
         across=across,
     )

@@ -33,6 +33,7 @@ def effort(
     out: str | Path | None = None,
     split: str = "test",
     epoch: str = "last",
+    metric: str | None = None,
     where: Sequence[str] = (),
     axis: str = "dim",
     fraction: float = 0.9,
@@ -43,7 +44,8 @@ def effort(
 ) -> FigureResult:
     """Draw the threshold with its interval for each value of the keys `across`, a line for each method.
 
-    A triangle is a bound: the answer lies beyond the tried sizes. Every two of a method are compared by their ratio.
+    A triangle is a bound: the answer lies beyond the tried sizes. A 0 at the edge stands where the start, before any
+    training, reaches the target. Every two of a method are compared by their ratio.
     Writes effort.png, .pdf and .csv.
 
     Args:
@@ -51,6 +53,7 @@ def effort(
         out: folder of the files.
         split: the split that is reported, `test`, `validation` or `train`.
         epoch: `last`, or `best` for each run's best epoch on validation data.
+        metric: see `analysis.studies.records.load_records`.
         where: `key=value` filters on the config.
         axis: the size: an integer knob of the runs, or `trained` for the count of trainable parameters.
         fraction: of the baseline, in (0, 1).
@@ -62,7 +65,7 @@ def effort(
     Raises:
         UserError: as `analysis.threshold`; without `across`, or where the keys have one value.
     """
-    frame, notes = load_records(studies, where, split, epoch, across=across)
+    frame, notes = load_records(studies, where, split, epoch, across=across, metric=metric)
     if not across:
         raise UserError("need --across KEY with the choice that d90 is drawn against, such as --across optim.lr")
     keys = keys_under(frame, across)
@@ -153,6 +156,10 @@ def _figure(table: pd.DataFrame, percent: str, size: str, label: str) -> Figure:
                     beyond["choice"].map(at).to_numpy(float), beyond["value"].astype(float), marker, color=colour,
                     mfc="none", ms=8, clip_on=False,
                 )  # fmt: skip
+            for at_start in here[here["censored"] == "start"]["choice"].map(at):  # a logarithmic axis has no 0
+                axes.text(
+                    at_start, 0.02 + 0.06 * k, "0", color=colour, ha="center", transform=axes.get_xaxis_transform()
+                )
         axes.xaxis.set_major_locator(FixedLocator(list(map(float, at.values()))))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xticks(list(map(float, at.values())), [plain(choice, 40) for choice in choices])

@@ -37,6 +37,7 @@ def fraction_curve(
     out: str | Path | None = None,
     split: str = "test",
     epoch: str = "last",
+    metric: str | None = None,
     where: Sequence[str] = (),
     axis: str = "dim",
     fractions: Sequence[float] = FRACTIONS,
@@ -58,6 +59,7 @@ def fraction_curve(
         out: folder of the files.
         split: the split that is reported, `test`, `validation` or `train`.
         epoch: `last`, or `best` for each run's best epoch on validation data.
+        metric: see `analysis.studies.records.load_records`.
         where: `key=value` filters on the config.
         axis: the size: an integer knob of the runs, or `trained` for the count of trainable parameters.
         fractions: of the baseline, each in (0, 1).
@@ -78,7 +80,7 @@ def fraction_curve(
     if len(taus) < 2:
         raise UserError(f"need two different --fractions for a curve, got {len(taus)}; analysis.threshold takes one")
     asked = Floor.of(floor, chance, "--floor")
-    frame, notes = load_records(studies, where, split, epoch, across=across)
+    frame, notes = load_records(studies, where, split, epoch, across=across, metric=metric)
     options: dict[str, Any] = {"estimator": estimator, "estimand": estimand, "confidence": confidence}
     runs, _, found = estimates(
         frame, axis=axis, split=split, across=keys_under(frame, across), fraction=taus[0], floor=floor, chance=chance,

@@ -18,6 +18,7 @@ def rank_curve(
     out: str | Path | None = None,
     split: str = "test",
     epoch: str = "last",
+    metric: str | None = None,
     where: Sequence[str] = (),
     fraction: float | None = None,
 ) -> CurvesResult:
@@ -39,6 +40,7 @@ def rank_curve(
         out=out,
         split=split,
         epoch=epoch,
+        metric=metric,
         where=where,
     )
 

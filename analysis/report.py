@@ -17,13 +17,16 @@ from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_atomically
 
 
-def report(*studies: str | Path, out: str | Path | None = None, where: Sequence[str] = ()) -> Path:
+def report(
+    *studies: str | Path, out: str | Path | None = None, where: Sequence[str] = (), metric: str | None = None
+) -> Path:
     """Write a self-contained HTML page about the studies, a section for each task, and return its path.
 
     Args:
         studies: folders of runs.
         out: the page; None: `report.html` in the first study.
         where: `key=value` filters on the config.
+        metric: see `analysis.studies.records.load_records`.
 
     Raises:
         UserError: as `analysis.studies.records.load_records`, but for different tasks; if the page can't be written.
@@ -33,7 +36,7 @@ def report(*studies: str | Path, out: str | Path | None = None, where: Sequence[
     target = Path(studies[0]) / "report.html" if out is None else Path(out)
     if target.is_dir():
         raise UserError(f"need --out to be a file, got the folder {target}; choose {target / 'report.html'}")
-    page = html(studies, where)
+    page = html(studies, where, metric)
     write_atomically(target, lambda path: path.write_text(page, "utf-8", "backslashreplace"), remedy=OUT)
     return target
 

@@ -36,6 +36,7 @@ def threshold(
     out: str | Path | None = None,
     split: str | None = None,
     epoch: str = "last",
+    metric: str | None = None,
     where: Sequence[str] = (),
     axis: str = "dim",
     fraction: float = 0.9,
@@ -62,6 +63,7 @@ def threshold(
         out: folder of all files.
         split: the only split that counts, `test`, `validation` or `train` (default: test, and validation beside it).
         epoch: `last`, or `best` for each run's best epoch on validation data.
+        metric: see `analysis.studies.records.load_records`.
         where: `key=value` filters on the config.
         axis: the size: an integer knob of the runs, or `trained` for the count of trainable parameters.
         fraction: of the baseline, in (0, 1).
@@ -82,7 +84,7 @@ def threshold(
     """
     asked = Floor.of(floor, chance, "--floor")
     reported = split or "test"
-    frame, notes = load_records(studies, where, reported, epoch, runs, across)
+    frame, notes = load_records(studies, where, reported, epoch, runs, across, metric)
     options: dict[str, Any] = {"fraction": fraction, "floor": floor, "chance": chance, "estimator": estimator}
     options |= {"estimand": estimand, "confidence": confidence, "axis": axis, "across": keys_under(frame, across)}
     rows, points, found = estimates(frame, split=reported, **options)

@@ -43,6 +43,7 @@ class Settings:
     confidence: float
     split: str | None
     epoch: str
+    metric: str | None
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -164,7 +165,7 @@ class Search:
         s = self.settings
         if not self.runs:
             raise UserError(f"no run of the search has finished: {self.errors[0]}")
-        frame, _ = load_records([folder], (), s.searched, s.epoch, self.runs, s.across)
+        frame, _ = load_records([folder], (), s.searched, s.epoch, self.runs, s.across, s.metric)
         self._rows, _, found = estimates(frame, axis=s.axis, split=s.searched, across=s.across, **s.options)
         problem = incomplete(found, s.axis)
         if problem is not None:

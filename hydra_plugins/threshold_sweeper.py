@@ -125,6 +125,7 @@ class ThresholdSweeper(Sweeper):
                 axis=s.axis,
                 split=s.split,
                 epoch=s.epoch,
+                metric=s.metric,
                 across=s.across,
                 runs=search.runs,
                 name=name,

@@ -25,6 +25,10 @@ REPEATABLE: dict[str, Any] = {"metavar": "KEY", "action": "extend", "nargs": 1}
 OPTIONS: dict[str, Option] = {
     "out": ("folder of the PNG, PDF and CSV (default: figures/ in the first study)", {"metavar": "FOLDER"}),
     "split": ("what is drawn; choices use validation, those of train use train", {"choices": SPLITS}),
+    "metric": (
+        "the one of a task's metrics, such as f1 (default: the one that each run chose by)",
+        {"metavar": "NAME"},
+    ),
     "epoch": ("best: each run's best on validation data", {"choices": ("last", "best")}),
     "where": (
         "only runs whose config has it, e.g. dataset.rotate=90; repeatable; null: also runs without the key",

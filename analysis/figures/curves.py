@@ -23,8 +23,8 @@ DASHES = {"full": "-", "head": ":"}
 
 def curves(
     name: str, studies: Sequence[str | Path], *, x: str, xlabel: str, make: str, levels: Sequence[str] = (),
-    fraction: float | None = None, out: str | Path | None, split: str, epoch: str, where: Sequence[str],
-    across: Sequence[str] = (), results: Sequence[Path] = (), differ: bool = False,
+    fraction: float | None = None, out: str | Path | None, split: str, epoch: str, metric: str | None,
+    where: Sequence[str], across: Sequence[str] = (), results: Sequence[Path] = (), differ: bool = False,
 ) -> CurvesResult:  # fmt: skip
     """Load the studies, choose, draw the score against the column `x`, and save the figure as `name`.
 
@@ -37,8 +37,9 @@ def curves(
         levels: methods drawn as horizontal lines: they have no x.
         fraction: also draw the line at this fraction of `full`, in (0, 1].
         out: folder of the files; None: `figures` in the first study.
-        split: see `load_records`, as for epoch and where.
+        split: see `load_records`, as for epoch, metric and where.
         epoch: see `load_records`.
+        metric: see `load_records`.
         where: see `load_records`.
         across: see `load_records`; curves are named by these keys where they differ at one x.
         results: files in PEFT's form, drawn as points beside the runs, where x is `trained`.
@@ -49,7 +50,7 @@ def curves(
     """
     if fraction is not None and not 0 < fraction <= 1:
         raise UserError(f"need 0 < fraction <= 1, got fraction={fraction}")
-    frame, notes = load_records(studies, where, split, epoch, across=across)
+    frame, notes = load_records(studies, where, split, epoch, across=across, metric=metric)
     home = Path(studies[0])
     task = [condition for condition in where if re.split(r"[.=]", condition)[0] not in FREE]
     overrides = [condition for condition in task if not condition.endswith("=null") and "_target_=" not in condition]

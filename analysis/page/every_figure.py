@@ -45,12 +45,15 @@ def figure_functions() -> dict[str, Callable[..., FigureResult]]:
     return {name: function for name, (_, function) in sorted(found.items(), key=lambda item: (item[1][0], item[0]))}
 
 
-def figures_of(studies: Sequence[Path], where: Sequence[str]) -> tuple[list[PageFigure], dict[str, str]]:
+def figures_of(
+    studies: Sequence[Path], where: Sequence[str], metric: str | None = None
+) -> tuple[list[PageFigure], dict[str, str]]:
     """Draw every figure that these runs allow; nothing is written into the studies.
 
     Args:
         studies: folders of runs of one task.
         where: `key=value` filters on the config.
+        metric: see `analysis.studies.records.load_records`; for figures of scores.
 
     Returns:
         The figures; and for each name of the others why there is none, with what mends it.
@@ -58,15 +61,17 @@ def figures_of(studies: Sequence[Path], where: Sequence[str]) -> tuple[list[Page
     shown: list[PageFigure] = []
     missing: dict[str, str] = {}
     for name, function in figure_functions().items():
+        chosen = {"metric": metric} if metric and "metric" in inspect.signature(function).parameters else {}
         with tempfile.TemporaryDirectory() as folder:
             try:
-                drawn = function(*studies, out=folder, where=list(where))
+                drawn = function(*studies, out=folder, where=list(where), **chosen)
             except UserError as error:
                 missing[name] = str(error)
                 continue
             files: dict[str, Any] = {path.suffix: path.read_bytes() for path in drawn.paths}
         command = shlex.join(["python", "-m", f"analysis.{name}", *map(str, studies)])
         command += "".join(f" --where {shlex.quote(condition)}" for condition in where)
+        command += "".join(f" --{key} {shlex.quote(value)}" for key, value in chosen.items())
         shown.append(PageFigure(name, _says(function), command, drawn, files[".png"], files[".csv"]))
     return shown, missing
 

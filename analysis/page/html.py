@@ -25,12 +25,13 @@ LINKED = 60_000  # bytes of a CSV that is small enough to lie in the page
 DPI = 150  # of the figures' PNG files; a page has 96 pixels an inch
 
 
-def html(studies: Sequence[str | Path], where: Sequence[str]) -> str:
+def html(studies: Sequence[str | Path], where: Sequence[str], metric: str | None = None) -> str:
     """The page: a section for each task.
 
     Args:
         studies: folders of runs, at least one.
         where: `key=value` filters on the config.
+        metric: see `analysis.studies.records.load_records`.
 
     Raises:
         UserError: as `analysis.studies.records.load_records`, but for different tasks.
@@ -38,16 +39,16 @@ def html(studies: Sequence[str | Path], where: Sequence[str]) -> str:
     room = IMAGES
     sections = []
     for number, part in enumerate(parts(studies, where)):
-        sections.append(_section(part, where, number, room))
+        sections.append(_section(part, where, metric, number, room))
         room -= sum(len(figure["png"]) * 3 // 4 for figure in sections[-1]["figures"])
     return _page(sections, [Path(study).resolve().name for study in studies])
 
 
-def _section(part: OneTask, where: Sequence[str], number: int, room: int) -> dict[str, Any]:
+def _section(part: OneTask, where: Sequence[str], metric: str | None, number: int, room: int) -> dict[str, Any]:
     """What the template shows of one task."""
     conditions = [*where, *part.where]
-    frame, notes = load_records(part.studies, conditions)
-    shown, missing = figures_of(part.studies, conditions)
+    frame, notes = load_records(part.studies, conditions, metric=metric)
+    shown, missing = figures_of(part.studies, conditions, metric)
     drawn = next((figure.drawn for figure in shown if figure.name == "compare"), None)
     assert drawn is None or isinstance(drawn, CurvesResult)
     effort: list[Line] = []

@@ -25,6 +25,7 @@ def load_records(
     epoch: str = "last",
     runs: Sequence[str] | None = None,
     across: Sequence[str] = (),
+    metric: str | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Read every run of the studies' folders; a failed or diverged run is a row without a score.
 
@@ -37,6 +38,8 @@ def load_records(
         epoch: `last`, or `best` for each run's best epoch on validation data.
         runs: only runs with these ids; None: all.
         across: dotted config keys, or nodes such as `model`, in which the tasks of the runs may differ all the same.
+        metric: which of a task's metrics the scores are of, those on validation data, too; None: the one that the run
+            itself chose by, as it chose its best epoch in any case.
 
     Returns:
         One row a run: study, run_id, folder, status, error, method, projection (a class name), metric, seed, lr, rank,
@@ -55,7 +58,7 @@ def load_records(
     if not studies:
         raise UserError("need at least one study, got none; pass a folder such as outputs/demo")
     found = {study: _files(study) for study in map(Path, studies)}
-    rows, unusable = _rows([file for study in map(Path, studies) for file in found[study][0]], split, epoch)
+    rows, unusable = _rows([file for study in map(Path, studies) for file in found[study][0]], split, epoch, metric)
     notes = []
     for study, (_, unfinished) in found.items():
         if unfinished:
@@ -79,19 +82,21 @@ def load_records(
     return frame.reset_index(drop=True), [*notes, *unusable]
 
 
-def _rows(files: Iterable[Path], split: str, epoch: str) -> tuple[list[dict[str, Any]], list[str]]:
+def _rows(
+    files: Iterable[Path], split: str, epoch: str, metric: str | None = None
+) -> tuple[list[dict[str, Any]], list[str]]:
     """The runs whose records can be used, and a line for each of the others (of many: for the first).
 
     Raises:
-        UserError: if no record can be used, why the first can't.
+        UserError: if no record can be used, or none has the metric, why the first can't.
     """
     rows, problems = [], []
     for file in files:
         try:
-            rows.append(row_of(file, split, epoch))
+            rows.append(row_of(file, split, epoch, metric))
         except UserError as error:
             problems.append(str(error))
-    if not rows:
+    if not rows or (metric is not None and problems and not any(row["status"] == "finished" for row in rows)):
         raise UserError(problems[0])
     notes = [f"left out: {problem}" for problem in problems[:NAMED]]
     return rows, notes + [f"left out: {len(problems) - NAMED} more records"] * (len(problems) > NAMED)

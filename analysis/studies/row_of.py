@@ -20,24 +20,25 @@ ROWS = 100_000  # that are kept: as many as a sweep may have
 SIZE = 1e15  # of a score or a learning rate, at most: what is larger cannot be drawn beside others
 
 
-def row_of(file: Path, split: str, epoch: str) -> dict[str, Any]:
+def row_of(file: Path, split: str, epoch: str, metric: str | None = None) -> dict[str, Any]:
     """Read and check one record; once in a process, as long as the file stays the same.
 
     Args:
         file: record.json in a run's folder.
         split: see `analysis.studies.records.load_records`, which also says what is in a row.
         epoch: see `load_records`.
+        metric: see `load_records`.
 
     Raises:
-        UserError: if it is not a record, or holds a number that no run has.
+        UserError: if it is not a record, lacks the metric, or holds a number that no run has.
     """
     state = os.stat(file) if file.is_file() else None
     identity = state and (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
-    return dict(_row_of(file, identity, split, epoch))
+    return dict(_row_of(file, identity, split, epoch, metric))
 
 
 @lru_cache(ROWS)
-def _row_of(file: Path, identity: tuple[int, ...] | None, split: str, epoch: str) -> dict[str, Any]:
+def _row_of(file: Path, identity: tuple[int, ...] | None, split: str, epoch: str, asked: str | None) -> dict[str, Any]:
     """The row of a file that is what it was when it had this identity: the figures of a page ask a dozen times."""
     record = record_in(file.parent)
 
@@ -62,7 +63,7 @@ def _row_of(file: Path, identity: tuple[int, ...] | None, split: str, epoch: str
     status = name("status", record.status, "a status")
     if status not in STATUSES:
         raise UserError(f"damaged record {file}: status is {plain(status, 60)}, not one of {STATUSES}; {AGAIN}")
-    metric = record.metric if status == "failed" else name("metric", record.metric)
+    metric = asked or (record.metric if status == "failed" else name("metric", record.metric))
     config = _flatten(need("config", record.config, lambda value: isinstance(value, dict), "a mapping"))
     count = _whole(1, 2**53)
     score = {"trained": pd.NA, "epoch": pd.NA, "score": math.nan, "validation_score": math.nan}
@@ -75,9 +76,13 @@ def _row_of(file: Path, identity: tuple[int, ...] | None, split: str, epoch: str
         if split == "train" and not record.measured("train", epoch):
             raise UserError(f"{file} has no training score: it was written before they were; {AGAIN}")
         for key, part in (("score", split), ("validation_score", "validation")):
+            if asked is not None and asked not in record.metrics(part, epoch):
+                known = ", ".join(plain(each, 60) for each in record.metrics(part, epoch)) or "none"
+                raise UserError(f"{file} has no metric {plain(asked, 60)} of {part} data: need one of {known}")
             value = record.score(part, metric, epoch)
             score[key] = float(need(score_path(part, metric, epoch), value, finite, "a finite number"))
-        for key, value in (("start", record.start(split)), ("constant", record.constant(split))):
+        constant = record.constant(split) if metric == record.metric else None  # known of the run's own metric alone
+        for key, value in (("start", record.start(split, metric)), ("constant", constant)):
             known = value is not None  # records of before have neither, tasks of tokens no constant
             score[key] = float(need(f"history.0: {key}", value, finite, "a finite number")) if known else math.nan
     rates = [key for key in ("optim.lr", "lr") if key in config]

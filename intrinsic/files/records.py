@@ -16,6 +16,7 @@ FORMAT = 1
 NAME = "record.json"
 ANSWERS = ("finished", "diverged")  # how a run may end that would end in the same way again
 STATUSES = (*ANSWERS, "failed")
+LOSSES = ("loss", "perplexity")  # among the scores of a split; lower is better
 TRAINED = "numbers.trained"  # where a record has its count of trained parameters, for messages
 AGAIN = "delete it to run again"
 OUTPUT = "choose another folder with output="
@@ -119,6 +120,11 @@ class Record:
     def score(self, split: str, metric: str | None = None, which: str = "last") -> float | None:
         """The value of a metric, by default the task's, on a split; None if there is none."""
         return _at(_at(getattr(self, which), split), metric or self.metric)
+
+    def metrics(self, split: str, which: str = "last") -> list[str]:
+        """The names of the metrics of a split that the record has, of those of which higher is better."""
+        scores = _at(getattr(self, which), split)
+        return [name for name in scores if name not in LOSSES] if isinstance(scores, dict) else []
 
     def start(self, split: str, metric: str | None = None) -> float | None:
         """The value of a metric at z = 0, before any training; None in a record from before it was measured."""
