@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from analysis.threshold import threshold
 from experiments.export import export
 from experiments.finished.reopen import reopen
 from experiments.run.train import train
@@ -80,6 +81,19 @@ def test_a_classifier_is_exported_with_its_head(folders, tmp_path):
     with torch.no_grad():
         again = build_classifier(folder, classifier="folder").eval()(inputs)
         torch.testing.assert_close(again, opened.net.eval().merge()(inputs), atol=0, rtol=0)
+
+
+def test_an_export_that_knows_the_task_has_a_d90_of_zero(folders, tmp_path):
+    """Trained on it again from there: the target of 90 % lies below the start, before any training."""
+    data, study = write_sst2(tmp_path / "data"), tmp_path / "outputs" / "again"
+    place = ("model=hf", "dataset=sst2", f"data_dir={data}", f"output={tmp_path}")
+    train(composed(*place, f"model.name={folders['bert']}", "method=full", "epochs=10", "lr=0.01"), tmp_path / "tuned")
+    start = (*place, f"model.name={export(tmp_path / 'tuned', tmp_path / 'folder')}", "model.classifier=folder")
+    for name, method in (("full", ["method=full"]), *((f"d{d}", ["method=subspace", f"dim={d}"]) for d in (2, 4, 8))):
+        train(composed(*start, *method, "epochs=1", "lr=0.0001"), study / name)
+    found = threshold(study).results
+    assert found[0].startswith("subspace (fastfood): d90 = 0 (the start is above the target: ")
+    assert found[1] == "on validation data, subspace (fastfood): d90 = 0"
 
 
 # Mistakes
