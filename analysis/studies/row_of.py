@@ -77,8 +77,8 @@ def _row_of(file: Path, identity: tuple[int, ...] | None, split: str, epoch: str
             raise UserError(f"{file} has no training score: it was written before they were; {AGAIN}")
         for key, part in (("score", split), ("validation_score", "validation")):
             if asked is not None and asked not in record.metrics(part, epoch):
-                known = ", ".join(plain(each, 60) for each in record.metrics(part, epoch)) or "none"
-                raise UserError(f"{file} has no metric {plain(asked, 60)} of {part} data: need one of {known}")
+                held = ", ".join(plain(each, 60) for each in record.metrics(part, epoch)) or "none"
+                raise UserError(f"{file} has no metric {plain(asked, 60)} of {part} data: need one of {held}")
             value = record.score(part, metric, epoch)
             score[key] = float(need(score_path(part, metric, epoch), value, finite, "a finite number"))
         constant = record.constant(split) if metric == record.metric else None  # known of the run's own metric alone
