@@ -90,7 +90,11 @@ def effort(
     if table["choice"].nunique() < 2:
         raise UserError(f"need two values of {' and '.join(across)} for a comparison, got {table['choice'].iloc[0]}")
     table = table.sort_values("choice", key=lambda choices: choices.map(_order), kind="stable", ignore_index=True)
-    lines = effort_lines(efforts(runs, frame))
+    several = table["method"].nunique() > 1
+    names = {row.curve: f"{row.method}, {row.choice}" if several else row.choice for row in table.itertuples()}
+    spent = efforts(runs.assign(curve=runs["curve"].replace(names)), frame)
+    places = {name: place for place, name in enumerate(names.values())}
+    lines = effort_lines(sorted(spent, key=lambda each: places.get(each.curve, -1)))  # in the order of the axis
     figure = _figure(table, f"{100 * fraction:g} %", AXES.get(axis, axis), ", ".join(across))
     footer(figure, lines)
     paths = save_figure(figure, table, "effort", Path(studies[0]) / "figures" if out is None else Path(out))
