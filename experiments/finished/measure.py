@@ -15,7 +15,8 @@ from experiments.finished.reopen import reopen
 from experiments.terminal.errors import one_line_errors
 from experiments.terminal.lines import knobs
 from intrinsic.errors import UserError
-from intrinsic.files.records import NAME, Record, plain_numbers, read_record
+from intrinsic.files.plain_numbers import plain_numbers
+from intrinsic.files.records import NAME, Record, read_record
 from intrinsic.files.tensors import read_tensors, write_tensors
 from intrinsic.terminal.command_parser import options_of, study_parser
 from intrinsic.terminal.say import say

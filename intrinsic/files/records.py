@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_atomically
+from intrinsic.files.plain_numbers import plain_numbers
 from intrinsic.files.read_json import read_json
 
 FORMAT = 1
@@ -213,14 +214,3 @@ def _needs(record: Record) -> dict[str, tuple[Any, type | tuple[type, ...]]]:
     if record.status == "finished" and isinstance(record.metric, str):
         needs[score_path("test", record.metric)] = (record.score("test"), (int, float))
     return needs
-
-
-def plain_numbers(node: Any) -> Any:
-    """Replace numbers that JSON cannot hold (NaN, infinity) by None, at any depth."""
-    if isinstance(node, float) and (node != node or node in (float("inf"), float("-inf"))):
-        return None
-    if isinstance(node, Mapping):
-        return {key: plain_numbers(value) for key, value in node.items()}
-    if isinstance(node, list | tuple):
-        return [plain_numbers(value) for value in node]
-    return node

@@ -18,7 +18,7 @@ from tests.support.studies import add
 pytest.importorskip("transformers")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly  # by day records with two metrics, below
 @pytest.mark.usefixtures("surroundings")
 def test_a_run_of_mrpc_is_drawn_by_either_metric(program, folders, tmp_path):
     write(tmp_path / "data", "mrpc", "train", 20)

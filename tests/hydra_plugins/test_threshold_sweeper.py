@@ -189,7 +189,8 @@ def test_runs_that_all_fail_end_the_search(program, tmp_path):
     assert_one_line(err.splitlines()[-1] + "\n", "no run of the search has finished: device=nowhere")
 
 
-@pytest.mark.parametrize(("count", "runs"), [(1, 12), pytest.param(10, 26, marks=pytest.mark.nightly)])
+@pytest.mark.nightly  # by day a grid is killed, in test_kills
+@pytest.mark.parametrize(("count", "runs"), [(1, 12), (10, 26)])
 def test_killed_often_it_finds_the_same(count, runs, tmp_path):
     """At random moments, without warning; no run with a record is trained again."""
     settings = f"hydra.sweeper.max_runs={runs} hydra.sweeper.ratio=1.01 hydra.sweeper.batch=4"

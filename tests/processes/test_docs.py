@@ -54,8 +54,14 @@ def loaded(browser):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [HOME, METHOD, API, NOTEBOOK])
-@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (PHONE, "dark")])
+@pytest.mark.parametrize(
+    ("page", "width", "scheme"),
+    [
+        pytest.param(page, width, scheme, marks=() if (page == API) == (width == PHONE) else pytest.mark.nightly)
+        for page in (HOME, METHOD, API, NOTEBOOK)
+        for width, scheme in ((1400, "light"), (PHONE, "dark"))
+    ],
+)
 def test_a_page_is_shown_without_complaint(browser, address, page, width, scheme):
     emulate(browser, width, scheme)
     browser.get(f"{address}/{page}")

@@ -18,9 +18,9 @@ from intrinsic.errors import UserError
 from tests.support.configs import CONF, names
 from tests.support.sweeps import command, records, rows, run, run_here
 
-# submitit_slurm needs Slurm: test_slurm.py, which has submitit's side by day
+# submitit_slurm needs Slurm: test_slurm.py, which has submitit's side by day; Ray's start takes twenty seconds
 ONE_MACHINE = [
-    pytest.param(name, marks=pytest.mark.nightly if name == "submitit_local" else ())
+    pytest.param(name, marks=pytest.mark.nightly if name in ("submitit_local", "ray") else ())
     for name in names("hydra/launcher")
     if name != "submitit_slurm"
 ]

@@ -44,6 +44,13 @@ def inside(clone, monkeypatch):
 
 
 @pytest.mark.slow
+def test_the_first_command_of_the_readme_and_its_code(inside, capsys):
+    """In a process of its own, as a reader's; the search of its second block has `test_threshold_sweeper` by day."""
+    pages.follow(README, inside, capsys, without=["hydra/sweeper"], type_=lambda c, _: pages.run(inside, *c.split()))
+    assert (inside / "run.safetensors").stat().st_size < 1500
+
+
+@pytest.mark.nightly
 def test_the_readme_and_the_pages_that_go_on_from_its_runs(inside, capsys):
     """One after another, as a reader types them; the first command in a process of its own, as a reader's."""
     first = []

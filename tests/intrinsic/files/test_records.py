@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_atomically
-from intrinsic.files.records import Record, plain_numbers, read_record, run_id, write_record
+from intrinsic.files.plain_numbers import plain_numbers
+from intrinsic.files.records import Record, read_record, run_id, write_record
 from tests.support.configs import composed
 
 

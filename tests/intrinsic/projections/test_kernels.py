@@ -70,7 +70,10 @@ def test_the_bits_of_a_product_do_not_depend_on_threads(kind, dim, full_dim):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("dim", "full_dim"), [size for size in SIZES if size[0] < 60_000])
+@pytest.mark.parametrize(
+    ("dim", "full_dim"),
+    [pytest.param(*size, marks=pytest.mark.nightly if size[1] > 10_000 else ()) for size in SIZES],
+)
 def test_signs_that_are_not_stored_are_the_same(dim, full_dim, monkeypatch):
     stored = intrinsic.Dense(dim, full_dim, seed=3)
     monkeypatch.setattr(dense, "STORED", 0)
