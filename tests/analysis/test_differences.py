@@ -13,7 +13,7 @@ from analysis.threshold import threshold
 from intrinsic.threshold import compare_thresholds, estimate_threshold
 from tests.support.studies import add, python, refused
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unrendered")]
 DIMS = (30, 100, 300, 1000, 3000)
 
 

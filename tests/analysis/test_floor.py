@@ -15,7 +15,7 @@ from analysis.threshold import threshold
 from intrinsic.threshold import estimate_threshold
 from tests.support.studies import add, python, refused
 
-pytestmark = pytest.mark.usefixtures("unrendered")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unrendered")]
 DIMS = (30, 100, 300, 1000, 3000)
 SEEDS = (0, 1, 2)
 

@@ -10,6 +10,8 @@ from analysis.variance import variance
 from intrinsic.errors import UserError
 from tests.support.studies import add, python, refused
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("init", "projection", "order")
 
 

@@ -20,7 +20,7 @@ from intrinsic.subspace import Subspace
 from tests.support.commands import assert_one_line
 from tests.support.measurements import folders, labelled, measure, reopened
 
-pytestmark = pytest.mark.usefixtures("surroundings", "unrendered")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("surroundings", "unrendered")]
 
 
 def small():

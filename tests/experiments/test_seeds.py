@@ -21,6 +21,8 @@ from intrinsic.training.fit import fit
 from tests.support.commands import QUICK, assert_one_line, run
 from tests.support.configs import composed
 
+pytestmark = pytest.mark.slow
+
 DROPS = ["method=subspace", "dim=10", *QUICK.split(), "epochs=1", "model.dropout=0.3", "device=cpu", "threads=1"]
 
 

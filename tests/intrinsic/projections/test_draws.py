@@ -24,6 +24,8 @@ from intrinsic.projections.kernels import (
 from intrinsic.projections.onehot import OneHot
 from tests.support.projections import RANDOM, constructor, make
 
+pytestmark = pytest.mark.slow
+
 SEED = (9 << 40) + 5
 # around a tile, a bucket's first split, a chunk of 64, and with a last one that is cut
 SIZES = [1, 2, 23, keys.TILE - 1, keys.TILE + 1, permutation_cpu.BUCKET, 64 * keys.TILE + 3, 200_003]

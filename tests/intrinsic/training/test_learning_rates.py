@@ -17,6 +17,8 @@ from intrinsic.training.fit_replicas import fit_replicas
 from tests.support.commands import QUICK, run
 from tests.support.configs import composed
 
+pytestmark = pytest.mark.slow
+
 EPOCHS, STEPS = 3, 4  # 10 examples in batches of 3
 OPTIONS = {"epochs": EPOCHS, "batch_size": 3}
 
