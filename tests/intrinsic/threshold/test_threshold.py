@@ -16,7 +16,7 @@ from intrinsic.threshold.isotonic import isotonic
 from intrinsic.threshold.logistic import fit_logistic, logistic
 from intrinsic.threshold.sigmoid_grid import SigmoidGrid
 from intrinsic.threshold.sigmoids import PARTS, _models
-from tests.support.curves import DIMS, GOOD, curve
+from tests.support.curves import DIMS, curve
 
 every_estimator = pytest.mark.parametrize("estimator", ESTIMATORS)
 every_estimand = pytest.mark.parametrize("estimand", ["mean", "success"])
@@ -205,33 +205,3 @@ def test_fewer_baselines_widen_the_interval():
 def test_lazy_names():
     assert intrinsic.estimate_threshold is estimate_threshold
     assert intrinsic.propose is propose
-
-
-BAD = [
-    ({"dims": [10, 10, 20], "scores": [0, 0, 1]}, "need at least 3 distinct dims, got 2"),
-    ({"dims": DIMS[:-1]}, "need one score for each dim, got 6 dims and 7 scores"),
-    ({"dims": [0, *DIMS[1:]]}, "need whole dims from 1 on, got dim=0"),
-    ({"dims": [1.5, *DIMS[1:]]}, "need whole dims from 1 on, got dim=1.5"),
-    ({"baselines": []}, "need at least one baseline, got none"),
-    ({"baselines": [math.inf]}, "need finite baselines, got inf"),
-    ({"baselines": [-1.0]}, "need a baseline above 0, got a mean of -1; give the score of a guess as floor"),
-    ({"scores": [math.nan] * 7}, "need finite scores, got nan"),
-    ({"fraction": 1.0}, "need 0 < fraction < 1, got fraction=1.0"),
-    ({"chance": 1.0}, "need a baseline above chance, got a mean of 1 and chance=1"),
-    ({"chance": 0.5, "lower_is_better": True}, "need a baseline below chance, got a mean of 1 and chance=0.5"),
-    ({"chance": math.nan}, "need a finite chance"),
-    ({"floor": 1.1}, "need a baseline above floor, got a mean of 1 and floor=1.1"),
-    ({"floor": 0.1, "chance": 0.1}, "need floor or chance, its older name, got floor=0.1 and chance=0.1: leave one"),
-    ({"start": math.inf}, "need a finite start, got start=inf"),
-    ({"estimator": "spline"}, "need estimator=auto, logistic, isotonic, first_crossing, got spline"),
-    ({"estimand": "median"}, "need estimand=mean or success, got median"),
-    ({"confidence": 95}, "need 0 < confidence < 1, got confidence=95"),
-    ({"resamples": 10}, "need at least 100 resamples for an interval, got resamples=10"),
-]
-
-
-@pytest.mark.parametrize(("change", "message"), BAD)
-def test_bad_input(change, message):
-    with pytest.raises(intrinsic.UserError, match=message) as raised:
-        estimate_threshold(**GOOD | change)
-    assert "\n" not in str(raised.value)
