@@ -15,6 +15,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
+from analysis.figures.bounds import draw_bounds
 from analysis.figures.command import program
 from analysis.figures.figure import COLOURS, LABEL, MARKERS, STYLE, FigureResult, save_figure
 from analysis.figures.footer import footer
@@ -152,18 +153,7 @@ def _figure(table: pd.DataFrame, percent: str, size: str, label: str) -> Figure:
                 marker=MARKERS[k % len(MARKERS)], ms=6, mec="white", mew=0.8, lw=1.5 if scaled else 0, elinewidth=1.3,
                 capsize=3, label=plain(str(method), LABEL),
             ))  # fmt: skip
-            for side, marker in (("above", "^"), ("below", "v")):
-                beyond = here[here["censored"] == side]
-                if beyond.empty:  # an empty line that is not clipped lies in the figure's corner
-                    continue
-                axes.plot(
-                    beyond["choice"].map(at).to_numpy(float), beyond["value"].astype(float), marker, color=colour,
-                    mfc="none", ms=8, clip_on=False,
-                )  # fmt: skip
-            for at_start in here[here["censored"] == "start"]["choice"].map(at):  # a logarithmic axis has no 0
-                axes.text(
-                    at_start, 0.02 + 0.06 * k, "0", color=colour, ha="center", transform=axes.get_xaxis_transform()
-                )
+            draw_bounds(axes, here["choice"].map(at).to_numpy(float), here, k, color=colour, ms=8)
         axes.xaxis.set_major_locator(FixedLocator(list(map(float, at.values()))))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xticks(list(map(float, at.values())), [plain(choice, 40) for choice in choices])

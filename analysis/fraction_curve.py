@@ -16,6 +16,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
+from analysis.figures.bounds import draw_bounds
 from analysis.figures.command import program
 from analysis.figures.figure import COLOURS, LABEL, STYLE, FigureResult, save_figure
 from analysis.figures.footer import footer
@@ -125,16 +126,7 @@ def _figure(rows: pd.DataFrame, ylabel: str, xlabel: str) -> Figure:
                 tau, np.where(known, value, np.nan), color=colour, lw=1.5, ms=5, mec="white", mew=0.7,
                 marker="o", label=plain(str(curve), LABEL),
             )  # fmt: skip
-            for side, marker in (("above", "^"), ("below", "v")):
-                beyond = (here["censored"] == side).to_numpy()
-                if not beyond.any():  # an empty line that is not clipped lies in the figure's corner
-                    continue
-                axes.plot(tau[beyond], value[beyond], marker, color=colour, mfc="none", ms=7, clip_on=False)
-            for at in tau[(here["censored"] == "start").to_numpy()]:  # a logarithmic axis has no place for it
-                axes.text(
-                    at, 0.02 + 0.06 * k, "0", color=colour, ha="center", transform=axes.get_xaxis_transform(),
-                    bbox={"fc": "white", "lw": 0, "pad": 1},
-                )  # fmt: skip
+            draw_bounds(axes, tau, here, k, color=colour, ms=7)
         axes.axvline(90, color="black", lw=1.0, ls="--", zorder=1.5)
         first, last = min(90.0, 100 * rows["tau"].min()), max(90.0, 100 * rows["tau"].max())
         axes.set_xlim(first - 0.05 * (last - first), last + 0.05 * (last - first))

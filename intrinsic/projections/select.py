@@ -15,8 +15,9 @@ from intrinsic.surgery.torch_internals import copy_all
 class Select(Projection):
     """Coordinate j is weight i_j itself: (P z)_i = z_j for i = i_j, else 0, so P^T P = I; i_1 < i_2 < ... are random.
 
-    Every choice of dim weights is as likely as any other. Memory: 8 dim bytes. Time: O(dim) beside a copy of the
-    weights. Source: Bhardwaj et al. 2024, SHiRA, arXiv:2406.13175, with a random mask.
+    Every choice of dim weights is as likely as any other. Memory: 8 dim bytes, as many again while
+    it is trained. Time: O(dim) beside a copy of the weights. Source: Bhardwaj et al. 2024, SHiRA, arXiv:2406.13175,
+    with a random mask.
 
     Examples:
         >>> import torch, intrinsic
@@ -26,6 +27,8 @@ class Select(Projection):
     """
 
     index: Tensor  # (dim,) int64, rising
+
+    _kept: tuple[object, list[tuple[int, Tensor]]] | None = None  # the sizes and device, and what is there
 
     unit_columns = True
     kernels = False  # a gather of few numbers is as fast in torch
@@ -87,13 +90,20 @@ class Select(Projection):
         """The chosen numbers: (dim,)."""
         if len(pieces) == 1:
             return pieces[0].detach().reshape(-1).index_select(0, self.index).to(dtype)
-        starts = [0, *accumulate(piece.numel() for piece in pieces)]
-        bounds = np.searchsorted(self.index.cpu().numpy(), starts)
         return cat([
-            piece.detach().reshape(-1).index_select(0, self.index[first:last] - start).to(dtype)
-            for piece, start, (first, last) in zip(pieces, starts, pairwise(bounds), strict=False)
-            if first < last
+            pieces[number].detach().reshape(-1).index_select(0, index).to(dtype)
+            for number, index in self._places(tuple(piece.numel() for piece in pieces))
         ])  # fmt: skip
+
+    def _places(self, sizes: tuple[int, ...]) -> list[tuple[int, Tensor]]:
+        """The numbers of the pieces that have chosen weights, and the places of these in each; kept between steps."""
+        key = sizes, self.index.device
+        if self._kept is None or self._kept[0] != key:
+            starts = [0, *accumulate(sizes)]
+            bounds = enumerate(pairwise(np.searchsorted(self.index.cpu().numpy(), starts)))
+            cut = [(k, self.index[low:high] - starts[k]) for k, (low, high) in bounds if low < high]
+            self._kept = key, cut  # at once: other threads read it
+        return self._kept[1]
 
 
 def _choice(seed: int, count: int, total: int) -> np.ndarray:

@@ -41,10 +41,11 @@ class Leaves:
 
     def __init__(self, model: nn.Module, held: Substitution, projection: Projection, z: Tensor) -> None:
         self._model, self._places, self._projection, self._z = model, held, projection, z
-        self._origin = list(held.parameters().values())
+        origin = held.parameters()
+        self._origin = list(origin.values())
         self._buffer = Buffer(self._origin)
         self._leaves = [view.detach().requires_grad_() for view in self._buffer.views]
-        self.weights = dict(zip(held.parameters(), self._leaves, strict=True))
+        self.weights = dict(zip(origin, self._leaves, strict=True))
 
     @staticmethod
     def suit(model: nn.Module, parameters: Sequence[Tensor], z: Tensor) -> bool:
