@@ -8,6 +8,7 @@ not depend on it. Data and pretrained models are read, or downloaded, as a run w
 """
 
 import os
+import sys
 from collections.abc import Sequence
 
 import hydra
@@ -18,7 +19,6 @@ from rich.table import Table
 from rich.text import Text
 
 import experiments.config.resolvers  # noqa: F401  # configs name them
-from experiments.config.check_mode import check_mode
 from experiments.config.guarded import guarded
 from experiments.config.hydra_internals import given_options
 from experiments.run.description import Description
@@ -112,7 +112,6 @@ def main(cfg: DictConfig) -> None:
 
     os.chdir(HydraConfig.get().runtime.cwd)
     with command():  # before Hydra, which would say more than a line
-        check_mode()
         (change,) = members(cfg)
         config = resolve(cfg, change)
         found = describe(config)
@@ -128,4 +127,5 @@ if __name__ == "__main__":
             print(__doc__)
         if given_options().multirun:
             raise UserError("describe is of one configuration: leave out -m, and give each knob one value")
+        sys.argv.append("hydra.mode=RUN")  # an experiment that is a search is one configuration here
         main()

@@ -94,9 +94,9 @@ def refused(output, program, tmp_path):
 
     def check(command, match, output=output):
         before = files(output)
-        status, _, err = program(command, output)
+        status, out, err = program(command, output)
+        assert (status, err[-1:]) == (2, "\n"), f"{out}{err}"
         assert_one_line(err, match)
-        assert status == 2
         assert files(output) == before
         assert not list((tmp_path / "cwd").iterdir())
 

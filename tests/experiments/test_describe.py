@@ -48,6 +48,13 @@ def test_the_default_run(output, capsys, tmp_path):
 
 
 @pytest.mark.usefixtures("surroundings")
+def test_an_experiment_that_is_a_search_has_one_configuration(capsys):
+    arguments = ["experiment=li2018/mnist_fc", "dataset=digits", "model.width=8"]
+    assert here("-m", "experiments.describe", *arguments) == 0
+    assert capsys.readouterr().out.startswith("subspace fastfood dim=300 seed=0: mlp on digits, batches of 128\n")
+
+
+@pytest.mark.usefixtures("surroundings")
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [

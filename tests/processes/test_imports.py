@@ -15,7 +15,7 @@ def modules(output, *arguments):
     """The modules that a command has imported when it ends."""
     program = MODULES.format(path=str(ROOT / "run.py"))
     done = subprocess.run(
-        [sys.executable, "-c", program, f"output={output}", "threads=1", *arguments],
+        [sys.executable, "-c", program, f"output={output}", "study=imports", "threads=1", *arguments],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -29,7 +29,7 @@ def test_heavy_packages_are_imported_only_where_they_are_used(output):
     text, loaded = modules(output, "--help")
     assert "method: adapter, bitfit, film, full, head, lora" in text
     assert not loaded & {"torch", "scipy", "sklearn", "pandas", "matplotlib", "wandb", "transformers"}
-    assert run("threads=1", output) == 0
+    assert run("study=imports threads=1", output) == 0
     text, loaded = modules(output, "epochs=1", "init.source.epochs=1")
     assert "skipped: already there" in text
     assert not loaded & {"torch", "scipy", "sklearn", "pandas", "matplotlib", "wandb", "transformers"}
