@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -67,10 +67,13 @@ def task_keys(frame: pd.DataFrame, across: Sequence[str] = ()) -> list[str]:
 
 
 def keys_under(frame: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    """The keys of the configs that the names stand for: a key for itself, a node such as `model` for all below it."""
+    """The keys of the configs that the names stand for: a key for itself, a node such as `model` for all below it.
+
+    Both where it is null in some runs, as `init.source` is.
+    """
     known = sorted(keys_of(frame["config"]))
-    below = {name: [key for key in known if key.startswith(f"{name}.")] for name in names if name not in known}
-    return [key for name in names for key in below.get(name) or [name]]
+    below = {name: [key for key in known if f"{key}.".startswith(f"{name}.")] for name in names}
+    return [key for name in names for key in below[name] or [name]]
 
 
 def check_one_task(frame: pd.DataFrame, across: Sequence[str]) -> None:
@@ -84,5 +87,10 @@ def check_one_task(frame: pd.DataFrame, across: Sequence[str]) -> None:
         counts = Counter(sorted(value_text(flat.get(key)) for flat in frame["config"]))
         shown = " or ".join(f"{value} ({count} of {len(frame)})" for value, count in counts.most_common(4))
         remedy = f"pass one study, or --where {shlex.quote(f'{key}={counts.most_common(1)[0][0]}')}"
-        remedy += f"; --across {key} puts them side by side"
+        remedy += f"; --across {_outermost(key, keys_of(frame['config']))} puts them side by side"
         raise UserError(f"the runs are of different tasks: {key} is {shown}{' or …' * (len(counts) > 4)}; {remedy}")
+
+
+def _outermost(key: str, keys: Collection[str]) -> str:
+    """The key, or the node above it that is itself among the keys, null in some runs."""
+    return min((name for name in keys if f"{key}.".startswith(f"{name}.")), key=len)

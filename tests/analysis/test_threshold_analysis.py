@@ -136,6 +136,15 @@ def test_few_sizes_and_mixed_tasks_are_one_line(study):
         threshold(study)
 
 
+def test_a_node_that_is_null_in_some_runs(study):
+    fill(study, model={"base": None})
+    fill(study, model={"base": {"_target_": "theirs.Base", "seed": 0}})
+    with pytest.raises(UserError, match=r"model\.base\._target_ is .*; --across model\.base puts them side by side"):
+        threshold(study)
+    curves = content(threshold(study, across=["model.base"]))["curves"]
+    assert [curve["curve"] for curve in curves] == [f"subspace (fastfood), base={name}" for name in ("Base", "null")]
+
+
 @pytest.mark.slow
 def test_the_command(study):
     fill(study)
