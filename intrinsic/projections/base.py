@@ -110,7 +110,7 @@ class Projection(Fingerprinted, ABC):
         if torch.is_autocast_enabled(x.device.type):
             with torch.autocast(x.device.type, enabled=False):
                 return self.multiply(x, transposed=transposed)
-        kernels = self._kernels(x)
+        kernels = self.selected_kernels(x)
         if kernels is None:
             return self.rmatvec(x) if transposed else self.matvec(x)
         x = x.detach()
@@ -150,7 +150,7 @@ class Projection(Fingerprinted, ABC):
             for other in {piece.dtype for piece in pieces}:
                 dtype = torch.promote_types(dtype, other)
             out = pieces[0].new_empty(self.dim, dtype=dtype)
-        kernels = self._kernels(out)
+        kernels = self.selected_kernels(out)
         if kernels is not None and not kernels.reads(self, pieces, out):
             pieces = [piece.detach().contiguous() for piece in pieces]
             kernels = kernels if kernels.reads(self, pieces, out) else None
@@ -175,7 +175,7 @@ class Projection(Fingerprinted, ABC):
         Raises:
             ValueError: if there are not full_dim numbers.
         """
-        kernels = self._kernels(z)
+        kernels = self.selected_kernels(z)
         if kernels is not None and kernels.writes(self, z, origins, out):
             kernels.matvec(self, z.detach(), origins, out)
             torch.autograd.graph.increment_version(out)
@@ -196,7 +196,8 @@ class Projection(Fingerprinted, ABC):
         if sum(piece.numel() for piece in pieces) != self.full_dim:
             raise ValueError(f"need {self.full_dim} numbers, got shapes {[tuple(piece.shape) for piece in pieces]}")
 
-    def _kernels(self, x: Tensor) -> GuardedKernels | None:
+    def selected_kernels(self, x: Tensor) -> GuardedKernels | None:
+        """The compiled kernels for an argument of this device and dtype, or None: plain torch."""
         return select(type(self), x) if self.kernels else None
 
     def to_scipy(self) -> "LinearOperator":

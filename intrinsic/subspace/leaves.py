@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from intrinsic.projections.base import Projection
 from intrinsic.projections.kernels.select import is_tracing
+from intrinsic.projections.repeated_products import RepeatedProducts
 from intrinsic.subspace.buffer import Buffer
 from intrinsic.subspace.flat import dense
 from intrinsic.subspace.substitution import Substitution
@@ -40,11 +41,11 @@ class Leaves:
     """
 
     def __init__(self, model: nn.Module, held: Substitution, projection: Projection, z: Tensor) -> None:
-        self._model, self._places, self._projection, self._z = model, held, projection, z
+        self._model, self._places, self._z = model, held, z
         origin = held.parameters()
-        self._origin = list(origin.values())
-        self._buffer = Buffer(self._origin)
-        self._leaves = [view.detach().requires_grad_() for view in self._buffer.views]
+        buffer = Buffer(list(origin.values()))
+        self._leaves = [view.detach().requires_grad_() for view in buffer.views]
+        self._products = RepeatedProducts(projection, z, list(origin.values()), buffer.whole, buffer.views)
         self.weights = dict(zip(origin, self._leaves, strict=True))
 
     @staticmethod
@@ -66,7 +67,7 @@ class Leaves:
 
     def move(self) -> None:
         """Write theta_0 + P z into the weights."""
-        self._projection.displace_pieces(self._z.detach(), self._origin, self._buffer.whole)
+        self._products.displace()
 
     def call(self, *args: Any) -> Any:
         """What the model returns at the weights."""
@@ -74,14 +75,15 @@ class Leaves:
 
     def collect(self) -> None:
         """Add P^T g to z.grad, where g are the gradients that a backward pass has left."""
-        grads = [leaf.grad for leaf in self._leaves]
-        if all(grad is None for grad in grads):
-            return
-        pieces = [
-            torch.zeros_like(leaf) if grad is None else dense(grad)
-            for leaf, grad in zip(self._leaves, grads, strict=True)
-        ]
+        pieces, any_grad = [], False
         for leaf in self._leaves:
-            leaf.grad = None
-        g = self._projection.multiply_pieces(pieces, out=torch.empty_like(self._z))
+            grad = leaf.grad
+            if grad is None:
+                grad = torch.zeros_like(leaf)
+            else:
+                grad, leaf.grad, any_grad = dense(grad), None, True
+            pieces.append(grad)
+        if not any_grad:
+            return
+        g = self._products.multiply(pieces)
         self._z.grad = g if self._z.grad is None else self._z.grad.add_(g)

@@ -1,18 +1,17 @@
 """Rademacher signs, 32 to a word: with b the bits, sum of s x = 2 sum of b x - sum of x."""
 
 import copy
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import prange
-from torch import Tensor
 
 from intrinsic.projections.kernels import lookup
-from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, launch
+from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel
 from intrinsic.projections.kernels.masked import looks_up, sum_columns, sum_row, sum_rows
+from intrinsic.projections.kernels.on_pieces import Matvec, Rmatvec
 from intrinsic.projections.kernels.philox import words
-from intrinsic.projections.kernels.pieces import put, stretch, table, target
+from intrinsic.projections.kernels.pieces import put, stretch, target
 
 if TYPE_CHECKING:
     from intrinsic.projections.dense import Dense
@@ -22,18 +21,6 @@ _HEIGHT = (
 )
 
 
-def matvec_pieces(projection: "Dense", z: Tensor, origins: Sequence[Tensor], out: Tensor) -> None:
-    """out = the origins + P z."""
-    numbers = z.numpy()
-    chosen = lookup.tables(numbers) if looks_up(numbers.dtype) else numbers
-    launch(_matvec, numbers, chosen, projection.full_dim, *_matrix(projection), table(origins), table((out,)))
-
-
-def rmatvec_pieces(projection: "Dense", pieces: Sequence[Tensor], out: Tensor) -> None:
-    """out = P^T g."""
-    launch(_rmatvec, table(pieces), projection.full_dim, *_matrix(projection), out.numpy())
-
-
 def others(projection: "Dense") -> list["Dense"]:
     """The same P, its signs drawn and not stored: for the proof."""
     drawn = copy.copy(projection)
@@ -41,10 +28,14 @@ def others(projection: "Dense") -> list["Dense"]:
     return [drawn]
 
 
-def _matrix(projection: "Dense") -> tuple[np.ndarray, np.uint64]:
-    """The packed signs, or none, and the seed to draw them from."""
+def _fixed(projection: "Dense") -> tuple[Any, ...]:
+    """The number of weights, the packed signs, or none, and the seed to draw them from."""
     packed = projection.packed.numpy().view(np.uint32) if projection.nbytes else np.empty((0, 0), np.uint32)
-    return packed, np.uint64(projection.seed)
+    return projection.full_dim, packed, np.uint64(projection.seed)
+
+
+def _displace(z: np.ndarray, *arguments: Any) -> None:
+    _matvec(z, lookup.tables(z) if looks_up(z.dtype) else z, *arguments)
 
 
 @inner
@@ -101,3 +92,6 @@ def _rmatvec(pieces: Any, full_dim: int, packed: Any, seed: Any, out: Any) -> No
         for chunk in range(chunks):
             sum_ += wholes[chunk] - 2 * totals[chunk, j]
         out[j] = sum_ * scale
+
+
+matvec_pieces, rmatvec_pieces = Matvec(_displace, _fixed), Rmatvec(_rmatvec, _fixed)

@@ -1,14 +1,13 @@
 """Fastfood, block by block within the cache."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import prange
-from torch import Tensor
 
-from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, launch, total
-from intrinsic.projections.kernels.pieces import put, stretch, table, target
+from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, total
+from intrinsic.projections.kernels.on_pieces import Matvec, Rmatvec
+from intrinsic.projections.kernels.pieces import put, stretch, target
 from intrinsic.projections.kernels.prefetch import prefetch
 from intrinsic.projections.kernels.walsh_hadamard import hadamard
 
@@ -18,20 +17,11 @@ if TYPE_CHECKING:
 _MASK, _SHIFT = np.uint64(0xFFFF), np.uint64(16)
 
 
-def matvec_pieces(projection: "Fastfood", z: Tensor, origins: Sequence[Tensor], out: Tensor) -> None:
-    """out = the origins + P z, without any other array of full_dim numbers."""
-    launch(_matvec, z.numpy(), projection.full_dim, *_matrix(projection), table(origins), table((out,)))
-
-
-def rmatvec_pieces(projection: "Fastfood", pieces: Sequence[Tensor], out: Tensor) -> None:
-    """out = P^T g."""
-    launch(_rmatvec, table(pieces), projection.full_dim, *_matrix(projection), out.numpy())
-
-
-def _matrix(projection: "Fastfood") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _fixed(projection: "Fastfood") -> tuple[Any, ...]:
     source = projection.source.numpy()
     packed = source.itemsize == 2 and source.shape[1] >= 4  # four indices to a word: fewer loads
-    return projection.sign.numpy(), projection.gain.numpy(), source.view(np.uint64 if packed else f"u{source.itemsize}")
+    source = source.view(np.uint64 if packed else f"u{source.itemsize}")
+    return projection.full_dim, projection.sign.numpy(), projection.gain.numpy(), source
 
 
 @inner
@@ -110,3 +100,6 @@ def _rmatvec(pieces: Any, full_dim: int, sign: Any, gain: Any, source: Any, out:
     total(totals, out.dtype.type(full_dim**-0.5), sums)
     for j in range(len(out)):
         out[j] = sums[j]
+
+
+matvec_pieces, rmatvec_pieces = Matvec(_matvec, _fixed), Rmatvec(_rmatvec, _fixed)

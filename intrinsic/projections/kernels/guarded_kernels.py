@@ -69,6 +69,40 @@ class GuardedKernels:
                 with torch.no_grad():
                     out.copy_(projection.rmatvec(_concatenated(pieces).to(out.dtype)))
 
+    def repeated_matvec(
+        self, projection: "Projection", z: Tensor, origins: Sequence[Tensor], out: Tensor
+    ) -> Callable[[], None] | None:
+        """`matvec` of the same tensors whenever it is called, while they stay where they are; None: not supported."""
+        repeated = getattr(getattr(self._kernels, "matvec_pieces", None), "repeated", None)
+        if repeated is None or not self.writes(projection, z, origins, out):
+            return None
+        multiply = repeated(projection, z, origins, out)
+
+        def again() -> None:
+            try:
+                multiply()
+            except Exception:
+                self.matvec(projection, z, origins, out)
+
+        return again
+
+    def repeated_rmatvec(
+        self, projection: "Projection", like: Sequence[Tensor], out: Tensor
+    ) -> Callable[[Sequence[Tensor], Tensor], None] | None:
+        """`rmatvec` of contiguous pieces of these sizes and dtypes, into an `out` like this; None: not supported."""
+        repeated = getattr(getattr(self._kernels, "rmatvec_pieces", None), "repeated", None)
+        if repeated is None or not self.reads(projection, like, out):
+            return None
+        multiply = repeated(projection, like)
+
+        def again(pieces: Sequence[Tensor], out: Tensor) -> None:
+            try:
+                multiply(pieces, out)
+            except Exception:
+                self.rmatvec(projection, pieces, out)
+
+        return again
+
     def _take(self, error: Exception) -> None:
         """Tell of a compiler's error.
 

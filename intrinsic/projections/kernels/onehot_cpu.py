@@ -1,31 +1,29 @@
 """One gather and one scatter."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import prange
-from torch import Tensor
 
-from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, launch, total
+from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, total
 from intrinsic.projections.kernels.gather import add_found, add_to_found
-from intrinsic.projections.kernels.pieces import STRETCH, put, stretch, table, target
+from intrinsic.projections.kernels.on_pieces import Matvec, Rmatvec
+from intrinsic.projections.kernels.pieces import STRETCH, put, stretch, target
 
 if TYPE_CHECKING:
     from intrinsic.projections.onehot import OneHot
 
 
-def matvec_pieces(projection: "OneHot", z: Tensor, origins: Sequence[Tensor], out: Tensor) -> None:
-    """out = the origins + P z."""
-    chunks = max(1, min(CHUNKS, projection.full_dim // (4 * STRETCH)))
-    launch(_matvec, z.numpy(), projection.code.numpy(), table(origins), table((out,)), chunks)
+def _fixed(projection: "OneHot") -> tuple[np.ndarray, int]:
+    """The codes, and the chunks of the weights."""
+    return projection.code.numpy(), max(1, min(CHUNKS, projection.full_dim // (4 * STRETCH)))
 
 
-def rmatvec_pieces(projection: "OneHot", pieces: Sequence[Tensor], out: Tensor) -> None:
-    """out = P^T g: every chunk of weights adds to sums of its own, which are few beside the weights."""
+def _fixed_adjoint(projection: "OneHot") -> tuple[np.ndarray, int]:
+    """Every chunk of weights adds to sums of its own, which are few beside the weights."""
     weights, dim = projection.full_dim, projection.dim
     chunks = max(1, min(CHUNKS, weights // (32 * dim)), min(4, weights // (4 * dim)))
-    launch(_rmatvec, table(pieces), projection.code.numpy(), 1 << chunks.bit_length() - 1, out.numpy())
+    return projection.code.numpy(), 1 << chunks.bit_length() - 1
 
 
 @inner
@@ -61,7 +59,7 @@ def _sum(pieces: Any, code: Any, first: Any, last: Any, sums: Any) -> None:
 
 
 @kernel
-def _matvec(z: Any, code: Any, origins: Any, outs: Any, chunks: int) -> None:
+def _matvec(z: Any, code: Any, chunks: int, origins: Any, outs: Any) -> None:
     values = np.empty(2 * len(z), z.dtype)  # what a weight of a given code moves by
     for j in range(len(z)):
         values[2 * j + 1] = z[j] / np.sqrt(_size(j, len(z), code, z))
@@ -82,3 +80,6 @@ def _rmatvec(pieces: Any, code: Any, chunks: int, out: Any) -> None:
     for j in range(len(out)):
         plus, minus = sums[2 * j + 1] + sums[half + 2 * j + 1], sums[2 * j] + sums[half + 2 * j]
         out[j] = (plus - minus) / np.sqrt(_size(j, len(out), code, out))
+
+
+matvec_pieces, rmatvec_pieces = Matvec(_matvec, _fixed), Rmatvec(_rmatvec, _fixed_adjoint)

@@ -33,7 +33,8 @@ def select(owner: type[nn.Module], x: Tensor) -> GuardedKernels | None:
     or float64; an empty `origin` means zero. Or, in the place of one or both, with `matvec_pieces(projection, z,
     origins, out)` and `rmatvec_pieces(projection, pieces, out)` for what lies, in order, in several contiguous tensors
     of any shapes: z and the out of P^T g are float32 or float64, which is computed in, and all others of any floating
-    dtype; no origins mean zero. Tracers (torch.compile, torch.func, fake tensors) see plain torch.
+    dtype; no origins mean zero. If the two have `repeated` (see `on_pieces`), a training loop looks up what does not
+    change once. Tracers (torch.compile, torch.func, fake tensors) see plain torch.
 
     Where they are first asked for, once per process, class, device and dtype, they are compared with plain torch, on
     `owner(dim, full_dim, seed=...)` (see `prove`). Those that are wrong, cannot be imported or do not compile are left

@@ -1,17 +1,16 @@
 """Entries in a narrow form: an index and a sign in one word, the columns' norms apart."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numba import prange
-from torch import Tensor
 
-from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, launch, total
+from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, total
 from intrinsic.projections.kernels.gather import add_found, four
-from intrinsic.projections.kernels.pieces import put, size, stretch, table, target
+from intrinsic.projections.kernels.on_pieces import Matvec, Rmatvec
+from intrinsic.projections.kernels.pieces import put, size, stretch, target
 
 if TYPE_CHECKING:
     from intrinsic.projections.sparse import Sparse
@@ -34,17 +33,16 @@ class _Narrow:
 _NARROW: "WeakKeyDictionary[Sparse, _Narrow]" = WeakKeyDictionary()
 
 
-def matvec_pieces(projection: "Sparse", z: Tensor, origins: Sequence[Tensor], out: Tensor) -> None:
-    """out = the origins + P z."""
+def _fixed(projection: "Sparse") -> tuple[np.ndarray, ...]:
     P = _narrow(projection)
-    launch(_matvec, z.numpy(), P.norms, P.levels, P.bands, P.rest, P.row, P.column, table(origins), table((out,)))
+    return P.norms, P.levels, P.bands, P.rest, P.row, P.column
 
 
-def rmatvec_pieces(projection: "Sparse", pieces: Sequence[Tensor], out: Tensor) -> None:
-    """out = P^T g: every chunk of bands adds to sums of its own, which are few beside the entries."""
+def _fixed_adjoint(projection: "Sparse") -> tuple[Any, ...]:
+    """Every chunk of bands adds to sums of its own, which are few beside the entries."""
     P = _narrow(projection)
     chunks = max(1, min(CHUNKS, len(P.bands) - 1, len(P.row) // (32 * projection.dim)))
-    launch(_rmatvec, table(pieces), P.norms, P.bands, P.row, P.column, 1 << chunks.bit_length() - 1, out.numpy())
+    return P.norms, P.bands, P.row, P.column, 1 << chunks.bit_length() - 1
 
 
 def _narrow(projection: "Sparse") -> _Narrow:
@@ -170,3 +168,6 @@ def _rmatvec(pieces: Any, norms: Any, bands: Any, row: Any, column: Any, chunks:
     for j in range(len(out)):
         plus, minus = sums[2 * j + 1] + sums[half + 2 * j + 1], sums[2 * j] + sums[half + 2 * j]
         out[j] = (plus - minus) * norms[j]
+
+
+matvec_pieces, rmatvec_pieces = Matvec(_matvec, _fixed), Rmatvec(_rmatvec, _fixed_adjoint)

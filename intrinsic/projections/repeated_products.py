@@ -1,0 +1,65 @@
+"""The products of a training loop, whose tensors stay where they are."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from intrinsic.projections.base import Projection
+
+
+class RepeatedProducts:
+    """`displace_pieces` and `multiply_pieces` of the same tensors at every step: what they ask of them is asked once.
+
+    The same numbers, bit for bit. Python that is asked for anew between two passes over a model is not in the
+    processor's caches, and takes twice as long as in a loop of its own. Only kernels that say how (`repeated` of their
+    `matvec_pieces` and `rmatvec_pieces`) gain by it; others are called as ever.
+
+    Args:
+        projection: P.
+        z: the coordinates, (dim,).
+        origins: theta_0 in pieces.
+        out: where theta_0 + P z is written, (full_dim,).
+        like: tensors of the sizes, dtypes and device of the gradients.
+    """
+
+    def __init__(
+        self, projection: Projection, z: Tensor, origins: Sequence[Tensor], out: Tensor, like: Sequence[Tensor]
+    ) -> None:
+        self._projection, self._z, self._origins, self._out, self._like = projection, z, origins, out, like
+        self._look()
+
+    def _look(self) -> None:
+        projection, kind = self._projection, type(self._projection)
+        self._addresses = self._where()
+        self._displace: Callable[[], None] | None = None
+        self._multiply: Callable[[Sequence[Tensor], Tensor], None] | None = None
+        kernels = projection.selected_kernels(self._z)
+        if kernels is not None and kind.displace_pieces is Projection.displace_pieces:
+            self._displace = kernels.repeated_matvec(projection, self._z.detach(), self._origins, self._out)
+        if kernels is not None and kind.multiply_pieces is Projection.multiply_pieces:
+            self._multiply = kernels.repeated_rmatvec(projection, self._like, torch.empty_like(self._z))
+
+    def _where(self) -> list[int]:
+        return [self._z.data_ptr(), *[origin.data_ptr() for origin in self._origins]]
+
+    def displace(self) -> None:
+        """Write theta_0 + P z into `out`."""
+        if self._where() != self._addresses:  # some optimisers give a parameter new memory
+            self._look()
+        if self._displace is None:
+            self._projection.displace_pieces(self._z.detach(), self._origins, self._out)
+        else:
+            self._displace()
+            torch.autograd.graph.increment_version(self._out)
+
+    def multiply(self, pieces: Sequence[Tensor]) -> Tensor:
+        """P^T g, (dim,), for gradients that may lie in memory in any way."""
+        out = torch.empty_like(self._z)
+        if self._multiply is None or not all(map(self._is_plain, pieces)):
+            return self._projection.multiply_pieces(pieces, out=out)
+        self._multiply(pieces, out)
+        return out
+
+    def _is_plain(self, piece: Tensor) -> bool:
+        return type(piece) is Tensor and piece.dtype == self._like[0].dtype and piece.is_contiguous()
