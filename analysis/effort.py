@@ -23,6 +23,7 @@ from analysis.studies.config_keys import keys_under, value_text
 from analysis.studies.differences import differences, differences_table
 from analysis.studies.efforts import effort_lines, efforts
 from analysis.studies.estimates import AXES, estimates, incomplete
+from analysis.studies.floor import Floor, without_start
 from analysis.studies.plain import plain
 from analysis.studies.records import load_records
 from analysis.studies.selection import entry
@@ -38,6 +39,7 @@ def effort(
     where: Sequence[str] = (),
     axis: str = "dim",
     fraction: float = 0.9,
+    floor: str | float = "none",
     estimator: str = "auto",
     estimand: str = "mean",
     confidence: float = 0.95,
@@ -58,6 +60,7 @@ def effort(
         where: `key=value` filters on the config.
         axis: the size: an integer knob of the runs, or `trained` for the count of trainable parameters.
         fraction: of the baseline, in (0, 1).
+        floor: see `analysis.threshold`.
         estimator: see `intrinsic.estimate_threshold`, as for estimand and confidence.
         estimand: `mean` or `success`.
         confidence: of the interval.
@@ -70,8 +73,10 @@ def effort(
     if not across:
         raise UserError("need --across KEY with the choice that d90 is drawn against, such as --across optim.lr")
     keys = keys_under(frame, across)
-    options: dict[str, Any] = {"fraction": fraction, "estimator": estimator, "estimand": estimand}
+    asked = Floor.of(floor, None, "--floor")
+    options: dict[str, Any] = {"fraction": fraction, "floor": floor, "estimator": estimator, "estimand": estimand}
     runs, _, found = estimates(frame, axis=axis, split=split, across=keys, confidence=confidence, **options)
+    notes += without_start(runs)
     problem = incomplete(found, axis)
     if problem is not None:
         raise UserError(f"{', '.join(map(str, studies))}: {problem}")
@@ -91,12 +96,13 @@ def effort(
     if table["choice"].nunique() < 2:
         raise UserError(f"need two values of {' and '.join(across)} for a comparison, got {table['choice'].iloc[0]}")
     table = table.sort_values("choice", key=lambda choices: choices.map(_order), kind="stable", ignore_index=True)
+    found.sort(key=lambda each: list(table["curve"]).index(each.curve))
     several = table["method"].nunique() > 1
     names = {row.curve: f"{row.method}, {row.choice}" if several else row.choice for row in table.itertuples()}
     spent = efforts(runs.assign(curve=runs["curve"].replace(names)), frame)
     places = {name: place for place, name in enumerate(names.values())}
     lines = effort_lines(sorted(spent, key=lambda each: places.get(each.curve, -1)))  # in the order of the axis
-    figure = _figure(table, f"{100 * fraction:g} %", AXES.get(axis, axis), ", ".join(across))
+    figure = _figure(table, f"{100 * fraction:g} % of full{asked.above}", AXES.get(axis, axis), ", ".join(across))
     footer(figure, lines)
     paths = save_figure(figure, table, "effort", Path(studies[0]) / "figures" if out is None else Path(out))
     methods = dict(zip(table["curve"], table["method"], strict=True))
@@ -132,7 +138,7 @@ def _order(choice: str) -> tuple[int, float, str]:
         return 1, 0.0, choice
 
 
-def _figure(table: pd.DataFrame, percent: str, size: str, label: str) -> Figure:
+def _figure(table: pd.DataFrame, target: str, size: str, label: str) -> Figure:
     choices = list(dict.fromkeys(table["choice"]))
     numbers = [_order(choice)[1] for choice in choices]
     scaled = all(_order(choice)[0] == 0 and 0 < _order(choice)[1] < float("inf") for choice in choices)
@@ -162,7 +168,7 @@ def _figure(table: pd.DataFrame, percent: str, size: str, label: str) -> Figure:
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0), numticks=99))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.set(xlabel=plain(label, LABEL), ylabel=f"{size} for {percent} of full")
+        axes.set(xlabel=plain(label, LABEL), ylabel=f"{size} for {target}")
         if len(handles) > 1:
             figure.legend(handles=handles, loc="outside upper center", ncols=2, handletextpad=0.5)
     return figure

@@ -104,7 +104,7 @@ def _setting(frame: pd.DataFrame) -> pd.Series:
 
 def entry(key: str, flat: dict[str, object]) -> str:
     """Write a config entry for a reader: `alpha=8`, `space=LoRA`; the node itself, `source=null`, where it is null."""
-    while key not in flat and "." in key:
+    while key not in flat and any(key.startswith(f"{node}.") for node in flat):
         key = key.rpartition(".")[0]
     path, value = key.split("."), value_text(flat.get(key))
     return f"{path[-2]}={value.rpartition('.')[2]}" if path[-1] == "_target_" else f"{path[-1]}={value}"

@@ -37,6 +37,11 @@ def test_each_rate_has_its_threshold_against_one_baseline(study):
     assert [text.get_text() for text in drawn.figure.axes[0].get_xticklabels()] == ["0.01", "0.03", "0.1"]
     (ratios,) = drawn.more
     assert len(ratios) == 3
+    assert [line.partition(": ")[0] for line in drawn.results] == [
+        f"subspace (fastfood), lr={lr}" for lr in ("0.01", "0.03", "0.1")
+    ]
+    half = effort(study, across=["optim.lr"], estimator="first_crossing", floor=0.5)
+    assert half.rows["target"].tolist() == pytest.approx([0.5 + 0.9 * 0.482] * 3)
 
 
 @pytest.mark.slow
