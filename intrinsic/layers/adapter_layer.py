@@ -49,9 +49,12 @@ class AdapterLayer(Wrapper):
         """Which f."""
         return {"activation": self.activation}
 
-    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
-        """What the base returns, (..., width), and the bottleneck's share of it."""
-        h = self.base(*args, **kwargs)
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the base returns, (..., width), and the bottleneck's share of it; of a tuple, of its first."""
+        out = self.base(*args, **kwargs)
+        return (self._after(out[0]), *out[1:]) if isinstance(out, tuple) else self._after(out)
+
+    def _after(self, h: Tensor) -> Tensor:
         D, a, U, b = (
             beside(number, h)
             for number in (self.adapter_down, self.adapter_down_bias, self.adapter_up, self.adapter_up_bias)

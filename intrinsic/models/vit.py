@@ -53,6 +53,7 @@ class ViT(nn.Module):
             raise UserError(f"ViT: need width divisible by heads, got width={width}, heads={heads}")
         check_memory(4 * width * (depth * (12 * width + 13) + num_outputs), f"ViT of {depth=}, {width=}")
         check_layers(depth, "ViT")
+        self.input_shape = tuple(input_shape)
         channels, rows, columns = input_shape[0], input_shape[1] // patch, input_shape[2] // patch
         self.embedding = nn.Conv2d(channels, width, patch, stride=patch)
         self.token = nn.Parameter(torch.empty(width))
@@ -68,6 +69,11 @@ class ViT(nn.Module):
                 nn.init.zeros_(module.bias)
         for tensor in (self.token, self.positions, self.head.weight):
             nn.init.normal_(tensor, std=_STD)
+
+    @property
+    def dummy_inputs(self) -> dict[str, Tensor]:
+        """An input to find the layers by (see `intrinsic.surgery.dataflow`)."""
+        return {"inputs": torch.zeros(1, *self.input_shape)}
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map images (n, channels, height, width) to outputs (n, num_outputs)."""

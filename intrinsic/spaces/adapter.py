@@ -12,7 +12,7 @@ from intrinsic import rng
 from intrinsic.checks import integer
 from intrinsic.errors import UserError
 from intrinsic.layers.adapter_layer import ACTIVATIONS, AdapterLayer
-from intrinsic.layers.adapter_places import adapter_places, output_width
+from intrinsic.layers.adapter_places import adapter_places
 from intrinsic.spaces.base import Space
 from intrinsic.surgery.tree import swap, unwrap
 
@@ -29,7 +29,8 @@ class Adapter(Space):
     Args:
         bottleneck: the inner size m: 2 m width + m + width numbers a layer.
         placement: behind the output of self-attention and the feed-forward ("houlsby"), or the feed-forward alone
-            ("pfeiffer"): found by name in BERT, RoBERTa, GPT-2, Llama, T5 and model=vit.
+            ("pfeiffer"): the last linear layer, or the experts, of each branch that is added to its input, found by a
+            call of the model on made-up inputs (see `intrinsic.surgery.dataflow`); none behind cross-attention.
         activation: f: gelu, relu, silu or tanh.
         targets: instead of the placement, linear layers by name; a string is a regular expression for the full name, a
             list holds dotted suffixes, "all-linear" is every nn.Linear but the head.
@@ -66,10 +67,9 @@ class Adapter(Space):
         if any(isinstance(module, AdapterLayer) for module in model.modules()):
             raise UserError("the model already has adapters, which cannot be merged away: use a fresh one")
         wrappers: dict[str, tuple[nn.Module, AdapterLayer]] = {}
-        for name, module in adapter_places(model, self.placement, self.targets).items():
+        for name, (module, size) in adapter_places(model, self.placement, self.targets).items():
             numbers = (t for t in chain(module.parameters(), module.buffers()) if t.is_floating_point())
-            like, size = next(numbers, torch.empty(0)).detach(), output_width(module)
-            assert size is not None
+            like = next(numbers, torch.empty(0)).detach()
             seed_here = rng.fan_out(seed, name)
             wrappers[name] = (
                 module,

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -98,6 +99,21 @@ def twin(model: nn.Module, weights: Mapping[str, Tensor] | None = None) -> nn.Mo
         for name, weight in weights.items():
             _place(tree, names[name], nn.Parameter(weight.detach(), requires_grad=False))
     return tree
+
+
+def skeleton(model: nn.Module, *, meta: bool) -> nn.Module:
+    """A copy of a model's modules to look at: every parameter a new one that takes a gradient, no numbers copied.
+
+    With `meta` they have shapes and no numbers; else they are the model's, in the same memory.
+    """
+    memo: dict[int, Any] = {}
+    for tensor in (*model.parameters(), *model.buffers()):
+        other = torch.empty(tensor.shape, dtype=tensor.dtype, device="meta") if meta else tensor.detach()
+        wide = isinstance(tensor, nn.Parameter)
+        memo[id(tensor)] = nn.Parameter(other, requires_grad=other.is_floating_point()) if wide else other
+    with _WithoutPast():
+        found: nn.Module = copy.deepcopy(model, memo)
+    return found
 
 
 def separate(tree: nn.Module, names: Iterable[str], model: nn.Module) -> None:

@@ -82,7 +82,7 @@ def test_targets_of_other_models():
     assert places(network(), targets="all-linear") == ["0", "2"]
     assert places(network(), targets=["2"]) == ["2"]
     assert places(network(), targets=r"[04]") == ["0", "4"]
-    with pytest.raises(UserError, match=r"^space adapter knows no attention in Sequential: name the layers"):
+    with pytest.raises(UserError, match=r"^space adapter needs layers .*: Sequential has none: name linear"):
         places(network())
     with pytest.raises(UserError, match=r"targets='7' matches no Linear of Sequential: did you mean"):
         places(network(), targets=["2", "7"])
