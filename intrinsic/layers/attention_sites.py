@@ -11,17 +11,22 @@ from torch import Tensor, nn
 
 from intrinsic.errors import UserError
 from intrinsic.layers.attention import Attention
+from intrinsic.layers.attention_products import leave_products, take_products, takes_products
 from intrinsic.layers.gated_prefix import GatedPrefix
+from intrinsic.surgery.dataflow.branches import find_branches
 from intrinsic.surgery.transformers_internals import attention_of, set_attention
 
 _NAME = "intrinsic_prefix"  # of our function among transformers' attention functions
 _CROSS = re.compile(r"cross|encdec|encoder_attn", re.IGNORECASE)  # attention of a decoder to an encoder, by its name
 _HEADS = ("num_attention_heads", "num_heads", "n_heads")  # as models of transformers call it
-_HEAD_DIM = ("attention_head_size", "head_dim", "key_value_proj_dim")
+_HEAD_DIM = ("attention_head_size", "head_dim", "key_value_proj_dim", "head_size")
 
 
 def find_attention(model: nn.Module) -> dict[str, nn.Module]:
-    """The self-attention modules by name: `Attention`, and those of transformers that look their function up.
+    """The self-attention modules by name: `Attention`, those of transformers that look their function up, or others.
+
+    Others compute softmax(Q K^T) V themselves, as a call of the model shows: the owners of the layers that V comes
+    from, see `find_branches`.
 
     Raises:
         UserError: if there are none.
@@ -31,12 +36,22 @@ def find_attention(model: nn.Module) -> dict[str, nn.Module]:
         for name, module in model.named_modules()
         if (isinstance(module, Attention) or _looks_up(module)) and not _CROSS.search(name)
     }
-    if not found:
+    return found or _of_branches(model)
+
+
+def _of_branches(model: nn.Module) -> dict[str, nn.Module]:
+    try:
+        values = [b.values[0] for b in find_branches(model) if b.does == "self-attention" and b.values]
+        reason = ""
+    except UserError as error:
+        values, reason = [], f" ({error})"
+    owners = {name.rpartition(".")[0]: model.get_submodule(name.rpartition(".")[0]) for name in values}
+    if not owners or model in owners.values():
         raise UserError(
-            f"space prefix needs attention, {type(model).__name__} has none that takes a prefix: use a model of "
-            "transformers, model=vit, or space=lora"
+            f"space prefix needs attention, {type(model).__name__} has none that takes a prefix{reason}: use a model "
+            "of transformers, model=vit, or space=lora"
         )
-    return found
+    return owners
 
 
 def _looks_up(module: nn.Module) -> bool:
@@ -53,19 +68,23 @@ def head_sizes(name: str, module: nn.Module) -> tuple[int, int, int]:
     """
     if isinstance(module, Attention):
         return module.num_heads, module.num_heads, module.head_dim
-    config: Any = module.config
-    heads = [getattr(owner, key) for key in _HEADS for owner in (module, config) if hasattr(owner, key)]
+    owners: list[Any] = [module, getattr(module, "config", None)]
+    heads = [getattr(owner, key) for key in _HEADS for owner in owners if hasattr(owner, key)]
     widths = [getattr(module, key) for key in _HEAD_DIM if hasattr(module, key)]
-    if not heads or not widths or not hasattr(sys.modules[type(module).__module__], "eager_attention_forward"):
+    eager = hasattr(sys.modules[type(module).__module__], "eager_attention_forward")
+    if not heads or not widths or (_looks_up(module) and not eager):
         raise UserError(f"space prefix cannot read the heads of {name}, a {type(module).__name__}: use space=lora")
     if getattr(module, "reorder_and_upcast_attn", False):
         raise UserError("space prefix needs reorder_and_upcast_attn=false in the model's config, got true")
-    return heads[0], heads[0] // getattr(module, "num_key_value_groups", 1), widths[0]
+    groups = getattr(module, "num_key_value_groups", 1) if _looks_up(module) else 1
+    return heads[0], heads[0] // groups, widths[0]
 
 
 def attach(module: nn.Module, prefix: GatedPrefix) -> None:
     """Add the prefix's share to what the module attends to, or put it in the place of the one that is there."""
-    if not isinstance(module, Attention) and not has_prefix(module):
+    if not isinstance(module, Attention) and not has_prefix(module) and not _looks_up(module):
+        take_products(module)
+    elif not isinstance(module, Attention) and not has_prefix(module):
         sys.modules[type(module).__module__].ALL_ATTENTION_FUNCTIONS.register(_NAME, _attend)
         shared: Any = module.config
         own = copy.copy(shared)
@@ -83,6 +102,10 @@ def detach(module: nn.Module) -> None:
     """Take the prefix away: the module is as it was."""
     if isinstance(module, Attention):
         module.prefix = None
+        return
+    if takes_products(module):
+        leave_products(module)
+        del module.prefix
         return
     module.config = module.shared_config
     del module.prefix, module.shared_config

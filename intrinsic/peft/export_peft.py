@@ -17,6 +17,7 @@ from intrinsic.layers.low_rank import LowRank
 from intrinsic.layers.low_rank.attention import AttentionParts
 from intrinsic.layers.low_rank.conv1d import LowRankConv1D
 from intrinsic.layers.low_rank.embedding import LowRankEmbedding
+from intrinsic.layers.low_rank.experts import LowRankExperts
 from intrinsic.peft.layout import CONFIG, OUT_PROJ, WEIGHTS, check_unshared, exact_pattern, exact_targets, factor_keys
 from intrinsic.spaces.low_rank import LowRankSpace
 from intrinsic.subspace import Subspace
@@ -30,6 +31,8 @@ class _Update(NamedTuple):
     B: Tensor
     scaling: float
     embedding: bool = False
+    rank: int | None = None  # of an expert, where A holds those of all
+    parameter: str | None = None  # the full name of the tensor of a mixture's experts
 
 
 def export_peft(net: Subspace, folder: str | Path) -> None:
@@ -112,6 +115,9 @@ def _updates(model: nn.Module) -> dict[str, _Update]:
         owner = name.rpartition(".")[0]
         if name.endswith(".out_proj") and owner.removesuffix(".base") in attentions:
             name = owner.removesuffix(".base") + OUT_PROJ
+        if isinstance(module, LowRankExperts):
+            found |= dict([_of_experts(name, module, model)])
+            continue
         A = module.factor() if isinstance(module, LowRankEmbedding) else module.lora_A
         found[name] = _Update(A, module.lora_B, module.scaling, isinstance(module, LowRankEmbedding))
     for name in attentions:
@@ -126,14 +132,38 @@ def _updates(model: nn.Module) -> dict[str, _Update]:
     return found
 
 
+def _of_experts(name: str, module: LowRankExperts, model: nn.Module) -> tuple[str, _Update]:
+    """PEFT's name and its layout: A (experts r, in), B (out, r experts)."""
+    A, B = module.lora_A, module.lora_B
+    depth = name
+    while isinstance(model.get_submodule(depth.rpartition(".")[0]), LowRankExperts):
+        depth = depth.rpartition(".")[0]
+    update = _Update(
+        A.flatten(0, 1),
+        B.permute(1, 2, 0).flatten(1),
+        module.scaling,
+        rank=A.shape[1],
+        parameter=f"{depth}.{module.parameter}",
+    )
+    return depth + name.removeprefix(depth).replace(".base", ".base_layer"), update
+
+
 def _factors(updates: dict[str, _Update]) -> Iterator[tuple[str, Tensor]]:
     for name, update in updates.items():
         yield from zip(factor_keys(name, embedding=update.embedding), (update.A, update.B), strict=True)
 
 
+def _scale(space: LowRankSpace) -> float:
+    return float(space.alpha / (math.sqrt(space.rank) if space.rslora else space.rank))
+
+
 def _config(space: LowRankSpace, updates: dict[str, _Update], model: nn.Module, head: str | None) -> dict[str, Any]:
     """adapter_config.json, with what it takes to make the same layers; PEFT has defaults for the rest."""
-    targets = {name: update for name, update in updates.items() if not name.endswith(OUT_PROJ)}
+    experts = [update for update in updates.values() if update.parameter is not None]
+    named = {name: update for name, update in updates.items() if not name.endswith(OUT_PROJ)}
+    targets = {name: update for name, update in named.items() if update.parameter is None}
+    if any((update.rank, update.scaling) != (space.rank, _scale(space)) for update in experts):
+        raise UserError("PEFT has one rank and alpha for all experts: need those without patterns, or intrinsic.save")
     ranks = {name: len(update.A) for name, update in targets.items()}
     alphas = {}
     for name, update in targets.items():
@@ -146,6 +176,7 @@ def _config(space: LowRankSpace, updates: dict[str, _Update], model: nn.Module, 
         "r": space.rank,
         "lora_alpha": space.alpha,
         "target_modules": exact_targets(list(targets), [name for name, _ in model.named_modules()]),
+        **({"target_parameters": [str(update.parameter) for update in experts]} if experts else {}),
         "rank_pattern": exact_pattern(ranks, space.rank),
         "alpha_pattern": exact_pattern(alphas, space.alpha),
         "use_rslora": space.rslora,

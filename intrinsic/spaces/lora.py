@@ -23,6 +23,8 @@ class LoRA(LowRankSpace):
             for the full name, a list holds dotted suffixes, "all-linear" is every nn.Linear and Conv1D but the head.
             Parts of a matrix that holds query, key and value are targets of their own, each with an A and a B:
             `attn.c_attn.q` (GPT-2), `attn.qkv.v`; of nn.MultiheadAttention `attn.in_proj.q`, or `attn.in_proj`.
+            So are tensors of all experts of a mixture (experts, out, in), each expert with an A and a B:
+            `mlp.experts.down_proj` (Mixtral, Qwen-MoE). "all-linear" leaves parts out, as in PEFT.
         rslora: rank-stabilised scaling.
         rank_pattern: ranks of some targets, by a regular expression for the end of their name, the first that matches;
             as PEFT reads it.

@@ -14,7 +14,7 @@ from torch import nn
 from intrinsic import rng
 from intrinsic.checks import integer, share
 from intrinsic.errors import UserError
-from intrinsic.layers.low_rank import LowRank, low_rank_parts
+from intrinsic.layers.low_rank import LowRank, expert_names, low_rank_experts, low_rank_parts
 from intrinsic.spaces.base import Space
 from intrinsic.surgery.patterns import compile_pattern
 from intrinsic.surgery.tree import swap, unwrap
@@ -27,7 +27,8 @@ class LowRankSpace(Space):
     A subclass says which layers are targets, what stands in their place, and which of its parameters are trained.
 
     Args:
-        rank: r, the inner size of the factors.
+        rank: r, the inner size of the factors. Of "all-linear", a matrix with room for less has as much as it has room
+            for, so that gates of one output do not keep a model from LoRA; named targets without room are refused.
         alpha: the numerator of the scale.
         targets: see the subclass.
         rslora: rank-stabilised scaling.
@@ -75,18 +76,25 @@ class LowRankSpace(Space):
         places = self._places(model)
         for name in ("rank_pattern", "alpha_pattern"):
             _check_used(name, getattr(self, name) or {}, list(places))
+        room = self._room(places)
         names = {id(module): name for name, module in model.named_modules()}
         wrappers: list[tuple[nn.Module, LowRank]] = []
         pieces: dict[str, nn.Module] = {}  # what holds the factors of a target
         for module in {id(module): module for module in places.values()}.values():
             name = names[id(module)]
             targets = [target for target, owner in places.items() if owner is module]
-            settings = {target: (*self._scale(target), rng.fan_out(seed, target)) for target in targets}
+            settings = {target: (*self._scale(target, room), rng.fan_out(seed, target)) for target in targets}
             try:
                 if targets == [name]:
                     rank, scaling, own_seed = settings[name]
                     wrapper = self._layer(module, rank, scaling, own_seed)
                     pieces[name] = wrapper
+                elif expert_names(module):
+                    tensors = {target.removeprefix(name + "."): settings[target] for target in targets}
+                    chain = low_rank_experts(module, tensors, dropout=self.dropout)
+                    pieces |= {f"{name}.{wrapper.parameter}": wrapper for wrapper in chain}
+                    wrappers += zip([module, *chain], chain, strict=False)
+                    continue
                 else:
                     parts = {target.removeprefix(name + "."): settings[target] for target in targets}
                     wrapper = low_rank_parts(module, parts, dropout=self.dropout)
@@ -112,8 +120,18 @@ class LowRankSpace(Space):
         """Rank and alpha of a target, by its full name."""
         return _look_up(self.rank_pattern, target, self.rank), _look_up(self.alpha_pattern, target, self.alpha)
 
-    def _scale(self, target: str) -> tuple[int, float]:
+    def _room(self, places: Mapping[str, nn.Module]) -> dict[str, int]:
+        """The largest rank by target where "all-linear" has found some with less room than others, such as gates."""
+        if self.targets != "all-linear":
+            return {}
+        weights: dict[str, Any] = {name: module.weight for name, module in places.items()}
+        room = {name: min(weight.shape) for name, weight in weights.items()}
+        fixed = [name for name in room if any(matches(key, name) for key in self.rank_pattern or ())]
+        return {name: size for name, size in room.items() if name not in fixed and max(room.values()) >= self.rank}
+
+    def _scale(self, target: str, room: Mapping[str, int]) -> tuple[int, float]:
         rank, alpha = self.settings(target)
+        rank = min(rank, room.get(target, rank))
         return rank, float(alpha / (rank**0.5 if self.rslora else rank))
 
     def unwire(self, model: nn.Module) -> None:

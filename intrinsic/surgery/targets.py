@@ -44,6 +44,8 @@ def find_targets(
         if not names:
             near = get_close_matches(pattern, places, n=1, cutoff=0.3) or list(places)[:1]
             known = f"did you mean {near[0]!r}?" if near else "the model has none"
+            if targets == "all-linear":
+                raise UserError(f"{type(model).__name__} has no linear layer but its head: {_convolutions(places)}")
             raise UserError(
                 f"targets={pattern!r} matches no {' or '.join(k.__name__ for k in kinds)} of {type(model).__name__}: "
                 + known
@@ -54,6 +56,18 @@ def find_targets(
     if both := wanted - _wholes(wanted):
         raise UserError(f"targets names {min(both)!r} and a whole that it is a part of: choose one of them")
     return {name: module for name, module in places.items() if name in wanted}
+
+
+def _convolutions(places: dict[str, nn.Module]) -> str:
+    """What a network without linear layers but its head can do instead."""
+    found = {name: module.groups == 1 for name, module in places.items() if isinstance(module, nn.Conv2d)}
+    ends = [name.rpartition(".")[2] for name in found]
+    whole = [end for end in ends if all(fits for name, fits in found.items() if ("." + name).endswith("." + end))]
+    named = [end for end in whole if not end.isdigit()] or [name for name, fits in found.items() if fits]
+    if not named:
+        return "use space=norms, bitfit or full"
+    most = max(named, key=ends.count)
+    return f"name convolutions, as with targets=[{most!r}], or use space=norms"
 
 
 def _wholes(names: Collection[str]) -> set[str]:

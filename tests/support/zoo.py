@@ -25,6 +25,7 @@ BART = {
     "forced_eos_token_id": None,
 }
 IMAGE = {**WIDE, "image_size": 8, "patch_size": 4}
+STAGES = {"hidden_sizes": [8, 16], "depths": [1, 1]}
 MOE = {**LLAMA, "num_experts_per_tok": 2}
 CLIP = {
     "text_config": {**BERT},
@@ -115,8 +116,16 @@ FAMILIES: dict[str, tuple[str, str, dict[str, Any]]] = {
             "num_feat_extract_layers": 2,
         },
     ),
-    "convnext": ("ConvNext", IMAGES, {"hidden_sizes": [8, 16], "depths": [1, 1], "num_stages": 2, "image_size": 16}),
-    "resnet": ("ResNet", IMAGES, {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1]}),
+    "convnext": (
+        "ConvNext",
+        IMAGES,
+        {"hidden_sizes": [8, 16], "depths": [1, 1], "num_stages": 2, "image_size": 16, "layer_scale_init_value": 1.0},
+    ),
+    "resnet": (
+        "ResNet",
+        IMAGES,
+        {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "hidden_act": "gelu", "layer_type": "basic"},
+    ),
 }
 
 

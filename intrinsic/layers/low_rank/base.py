@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from intrinsic import rng
 from intrinsic.errors import UserError
 from intrinsic.surgery.added_module import beside, exactly, wide_like
+from intrinsic.surgery.torch_internals import own_parameters
 from intrinsic.surgery.wrapper import Wrapper
 
 
@@ -31,8 +32,8 @@ class LowRank(Wrapper):
     scaling: float
     lora_dropout: float
 
-    def __init__(self, base: nn.Module, scaling: float, dropout: float = 0.0) -> None:
-        super().__init__(base, scaling=scaling, lora_dropout=dropout)
+    def __init__(self, base: nn.Module, scaling: float, dropout: float = 0.0, **own: Any) -> None:
+        super().__init__(base, scaling=scaling, lora_dropout=dropout, **own)
         self.narrow = self.target.dtype
 
     @property
@@ -68,7 +69,7 @@ class LowRank(Wrapper):
     def _hold(self, A: Tensor, B: Tensor) -> None:
         like = wide_like(self.target)
         for name, factor in (("lora_A", A), ("lora_B", B)):
-            self.register_parameter(name, nn.Parameter(factor.to(like)))
+            own_parameters(self)[name] = nn.Parameter(factor.to(like))  # the base may have its own of this name
 
     def _drop(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.lora_dropout) if self.training and self.lora_dropout else x

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intrinsic.layers.low_rank.base import LowRank, check_rank, kaiming
+from intrinsic.layers.low_rank.experts import expert_names
 from intrinsic.surgery.added_module import AddedModule, wide_like
 from intrinsic.surgery.torch_internals import has_one_input_matrix, own_modules
 
@@ -96,6 +97,8 @@ def part_names(name: str, module: nn.Module) -> list[str]:
     """The parts that a module of this name has: its own children could be called so, and never are."""
     if isinstance(module, nn.MultiheadAttention):
         return list(_rows(module, 1)) if has_one_input_matrix(module) else []
+    if experts := expert_names(module):
+        return experts
     for kind, names in FUSED.items():
         if name.rpartition(".")[2] in names and any(base.__name__ == kind for base in type(module).__mro__):
             weight: Any = module.weight
