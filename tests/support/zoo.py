@@ -26,7 +26,7 @@ BART = {
 }
 IMAGE = {**WIDE, "image_size": 8, "patch_size": 4}
 STAGES = {"hidden_sizes": [8, 16], "depths": [1, 1]}
-MOE = {**LLAMA, "num_experts_per_tok": 2}
+MOE = {**LLAMA, "num_experts_per_tok": 4}
 CLIP = {
     "text_config": {**BERT},
     "vision_config": {**IMAGE},

@@ -46,7 +46,8 @@ def find_branches(model: nn.Module) -> list[Branch]:
     found = record(model)
     results: dict[Any, list[Call]] = {}
     for call in found.calls:
-        results.setdefault(call.result, []).append(call)
+        for node in {call.result, origin(call.result)}:  # what is written into a view in place has no view before it
+            results.setdefault(node, []).append(call)
     nodes: set[Any] = set()
     for end in found.ends:
         if end not in nodes:
