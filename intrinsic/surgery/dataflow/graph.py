@@ -6,8 +6,8 @@ from typing import Any
 from intrinsic.surgery.torch_internals import sequence_number
 
 # operations with one result whose numbers are those of one operand, in another order, of another size or type
-_MOVES = ("View", "Transpose", "Permute", "Expand", "Reshape", "Clone", "ToCopy", "Squeeze", "Unsqueeze", "Alias")
-_MOVES += ("AsStrided", "Slice", "Select", "Roll", "Split", "Chunk", "Unbind", "ConstantPadNd")
+_MOVES: list[str] = ["View", "Transpose", "Permute", "Expand", "Reshape", "Clone", "ToCopy", "Squeeze", "Unsqueeze"]
+_MOVES += ["Alias", "AsStrided", "Slice", "Select", "Roll", "Split", "Chunk", "Unbind", "ConstantPadNd"]
 _SCALES = ("Mul", "Div", "Dropout", "Add", "Sub")
 
 
@@ -24,7 +24,7 @@ def kind(node: Any) -> str:
 
 def _moves(node: Any) -> bool:
     name = kind(node)
-    return name.startswith(_MOVES) or name in ("T", "Index")
+    return name.startswith(tuple(_MOVES)) or name in ("T", "Index")
 
 
 def operands(node: Any) -> list[Any]:
