@@ -162,7 +162,7 @@ def _figure(table: pd.DataFrame, target: str, size: str, label: str) -> Figure:
             draw_bounds(axes, here["choice"].map(at).to_numpy(float), here, k, color=colour, ms=8)
         axes.xaxis.set_major_locator(FixedLocator(list(map(float, at.values()))))
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xticks(list(map(float, at.values())), [plain(choice, 40) for choice in choices])
+        axes.set_xticks(list(map(float, at.values())), [plain(choice, 40).replace(", ", "\n") for choice in choices])
         if not scaled:
             axes.set_xlim(-0.5, len(choices) - 0.5)
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0), numticks=99))

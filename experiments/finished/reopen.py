@@ -51,8 +51,8 @@ def reopen(folder: Path, device: str = "cpu") -> TrainedRun:
     outputs, and data are read from the record's folder only where it is there, else as without one.
 
     Raises:
-        UserError: if the run has not finished, its config is damaged, its base is quantised, or its data or its file is
-            gone.
+        UserError: if the run has not finished, its config is damaged, its base is quantised, its data or its file is
+            gone, or it is a run of episodes.
     """
     record = finished(folder)
     if record is None:
@@ -61,6 +61,8 @@ def reopen(folder: Path, device: str = "cpu") -> TrainedRun:
     if config["base"] != "float32":
         raise UserError(f"{folder} has base={config['base']}, whose weights are not there any more: need base=float32")
     setup = Setup(config)
+    if setup.task.environment is not None:
+        raise UserError(f"{folder} is of episodes, which have no loss and no examples to measure on")
     setup.net = start = without_reparametrisation(setup.net)
     net = copy.deepcopy(start)
     load(net, folder / "trained.safetensors")

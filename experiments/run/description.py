@@ -66,6 +66,8 @@ def describe(config: dict[str, Any]) -> Description:
 
 
 def _described(setup: Setup) -> Description:
+    if setup.task.environment is not None:
+        raise UserError("describe takes steps of gradients, and episodes have none: run it for an epoch, epochs=1")
     net, loss, size = setup.net, setup.task.loss, setup.config["batch_size"]
     covered, numbers = coverage(net), {**net.count(), "stored_bytes": stored_bytes(net)}
     numbers["parameters"] = sum(p.numel() for p in net.model.parameters())

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from intrinsic.errors import UserError
+from intrinsic.tasks.environment import Environment
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,9 @@ class Task:
     `noise(inputs, targets)`: what training reads instead of a batch, drawn anew in each step from torch's global random
     state; evaluation reads the examples as they are. None: training does, too.
 
+    `environment`: inputs are seeds of its episodes, outputs a number for each action, and the metric is the mean
+    return; there is no score of an example, and no loss. None: inputs are examples.
+
     `texts`: what there is to read, one or two texts each. Inputs (n,) int64 are then positions in it, until a model's
     tokenizer turns them into what that model takes. None: inputs are what models take.
     """
@@ -60,9 +64,10 @@ class Task:
     texts: Sequence[tuple[str, ...]] | None = None
     tokens: Callable[[Tensor], Tensor] | None = None
     noise: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
+    environment: Environment | None = None
 
     def __post_init__(self) -> None:
-        if (self.score is None) == (self.metrics is None):
+        if self.environment is None and (self.score is None) == (self.metrics is None):
             raise UserError(
                 f"a task is judged by score or by metrics, got {'neither' if self.score is None else 'both'}"
             )
@@ -70,6 +75,8 @@ class Task:
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input, without the axis of examples."""
+        if self.environment is not None:
+            return self.environment.observation_shape
         return tuple(self.train.inputs.shape[1:])
 
     def to(self, device: torch.device | str) -> "Task":

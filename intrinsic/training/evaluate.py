@@ -5,6 +5,7 @@ from torch import Tensor
 
 from intrinsic.subspace import Subspace
 from intrinsic.tasks.batches import batches
+from intrinsic.tasks.environment import Environment
 from intrinsic.tasks.task import Split, Task
 from intrinsic.training.seeded import seeded
 
@@ -19,9 +20,11 @@ def evaluate(net: Subspace, task: Task, split: Split) -> dict[str, float]:
     Where tokens are predicted, both are means over the tokens of the split, beside "perplexity" = exp(loss). Outputs
     are kept for metrics of whole splits alone. Inputs that have lengths are sorted by them, so that little is padded:
     the same up to rounding. What a model draws at random there is the same at every call; the global random state is
-    left as it was.
+    left as it was. Of episodes the mean return, and minus it as the loss.
     """
     net.eval()
+    if task.environment is not None:
+        return _mean_return(net, task.environment, split)
     loss, score = 0.0, 0.0
     seen: list[tuple[Tensor, Tensor]] = []
     device = split.inputs.device
@@ -47,3 +50,10 @@ def evaluate(net: Subspace, task: Task, split: Split) -> dict[str, float]:
         return {"loss": loss / judged, task.metric: score / judged, **beside}
     outputs, targets = (torch.cat(parts) for parts in zip(*seen, strict=True))
     return {"loss": loss / len(split), **task.metrics(outputs, targets)}
+
+
+def _mean_return(net: Subspace, environment: Environment, split: Split) -> dict[str, float]:
+    with torch.no_grad():
+        weights = net.weights()
+        mean = environment.returns(lambda observations: net.call(weights, observations), split.inputs).mean().item()
+    return {"loss": -mean, "return": mean}

@@ -11,11 +11,14 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from intrinsic import rng
 from intrinsic.checks import integer, number
+from intrinsic.errors import UserError
 from intrinsic.subspace import Subspace
 from intrinsic.tasks.batches import batches, bucket
 from intrinsic.tasks.task import Task
 from intrinsic.training.early_stopping import EarlyStopping
 from intrinsic.training.epoch import Epoch
+from intrinsic.training.evolution_strategy import EvolutionStrategy
+from intrinsic.training.evolve import evolve
 from intrinsic.training.learning_rates import LearningRates
 from intrinsic.training.optimizer_step import OptimizerStep
 from intrinsic.training.regularized import regularized
@@ -62,6 +65,8 @@ def fit(
         UserError: for a number that is out of range.
     """
     check_numbers(epochs=epochs, batch_size=batch_size, l2_weights=l2_weights, patience=patience)
+    if task.environment is not None and not isinstance(optimizer, EvolutionStrategy):
+        raise UserError(f"{task.environment.name} has returns, and no loss to differentiate: use optim=es")
     steps = -(-len(task.train) // batch_size)
     rates = LearningRates(optimizer, schedule, interval, steps=steps, epochs=len(history))
 
@@ -70,6 +75,9 @@ def fit(
 
     def train(number: int) -> float:
         orders, drops = (rng.fan_out(each, "epoch", number) for each in (seed, drop_seed))
+        if isinstance(optimizer, EvolutionStrategy):
+            order = data_order(orders, len(task.train))
+            return evolve(net, task, optimizer, rates, batch_size, order, rng.fan_out(drops, "evolution"))
         return _train(net, task, step, rates, batch_size, orders, rng.fan_out(drops, "dropout"), l2_weights)
 
     return _epochs(net, train, rates, EarlyStopping(task, epochs, patience, history))

@@ -1,6 +1,6 @@
 """Several subspaces of one architecture, computed at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -76,9 +76,7 @@ class Replicas:
             results = function(call, weights, *batch)
             return results, {name: tensors[self._slots[name][0]].detach() for name in buffers}
 
-        weights = self._weights()
-        beside = {name.removeprefix("model."): t for name, t in self.trained.items() if name.startswith("model.")}
-        others = self._frozen | _without(beside, weights)
+        weights, others = self._numbers()
         try:
             with self._attention():
                 results, self._moving = vmap(one, randomness="different")(weights, others, self._moving, *batches)
@@ -88,6 +86,31 @@ class Replicas:
             line = " ".join(str(error).split())
             raise UserError(f"{type(self._nets[0].model).__name__} cannot be replicated: {line}") from error
         return results
+
+    def models(self) -> Call:
+        """The models as they stand now, without gradients: inputs (replicas, n, ...) -> outputs (replicas, n, ...).
+
+        Their weights are computed once; buffers stay.
+        """
+        with torch.no_grad():
+            weights, others = self._numbers()
+        tensors = {slot: t for name, t in (others | weights | self._moving).items() for slot in self._slots[name]}
+
+        def one(tensors: dict[str, Tensor], inputs: Tensor) -> Any:
+            return functional_call(self._nets[0].model, tensors, (inputs,), tie_weights=False)
+
+        return lambda inputs: vmap(one, randomness="different")(tensors, inputs)
+
+    def place(self, trained: Mapping[str, Tensor]) -> None:
+        """Have the replicas stand at other trained numbers, by name: (replicas, *shape)."""
+        for name, tensor in self.trained.items():
+            tensor.data.copy_(trained[name])
+
+    def _numbers(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The weights of the space, and what else is trained or differs, by the name in the model."""
+        weights = self._weights()
+        beside = {name.removeprefix("model."): t for name, t in self.trained.items() if name.startswith("model.")}
+        return weights, self._frozen | _without(beside, weights)
 
     def store(self, replica: int) -> None:
         """Write the trained numbers and the buffers of one replica into its net."""

@@ -29,8 +29,10 @@ def start(net: Subspace, task: Task) -> dict[str, Any]:
 def constant_score(task: Task, split: Split) -> float | None:
     """The task's metric on a split for one answer to everything: the majority class, or the mean, of the training data.
 
-    0 for correlations. None where tokens are predicted.
+    0 for correlations; of episodes the mean return of random actions. None where tokens are predicted.
     """
+    if task.environment is not None:
+        return task.environment.random_returns(split.inputs).mean().item()
     if task.tokens is not None:
         return None
     answer = _constant(task)
