@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from analysis.studies.plain import plain
 
 SIZE = 7.0  # points
-WIDTH = 18.4  # letters of this size in an inch
+WIDTH = 17.2  # letters of this size in an inch
 HEIGHT = 0.14  # of a line, inches
 
 
