@@ -67,6 +67,8 @@ def fit(
     check_numbers(epochs=epochs, batch_size=batch_size, l2_weights=l2_weights, patience=patience)
     if task.environment is not None and not isinstance(optimizer, EvolutionStrategy):
         raise UserError(f"{task.environment.name} has returns, and no loss to differentiate: use optim=es")
+    if isinstance(optimizer, EvolutionStrategy) and l2_weights:
+        raise UserError(f"optim=es ranks scores, which have no penalty, got l2_weights={l2_weights}: use l2_weights=0")
     steps = -(-len(task.train) // batch_size)
     rates = LearningRates(optimizer, schedule, interval, steps=steps, epochs=len(history))
 

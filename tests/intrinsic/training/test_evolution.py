@@ -155,6 +155,8 @@ def test_bad_input():
     net, task = policy_net(), cartpole(episodes=4)
     with pytest.raises(UserError, match="cartpole has returns, and no loss to differentiate: use optim=es"):
         fit(net, task, torch.optim.Adam(net.parameters()), epochs=1, batch_size=4, seed=0)
+    with pytest.raises(UserError, match=r"scores, which have no penalty, got l2_weights=0\.1"):
+        fit(net, task, EvolutionStrategy(net.parameters()), epochs=1, batch_size=4, seed=0, l2_weights=0.1)
     with pytest.raises(UserError, match=r"need an even optim\.population"):
         EvolutionStrategy(net.parameters(), population=5)
     with pytest.raises(UserError, match=r"need optim\.sigma > 0, got optim\.sigma=0"):
