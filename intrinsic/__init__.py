@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from intrinsic.spaces.norms import Norms as Norms
     from intrinsic.spaces.prefix import Prefix as Prefix
     from intrinsic.spaces.union import Union as Union
+    from intrinsic.spaces.vera import VeRA as VeRA
     from intrinsic.subspace import Subspace as Subspace
     from intrinsic.subspace.checkpoint import load as load
     from intrinsic.subspace.checkpoint import save as save

@@ -18,6 +18,7 @@ HOME = {
     "Norms": "intrinsic.spaces.norms",
     "LoRA": "intrinsic.spaces.lora",
     "LoRAXS": "intrinsic.spaces.lora_xs",
+    "VeRA": "intrinsic.spaces.vera",
     "Adapter": "intrinsic.spaces.adapter",
     "Prefix": "intrinsic.spaces.prefix",
     "Union": "intrinsic.spaces.union",

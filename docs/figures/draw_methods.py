@@ -43,6 +43,7 @@ METHODS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "nola": ((), FACTORS, ("blocks",)),
     "lora_xs": ((), (), ("inner",)),
     "tinylora": ((), ("R0", "R1"), ("z", "inner")),
+    "vera": ((), (), ("vectors",)),
     "adapter": ((), (), ("adapters",)),
     "prefix": ((), (), ("prefixes",)),
     "lora_prefix": (FACTORS, (), ("prefixes",)),
@@ -85,6 +86,11 @@ def draw_method(name: str) -> Figure:
             _box(axes, left + 3.1, 0, 0.35, height, FROZEN, "U")
             _box(axes, left + 3.55, height - 0.35, 0.35, 0.35, MOVED if moved else TRAINED, "R")
             _box(axes, left + 4.0, height - 0.35, 0.9, 0.35, FROZEN, "V")
+        if "vectors" in extras and layer < 2:
+            _box(axes, left + 3.1, 0, 0.3, height, TRAINED, "b")
+            _box(axes, left + 3.5, 0, 0.35, height, FROZEN, "B")
+            _box(axes, left + 3.95, height - 0.35, 0.35, 0.35, TRAINED, "d")
+            _box(axes, left + 4.4, height - 0.35, 0.7, 0.35, FROZEN, "A")
         if "adapters" in extras and layer < 2:
             _box(axes, left + 3.3, 0.4, 0.35, 2.2, TRAINED, "D")
             _box(axes, left + 3.8, 0.4, 0.35, 2.2, TRAINED, "U")

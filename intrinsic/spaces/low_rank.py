@@ -83,7 +83,7 @@ class LowRankSpace(Space):
         for module in {id(module): module for module in places.values()}.values():
             name = names[id(module)]
             targets = [target for target, owner in places.items() if owner is module]
-            settings = {target: (*self._scale(target, room), rng.fan_out(seed, target)) for target in targets}
+            settings = {target: (*self._scale(target, room), self._seed(seed, target)) for target in targets}
             try:
                 if targets == [name]:
                     rank, scaling, own_seed = settings[name]
@@ -115,6 +115,10 @@ class LowRankSpace(Space):
     @abstractmethod
     def _layer(self, module: nn.Module, rank: int, scaling: float, seed: int) -> LowRank:
         """What stands in the place of a layer."""
+
+    def _seed(self, seed: int, target: str) -> int:
+        """Of what is drawn for a target."""
+        return rng.fan_out(seed, target)
 
     def settings(self, target: str) -> tuple[int, float]:
         """Rank and alpha of a target, by its full name."""

@@ -125,7 +125,7 @@ def test_the_seed_decides(method):
     added = again.model.state_dict().keys() - small(method).state_dict().keys()
     if isinstance(again.projection, intrinsic.Identity) and (not added or method == "lora_xs"):  # nothing is drawn
         assert with_seed[0].fingerprint() == with_seed[1].fingerprint()
-    elif isinstance(with_seed[0].projection, intrinsic.Identity):  # its random numbers are trained
+    elif isinstance(with_seed[0].projection, intrinsic.Identity) and method != "vera":  # its random numbers are trained
         rows = zip(with_seed[0].parameters(), with_seed[1].parameters(), strict=True)
         assert not all(torch.equal(mine, other) for mine, other in rows)
     else:

@@ -15,6 +15,7 @@ from intrinsic.layers.low_rank.base import LowRank
 from intrinsic.layers.low_rank.experts import LowRankExperts
 from intrinsic.layers.low_rank.inner import inner_kinds
 from intrinsic.layers.low_rank.kinds import kinds, part_kinds
+from intrinsic.layers.low_rank.shared import shared_kinds
 from intrinsic.surgery.torch_internals import CONV_FORWARD, own_parameters
 from intrinsic.surgery.wrapper import forward_was_set
 
@@ -37,6 +38,16 @@ def inner_low_rank(base: nn.Module, rank: int, scaling: float, singular: str, *,
         UserError: as `low_rank`.
     """
     layer: LowRank = _find(base, inner_kinds(), dropout)(base, rank, scaling, singular, dropout)
+    return layer
+
+
+def shared_low_rank(base: nn.Module, rank: int, scaling: float, *, seed: int, dropout: float = 0.0) -> LowRank:
+    """The wrapper with trained vectors around frozen matrices that are drawn from `seed`.
+
+    Raises:
+        UserError: as `low_rank`.
+    """
+    layer: LowRank = _find(base, shared_kinds(), dropout)(base, rank, scaling, seed, dropout)
     return layer
 
 

@@ -50,6 +50,7 @@ OURS = {
     "attention": (attention, {"targets": ["in_proj"], "rank_pattern": {"2.*in_proj": 5}}, {}),
     "XS": (bert, {"targets": ["query", "value"], "kind": intrinsic.LoRAXS, "rank_pattern": {"value": 2}}, {}),
     "XS of Conv1D": (gpt2, {"targets": ["c_attn"], "kind": intrinsic.LoRAXS, "singular": "input"}, {}),
+    "VeRA": (bert, {"targets": ["query", "value"], "kind": intrinsic.VeRA, "rank_pattern": {"value": 2}}, {}),
     "parts of attention": (attention, {"targets": ["in_proj.q", "in_proj.v", "linear"]}, {}),
 }
 
