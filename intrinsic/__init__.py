@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from intrinsic.spaces.bitfit import BitFit as BitFit
     from intrinsic.spaces.full import Full as Full
     from intrinsic.spaces.head import Head as Head
+    from intrinsic.spaces.ia3 import IA3 as IA3
     from intrinsic.spaces.lora import LoRA as LoRA
     from intrinsic.spaces.lora_xs import LoRAXS as LoRAXS
     from intrinsic.spaces.norms import Norms as Norms

@@ -19,6 +19,7 @@ HOME = {
     "LoRA": "intrinsic.spaces.lora",
     "LoRAXS": "intrinsic.spaces.lora_xs",
     "VeRA": "intrinsic.spaces.vera",
+    "IA3": "intrinsic.spaces.ia3",
     "Adapter": "intrinsic.spaces.adapter",
     "Prefix": "intrinsic.spaces.prefix",
     "Union": "intrinsic.spaces.union",

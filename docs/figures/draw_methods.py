@@ -44,6 +44,7 @@ METHODS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "lora_xs": ((), (), ("inner",)),
     "tinylora": ((), ("R0", "R1"), ("z", "inner")),
     "vera": ((), (), ("vectors",)),
+    "ia3": ((), (), ("outputs",)),
     "adapter": ((), (), ("adapters",)),
     "prefix": ((), (), ("prefixes",)),
     "lora_prefix": (FACTORS, (), ("prefixes",)),
@@ -91,6 +92,8 @@ def draw_method(name: str) -> Figure:
             _box(axes, left + 3.5, 0, 0.35, height, FROZEN, "B")
             _box(axes, left + 3.95, height - 0.35, 0.35, 0.35, TRAINED, "d")
             _box(axes, left + 4.4, height - 0.35, 0.7, 0.35, FROZEN, "A")
+        if "outputs" in extras and layer < 2:
+            _box(axes, left + 3.3, 0, 0.35, height, TRAINED, "l")
         if "adapters" in extras and layer < 2:
             _box(axes, left + 3.3, 0.4, 0.35, 2.2, TRAINED, "D")
             _box(axes, left + 3.8, 0.4, 0.35, 2.2, TRAINED, "U")

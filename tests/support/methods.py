@@ -40,6 +40,8 @@ class Attentive(Small):
         super().__init__()
         self.transformer = ViT((1, 5, 5), 4, patch=1, width=4, depth=1, heads=2, dropout=0.0)
         self.inner = nn.Linear(4 * 9 + 5 + 4, 5)
+        image, token, _ = data()
+        self.dummy_inputs = {"image": image, "token": token}
 
     def forward(self, image, token):
         features = F.relu(self.norm(self.convolution(image))).flatten(1)

@@ -1,0 +1,66 @@
+"""Scales of keys, values and activations."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from intrinsic.errors import UserError
+from intrinsic.layers.rescaled import Rescaled
+from intrinsic.layers.rescaled_places import rescaled_places
+from intrinsic.spaces.base import Space
+from intrinsic.surgery.tree import swap, unwrap
+
+
+@dataclass(frozen=True)
+class IA3(Space):
+    """A scale for each key, each value and each inner activation of the feed-forwards of a transformer, 1 at the start.
+
+    Where one layer makes queries, keys and values, all its outputs are scaled. Layers are found by a call of the model
+    on made-up inputs (see `intrinsic.surgery.dataflow`); mixtures of experts have scales in attention alone. Source:
+    Liu et al. 2022, (IA)^3, arXiv:2205.05638, section 3.3.
+
+    Examples:
+        >>> import intrinsic
+        >>> from intrinsic.models.vit import ViT
+        >>> model = ViT((1, 8, 8), 3, patch=4, width=8, depth=1, heads=2, dropout=0.0)
+        >>> net = intrinsic.Subspace(model, space=intrinsic.IA3())
+        >>> dict(zip(net.coordinate_names[1:], net.coordinate_sizes[1:]))
+        {'blocks.0.attention.value.ia3_l': 8, 'blocks.0.down.ia3_l': 32}
+    """
+
+    needs = ("attention",)
+
+    def wire(self, model: nn.Module, *, seed: int) -> dict[str, nn.Parameter]:
+        """Wrap the layers and return their scales: <layer>.ia3_l."""
+        if any(isinstance(module, Rescaled) for module in model.modules()):
+            raise UserError("the model already has scales of (IA)^3: merge them first")
+        wrappers = {
+            name: Rescaled(model.get_submodule(name), inputs=inputs) for name, inputs in rescaled_places(model).items()
+        }
+        for wrapper in wrappers.values():
+            swap(model, wrapper.base, wrapper)
+        return {f"{name}.ia3_l": wrapper.get_parameter("ia3_l") for name, wrapper in wrappers.items()}
+
+    def unwire(self, model: nn.Module) -> None:
+        """Put the wrapped layers back, without their scales."""
+        unwrap(model, Rescaled)
+
+    def merge(self, model: nn.Module) -> None:
+        """Multiply the weights and biases by the scales and put the plain layers back.
+
+        Raises:
+            UserError: if another layer shares a scaled weight, which would change with it.
+        """
+        layers = [module for module in model.modules() if isinstance(module, Rescaled)]
+        owners = [id(p) for module in model.modules() for p in module.parameters(recurse=False)]
+        for layer in layers:
+            if owners.count(id(layer.base.weight)) > 1:
+                raise UserError("cannot merge: a layer that is scaled shares its weight with another: untie it first")
+        with torch.no_grad():
+            for layer in layers:
+                weight, bias = layer.weight, layer.bias
+                layer.base.weight.copy_(weight)  # type: ignore[operator, union-attr]
+                if bias is not None:
+                    layer.base.bias.copy_(bias)  # type: ignore[operator, union-attr]
+        self.unwire(model)
