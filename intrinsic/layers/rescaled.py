@@ -58,6 +58,5 @@ class Rescaled(Wrapper):
     def bias(self) -> Tensor | None:
         """The effective bias."""
         bias = self.base.bias
-        if self.inputs or bias is None:
-            return bias  # type: ignore[return-value]
-        return (bias * self.ia3_l).to(bias.dtype)  # type: ignore[operator, no-any-return]
+        assert bias is None or isinstance(bias, Tensor)
+        return bias if self.inputs or bias is None else (bias * self.ia3_l).to(bias.dtype)

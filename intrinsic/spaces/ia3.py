@@ -60,7 +60,7 @@ class IA3(Space):
         with torch.no_grad():
             for layer in layers:
                 weight, bias = layer.weight, layer.bias
-                layer.base.weight.copy_(weight)  # type: ignore[operator, union-attr]
+                layer.base.weight.copy_(weight)  # type: ignore[operator]
                 if bias is not None:
-                    layer.base.bias.copy_(bias)  # type: ignore[operator, union-attr]
+                    layer.base.bias.copy_(bias)  # type: ignore[operator]
         self.unwire(model)
