@@ -1,4 +1,4 @@
-"""Export of LoRA in PEFT's format."""
+"""Export in PEFT's format."""
 
 import json
 import math
@@ -18,7 +18,9 @@ from intrinsic.layers.low_rank.attention import AttentionParts
 from intrinsic.layers.low_rank.conv1d import LowRankConv1D
 from intrinsic.layers.low_rank.embedding import LowRankEmbedding
 from intrinsic.layers.low_rank.experts import LowRankExperts
+from intrinsic.peft.ia3_format import ia3_config, ia3_tensors
 from intrinsic.peft.layout import CONFIG, OUT_PROJ, WEIGHTS, check_unshared, exact_pattern, exact_targets, factor_keys
+from intrinsic.spaces.ia3 import IA3
 from intrinsic.spaces.low_rank import LowRankSpace
 from intrinsic.subspace import Subspace
 from intrinsic.surgery.head import find_head, under
@@ -38,6 +40,7 @@ class _Update(NamedTuple):
 def export_peft(net: Subspace, folder: str | Path) -> None:
     """Write adapter_config.json and adapter_model.safetensors, for PEFT's `PeftModel.from_pretrained(model, folder)`.
 
+    Of spaces with low-rank updates (lora, lora_xs, vera) as LoRA, of ia3 as (IA)^3.
     Factors that come from a projection are written as they are at z. A head that was trained is in `modules_to_save`.
     PEFT has no updates of parts of a matrix: those of q, k and v become one update of the whole, of the rank of all
     parts together and with a block-diagonal B, which is the same function (and, trained further, another experiment).
@@ -46,8 +49,8 @@ def export_peft(net: Subspace, folder: str | Path) -> None:
     A kill leaves the adapter that was there, the new one, or no adapter_config.json; other files in the folder stay.
 
     Raises:
-        UserError: if the space has no low-rank updates, the head shares weights or has updates, attention's output
-            projection has one (PEFT computes another function from it), or the folder cannot be written.
+        UserError: if the space has no such updates or scales, the head shares weights or has updates, attention's
+            output projection has one (PEFT computes another function from it), or the folder cannot be written.
 
     Examples:
         >>> import os, tempfile, torch, intrinsic
@@ -61,22 +64,22 @@ def export_peft(net: Subspace, folder: str | Path) -> None:
     if not isinstance(net, Subspace):
         raise UserError(f"need an intrinsic.Subspace, got {type(net).__name__}")
     space, folder = net.space, expand_path(folder)
-    if not isinstance(space, LowRankSpace):
+    if not isinstance(space, LowRankSpace | IA3):
         raise UserError(
-            f"PEFT's format holds space=lora, got space={type(space).__name__}: write it with intrinsic.save, or the "
-            "whole model after merge()"
+            f"PEFT's format holds space=lora or ia3, got space={type(space).__name__}: write it with intrinsic.save, "
+            "or the whole model after merge()"
         )
     check_unshared(net.model)
     head = _trained_head(net)
     with torch.no_grad(), net.at(net.weights()):
-        updates = _updates(net.model)
-        tensors = dict(_factors(updates))
+        if isinstance(space, IA3):
+            tensors, config = ia3_tensors(net.model), ia3_config(net.model, head)
+        else:
+            updates = _updates(net.model)
+            tensors, config = dict(_factors(updates)), _config(space, updates, net.model, head)
         if head is not None:
             state = net.model.get_submodule(head).state_dict()
             tensors |= {f"base_model.model.{head}.{name}": tensor.clone() for name, tensor in state.items()}
-    layers = [module for module in net.model.modules() if isinstance(module, LowRank)]
-    config = _config(space, updates, net.model, head)
-    config["fan_in_fan_out"] = any(isinstance(layer, LowRankConv1D) for layer in layers)
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(config, indent=2) + "\n"
     write_together(  # no reader takes weights without a configuration
@@ -180,6 +183,7 @@ def _config(space: LowRankSpace, updates: dict[str, _Update], model: nn.Module, 
         "rank_pattern": exact_pattern(ranks, space.rank),
         "alpha_pattern": exact_pattern(alphas, space.alpha),
         "use_rslora": space.rslora,
+        "fan_in_fan_out": any(isinstance(module, LowRankConv1D) for module in model.modules()),
         "lora_dropout": space.dropout,
         "modules_to_save": None if head is None else [head],
         "bias": "none",

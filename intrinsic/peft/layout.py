@@ -8,6 +8,7 @@ from torch import nn
 
 from intrinsic.errors import UserError
 from intrinsic.layers.low_rank import LowRank
+from intrinsic.layers.rescaled import Rescaled
 
 CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 PREFIX = "base_model.model."
@@ -40,7 +41,7 @@ def check_unshared(model: nn.Module) -> None:
     """
     names: dict[int, str] = {}
     for name, module in model.named_modules(remove_duplicate=False):
-        if isinstance(module, LowRank):
+        if isinstance(module, LowRank | Rescaled):
             other = names.setdefault(id(module), name)
             if other != name:
                 raise UserError(f"PEFT updates {other} but not its other name {name}: use intrinsic.save and load")

@@ -71,6 +71,16 @@ def test_peft_on_ours(case, tmp_path):
     torch.testing.assert_close(outputs(again), ours, atol=TOLERANCE, rtol=0)
 
 
+@pytest.mark.parametrize(("make", "options"), [(bert, {"head": "train"}), (gpt2, {})])
+def test_peft_on_our_ia3(make, options, tmp_path):
+    net = intrinsic.Subspace(make(), space=intrinsic.IA3(), **options).eval()
+    stir(net.parameters())
+    intrinsic.export_peft(net, tmp_path / "adapter")
+    ours = outputs(net)
+    assert not torch.allclose(ours, outputs(make()), atol=100 * TOLERANCE)
+    torch.testing.assert_close(outputs(peft_on(make(), tmp_path / "adapter")), ours, atol=TOLERANCE, rtol=0)
+
+
 THEIRS = {
     "linear": (bert, {"target_modules": ["query", "value"], "r": 3}),
     "all-linear": (bert, {"target_modules": "all-linear", "task_type": TaskType.SEQ_CLS}),
