@@ -19,7 +19,7 @@ PAGES = ("docs/tutorials/own_projection.md", "docs/guides/adding.md")
 TABLES = ("docs/methods/index.md", "docs/INSIDE.md")  # where the row of each page goes
 ABOVE = ("| [`onehot`](onehot.md) | O(D) |", "| Which rank, ")  # the row that it follows
 COPIED = ("conf", "intrinsic", "experiments", "hydra_plugins", "analysis", "benchmarks", "tests")
-FILES = ("README.md", "run.py", "pyproject.toml", *TABLES)
+FILES = ("README.md", "run.py", "pyproject.toml", "docs/methods/families.md", *TABLES)
 ADDED = ("cyclic", "matrices", "deep_linear", "spirals", "rmsprop", "staircase", "agreement")
 PLACES = (  # where a contract is held for every file of a group
     "tests/contracts",
