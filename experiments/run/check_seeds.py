@@ -40,7 +40,9 @@ def check_seeds(setup: Setup) -> None:
 
 
 def _drops(net: Subspace, task: Task) -> bool:
-    """Whether a pass in training mode draws from torch's random state."""
+    """Whether a pass in training mode draws from torch's random state; episodes do."""
+    if task.environment is not None:
+        return True
     device, mode = task.train.inputs.device, net.training
     buffers = {name: buffer.clone() for name, buffer in net.model.named_buffers()}
     inputs, targets = next(batches(task.train, torch.arange(min(2, len(task.train))), 2))

@@ -19,31 +19,36 @@ START = 0.05  # places, speeds, angles begin evenly within plus and minus this
 class CartPole(Environment):
     """Push a cart left or right so that its pole stays up: a reward of 1 for each step, 200 at most.
 
-    A state is (n, 4) float64: the cart's place and speed, the pole's angle and angular speed. Euler's method in steps
-    of 0.02 s. Source: Barto, Sutton & Anderson 1983, "Neuronlike adaptive elements that can solve difficult learning
-    control problems", with the constants of gymnasium's CartPole-v0.
+    A state is (n, 4) float64 of numpy: the cart's place, speed, the pole's angle and angular speed. Euler's method in
+    steps of 0.02 s. Source: Barto, Sutton & Anderson 1983, "Neuronlike adaptive elements that can solve difficult
+    learning control problems", with the constants of gymnasium's CartPole-v0.
     """
 
     name, observation_shape, num_actions, horizon = "cartpole", (4,), 2, 200
 
-    def reset(self, seeds: Tensor) -> tuple[Tensor, Tensor]:
+    def reset(self, seeds: Tensor) -> tuple[np.ndarray, Tensor]:
         """Begin episodes."""
         listed = seeds.tolist()
         drawn = {seed: rng.uniforms(seed, 4) for seed in set(listed)}  # a population begins alike
-        state = torch.from_numpy(START * (2 * np.stack([drawn[seed] for seed in listed]) - 1)).to(seeds.device)
-        return state, state.float()
+        state = START * (2 * np.stack([drawn[seed] for seed in listed]) - 1)
+        return state, _observed(state, seeds.device)
 
-    def step(self, state: Tensor, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def step(self, state: np.ndarray, actions: Tensor) -> tuple[np.ndarray, Tensor, Tensor, Tensor]:
         """Push: 0 to the left, 1 to the right."""
-        _, speed, angle, turning = state.unbind(-1)
-        force, sine, cosine = FORCE * (2 * actions - 1), angle.sin(), angle.cos()
-        push = (force + POLE * HALF_LENGTH * turning.square() * sine) / (CART + POLE)
-        turn = (GRAVITY * sine - cosine * push) / (HALF_LENGTH * (4 / 3 - POLE * cosine.square() / (CART + POLE)))
+        _, speed, angle, turning = state.T
+        force, sine, cosine = FORCE * (2 * actions.cpu().numpy() - 1), np.sin(angle), np.cos(angle)
+        push = (force + POLE * HALF_LENGTH * turning**2 * sine) / (CART + POLE)
+        turn = (GRAVITY * sine - cosine * push) / (HALF_LENGTH * (4 / 3 - POLE * cosine**2 / (CART + POLE)))
         speeding = push - POLE * HALF_LENGTH * turn * cosine / (CART + POLE)
-        rates = torch.stack([speed, speeding, turning, turn], dim=-1)
-        state = state + SECONDS * rates
-        ended = (state[:, 0].abs() > MOST_PLACE) | (state[:, 2].abs() > MOST_ANGLE)
-        return state, state.float(), torch.ones(len(state), device=state.device), ended
+        rates = np.array([speed, speeding, turning, turn])
+        state = state + SECONDS * rates.T
+        ended = torch.from_numpy((np.abs(state[:, 0]) > MOST_PLACE) | (np.abs(state[:, 2]) > MOST_ANGLE))
+        device = actions.device
+        return state, _observed(state, device), torch.ones(len(state), device=device), ended.to(device)
+
+
+def _observed(state: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(state.astype(np.float32)).to(device)
 
 
 def cartpole(*, episodes: int) -> Task:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from intrinsic.subspace import Subspace
 from intrinsic.tasks.task import Task
@@ -13,10 +13,20 @@ from intrinsic.training.evaluate import evaluate
 class EarlyStopping:
     """Where a run stands: the number of its next epoch, and whether it is over.
 
-    Over after `epochs`, after divergence, or after `patience` epochs without a better validation score.
+    Over after `epochs`, after divergence, when the task `is_solved`, or after `patience` epochs without a better
+    validation score.
     """
 
-    def __init__(self, task: Task, epochs: int, patience: int | None, history: Sequence[Epoch] = ()) -> None:
+    def __init__(
+        self,
+        task: Task,
+        epochs: int,
+        patience: int | None,
+        history: Sequence[Epoch] = (),
+        *,
+        is_solved: Callable[[], bool] | None = None,
+    ) -> None:
+        self._is_solved = is_solved
         self._task, self._epochs, self._patience = task, epochs, patience
         self._best = max((epoch.validation[task.metric] for epoch in history), default=-math.inf)
         self._since_best = next((i for i, epoch in enumerate(reversed(history)) if epoch.best), 0)
@@ -24,6 +34,8 @@ class EarlyStopping:
         self.over = self._ended()
 
     def _ended(self) -> bool:
+        if self._is_solved is not None and self._is_solved():
+            return True
         return self.number > self._epochs or (self._patience is not None and self._since_best >= self._patience)
 
     def measure(self, net: Subspace, train_loss: float, start: float) -> Epoch:

@@ -15,12 +15,14 @@ from intrinsic.errors import UserError
 from intrinsic.subspace import Subspace
 from intrinsic.tasks.batches import batches, bucket
 from intrinsic.tasks.task import Task
+from intrinsic.training.deep_q_learning import DeepQLearning
 from intrinsic.training.early_stopping import EarlyStopping
 from intrinsic.training.epoch import Epoch
 from intrinsic.training.evolution_strategy import EvolutionStrategy
 from intrinsic.training.evolve import evolve
 from intrinsic.training.learning_rates import LearningRates
 from intrinsic.training.optimizer_step import OptimizerStep
+from intrinsic.training.q_learn import q_learn
 from intrinsic.training.regularized import regularized
 from intrinsic.training.seeded import seeded
 
@@ -65,13 +67,11 @@ def fit(
         UserError: for a number that is out of range.
     """
     check_numbers(epochs=epochs, batch_size=batch_size, l2_weights=l2_weights, patience=patience)
-    if task.environment is not None and not isinstance(optimizer, EvolutionStrategy):
-        raise UserError(f"{task.environment.name} has returns, and no loss to differentiate: use optim=es")
-    if isinstance(optimizer, EvolutionStrategy) and l2_weights:
-        raise UserError(f"optim=es ranks scores, which have no penalty, got l2_weights={l2_weights}: use l2_weights=0")
+    _check_optimizer(task, optimizer, l2_weights)
     steps = -(-len(task.train) // batch_size)
     rates = LearningRates(optimizer, schedule, interval, steps=steps, epochs=len(history))
-
+    if isinstance(optimizer, DeepQLearning) and rates.move_each_step:
+        raise UserError("optim=dqn takes as many steps as its episodes last: use schedule=constant, or interval=epoch")
     step = OptimizerStep(optimizer)
     drop_seed = seed if dropout_seed is None else dropout_seed
 
@@ -80,9 +80,13 @@ def fit(
         if isinstance(optimizer, EvolutionStrategy):
             order = data_order(orders, len(task.train))
             return evolve(net, task, optimizer, rates, batch_size, order, rng.fan_out(drops, "evolution"))
+        if isinstance(optimizer, DeepQLearning):
+            own = rng.fan_out(drops, "episodes")
+            return q_learn(net, task, optimizer, step, batch_size=batch_size, l2_weights=l2_weights, seed=own)
         return _train(net, task, step, rates, batch_size, orders, rng.fan_out(drops, "dropout"), l2_weights)
 
-    return _epochs(net, train, rates, EarlyStopping(task, epochs, patience, history))
+    is_solved = optimizer.is_solved if isinstance(optimizer, DeepQLearning) else None
+    return _epochs(net, train, rates, EarlyStopping(task, epochs, patience, history, is_solved=is_solved))
 
 
 def check_numbers(*, epochs: int, batch_size: int, l2_weights: float, patience: int | None) -> None:
@@ -96,6 +100,18 @@ def check_numbers(*, epochs: int, batch_size: int, l2_weights: float, patience: 
     number("l2_weights", l2_weights, 0)
     if patience is not None:
         integer("patience", patience, 1)
+
+
+def _check_optimizer(task: Task, optimizer: Optimizer, l2_weights: float) -> None:
+    """Check that the optimiser learns from what the task has."""
+    environment, strategy = task.environment, isinstance(optimizer, EvolutionStrategy)
+    if isinstance(optimizer, DeepQLearning):
+        if environment is None:
+            raise UserError("optim=dqn learns from episodes, and the dataset has examples: use environment=cartpole")
+    elif environment is not None and not strategy:
+        raise UserError(f"{environment.name} has returns, and no loss to differentiate: use optim=es")
+    if strategy and l2_weights:
+        raise UserError(f"optim=es ranks scores, which have no penalty, got l2_weights={l2_weights}: use l2_weights=0")
 
 
 def _epochs(

@@ -57,9 +57,14 @@ class LearningRates:
             has_stepped(optimizer)
             self._scheduler.step()
 
+    @property
+    def move_each_step(self) -> bool:
+        """Whether they change from step to step."""
+        return self._scheduler is not None and self._interval == "step"
+
     def after_step(self) -> None:
         """Note that the optimiser has taken a step."""
-        if self._scheduler is not None and self._interval == "step":
+        if self._scheduler is not None and self.move_each_step:
             self._scheduler.step()
 
     def after_epoch(self) -> None:

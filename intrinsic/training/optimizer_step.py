@@ -9,6 +9,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from intrinsic.surgery.optimizer_internals import fused_adam, fused_adamw, fused_sgd, is_watched
 from intrinsic.surgery.torch_internals import has_stepped
+from intrinsic.training.deep_q_learning import DeepQLearning
 
 _ADAM_STATE, _SGD_STATE = ("exp_avg", "exp_avg_sq", "step"), ("momentum_buffer",)
 
@@ -36,7 +37,7 @@ class OptimizerStep:
 
     def look(self) -> None:
         """Find out anew what the optimiser keeps and who is told of its steps: others may have changed it."""
-        self._is_plain = type(self._optimizer) in (Adam, AdamW, SGD) and not is_watched(self._optimizer)
+        self._is_plain = type(self._optimizer) in (Adam, AdamW, SGD, DeepQLearning) and not is_watched(self._optimizer)
         self._parts: list[_Part] = []  # found when there is a state
 
     def zero_grad(self) -> None:
