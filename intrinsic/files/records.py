@@ -38,13 +38,16 @@ def run_id(config: Mapping[str, Any]) -> str:
 
     `threads` are part of it where they are set: sums of several threads have other last bits. Left to torch, they are
     the machine's (one, under a launcher that gives each job one), as the device is: the record says which. What was
-    renamed counts under its first name, and seeds of sources that are null do not count, so that ids stay.
+    renamed counts under its first name; seeds of sources, and a model's number of layers, do not count where they are
+    null: so ids stay.
     """
     essential = {key: value for key, value in config.items() if key not in INCIDENTAL}
     if config.get("threads") is not None:
         essential["threads"] = config["threads"]
     if isinstance(essential.get("dataset"), Mapping):
         essential["dataset"] = {key: value for key, value in essential["dataset"].items() if key != "data_dir"}
+    if isinstance(model := essential.get("model"), Mapping) and model.get("layers", "") is None:  # all, as before
+        essential["model"] = {key: value for key, value in model.items() if key != "layers"}
     if isinstance(essential.get("seeds"), Mapping):  # null: from `seed`, as before there were any
         own = {source: seed for source, seed in essential.pop("seeds").items() if seed is not None}
         essential |= {"seeds": own} if own else {}

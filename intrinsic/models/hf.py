@@ -8,6 +8,7 @@ from torch import nn
 
 from intrinsic.checks import integer
 from intrinsic.errors import UserError
+from intrinsic.models.hugging_face.first_blocks import first_blocks
 from intrinsic.models.hugging_face.folder import hf_folder
 from intrinsic.models.hugging_face.frame import (
     check_backbone,
@@ -35,6 +36,7 @@ def hf(
     source: Any,
     classifier: str,
     precision: str,
+    layers: int | None = None,
 ) -> nn.Module:
     """Transformers' own model for sequence classification, which also takes the inputs of our tasks.
 
@@ -45,10 +47,12 @@ def hf(
     Args:
         input_shape: (2, length).
         num_outputs: of the head.
-        name: a folder with config.json and model.safetensors, package:<package>/<folder>, or a hub id.
+        name: a folder with config.json and model.safetensors, package:<package>/<folder>, a GGUF file with its hash,
+            or a hub id: see `hf_folder`.
         source: "hub": theta_0 is the pretrained weights; None or "zero": the same architecture at random weights.
         classifier: "new": a head whose weights are N(0, 0.02^2), biases zero; "folder": the pretrained one.
         precision: "bfloat16": products in half precision by autocast; "auto": that on a GPU, float32 elsewhere.
+        layers: the model's first so many blocks alone; None: all.
 
     New weights are drawn from torch's global random state.
 
@@ -64,8 +68,10 @@ def hf(
     folder = hf_folder(name, weights=source == "hub")
     what = "a model for sequence classification with weights in safetensors"
     with hf_view(folder, weights=source == "hub") as view, loading(folder, what, view=view):
-        loaded = _load(folder, view, input_shape, num_outputs, source == "hub", classifier == "folder")
-        loaded.config.name_or_path = folder
+        config = hf_import().AutoConfig.from_pretrained(view, trust_remote_code=False, local_files_only=True)
+        cut = first_blocks(config, layers, folder)
+        loaded = _load(folder, view, config, input_shape, num_outputs, source == "hub", classifier == "folder", cut)
+        loaded.config.name_or_path = "" if cut else folder  # PEFT's files name the model that they go with
         model = reading(loaded, precision)
         shape = try_reading(model, input_shape[1], folder)
         if shape != (1, num_outputs):
@@ -74,11 +80,16 @@ def hf(
 
 
 def _load(
-    folder: str, view: str, input_shape: Sequence[int], num_outputs: int, pretrained: bool, keep_head: bool
+    folder: str,
+    view: str,
+    config: Any,
+    input_shape: Sequence[int],
+    num_outputs: int,
+    pretrained: bool,
+    keep_head: bool,
+    cut: bool,
 ) -> Any:
-    transformers = hf_import()
-    auto = transformers.AutoModelForSequenceClassification
-    config = transformers.AutoConfig.from_pretrained(view, trust_remote_code=False, local_files_only=True)
+    auto = hf_import().AutoModelForSequenceClassification
     if keep_head and config.num_labels != num_outputs:
         raise UserError(
             f"{folder} has a head of {config.num_labels} outputs, the task {num_outputs}: use model.classifier=new"
@@ -91,7 +102,7 @@ def _load(
         model = auto.from_config(config, dtype=torch.float32, trust_remote_code=False)
         _draw_head(model)
         return model
-    model, absent = load_weights(auto, view, config, folder, ignore_mismatched_sizes=not keep_head)
+    model, absent = load_weights(auto, view, config, folder, cut=cut, ignore_mismatched_sizes=not keep_head)
     head = find_head(model)
     if keep_head and any(under(key, head) for key in absent):
         raise UserError(f"{folder} has no head of its own: use model.classifier=new")

@@ -8,6 +8,7 @@ from torch import nn
 
 from intrinsic.checks import integer
 from intrinsic.errors import UserError
+from intrinsic.models.hugging_face.first_blocks import first_blocks
 from intrinsic.models.hugging_face.folder import hf_folder
 from intrinsic.models.hugging_face.frame import (
     check_backbone,
@@ -36,6 +37,7 @@ def hf_lm(
     objective: Objective | None,
     classifier: str,
     precision: str,
+    layers: int | None = None,
 ) -> nn.Module:
     """Transformers' own model that predicts tokens, which also takes the inputs of our tasks.
 
@@ -47,11 +49,13 @@ def hf_lm(
     Args:
         input_shape: (2, length).
         num_outputs: ids of the tokenizer; a model may know more.
-        name: a folder with config.json and model.safetensors, package:<package>/<folder>, or a hub id.
+        name: a folder with config.json and model.safetensors, package:<package>/<folder>, a GGUF file with its hash,
+            or a hub id: see `hf_folder`.
         source: "hub": theta_0 is the pretrained weights; None or "zero": the same architecture at random weights.
         objective: "causal", "masked", or None: as `hf_objective` finds.
         classifier: "folder": the output layer is the folder's; "new": what the folder lacks of it is drawn.
         precision: "bfloat16": products in half precision by autocast; "auto": that on a GPU, float32 elsewhere.
+        layers: the model's first so many blocks alone; None: all.
 
     New weights are drawn from torch's global random state, as transformers draws them.
 
@@ -64,7 +68,9 @@ def hf_lm(
     folder = hf_folder(name, weights=source == "hub")
     what = "a model for language modelling with weights in safetensors"
     with hf_view(folder, weights=source == "hub") as view, loading(folder, what, view=view):
-        loaded, absent, causal = _load(folder, view, input_shape, num_outputs, source == "hub", objective)
+        config = hf_import().AutoConfig.from_pretrained(view, trust_remote_code=False, local_files_only=True)
+        cut = first_blocks(config, layers, folder)
+        loaded, absent, causal = _load(folder, view, config, input_shape, num_outputs, source == "hub", objective, cut)
         check_backbone(loaded, absent, None, folder)
         if classifier == "folder" and (lost := sorted(key for key in absent if ".pooler." not in key)):
             raise UserError(
@@ -73,7 +79,7 @@ def hf_lm(
             )
         if causal:
             _check_order(loaded, folder)
-        loaded.config.name_or_path = folder
+        loaded.config.name_or_path = "" if cut else folder  # PEFT's files name the model that they go with
         model = reading(loaded, precision)
         shape = try_reading(model, input_shape[1], folder)
         if shape[:2] != (1, input_shape[1]) or shape[2:] < (num_outputs,):
@@ -82,11 +88,17 @@ def hf_lm(
 
 
 def _load(
-    folder: str, view: str, input_shape: Sequence[int], num_outputs: int, pretrained: bool, objective: Objective | None
+    folder: str,
+    view: str,
+    config: Any,
+    input_shape: Sequence[int],
+    num_outputs: int,
+    pretrained: bool,
+    objective: Objective | None,
+    cut: bool,
 ) -> tuple[Any, set[str], bool]:
     """The model, the names of the weights that its folder lacks, and whether it predicts the next token."""
     transformers = hf_import()
-    config = transformers.AutoConfig.from_pretrained(view, trust_remote_code=False, local_files_only=True)
     objective = choose_objective(config, objective)
     text = config.get_text_config()
     if text.vocab_size < num_outputs:
@@ -100,7 +112,7 @@ def _load(
     auto = transformers.AutoModelForCausalLM if objective == "causal" else transformers.AutoModelForMaskedLM
     check_size(auto, config, folder)
     if pretrained:
-        return *load_weights(auto, view, config, folder), objective == "causal"
+        return *load_weights(auto, view, config, folder, cut=cut), objective == "causal"
     return auto.from_config(config, dtype=torch.float32, trust_remote_code=False), set(), objective == "causal"
 
 

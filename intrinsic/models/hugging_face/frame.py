@@ -1,6 +1,7 @@
 """The frame of all models of transformers: how they are loaded, and how they read our inputs."""
 
 import functools
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from intrinsic.errors import UserError
 from intrinsic.surgery.head import under
 
-LAYER = re.compile(r"\.\d+\.", re.ASCII)
+LAYER = re.compile(r"\.(\d+)\.", re.ASCII)
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -57,8 +58,12 @@ def set_padding(config: Any, folder: str) -> None:
     text.pad_token_id = token
 
 
-def load_weights(auto: Any, view: str, config: Any, folder: str, **options: Any) -> tuple[Any, set[str]]:
+def load_weights(
+    auto: Any, view: str, config: Any, folder: str, *, cut: bool = False, **options: Any
+) -> tuple[Any, set[str]]:
     """The model of an architecture with the weights in a view of its folder, and the names of those that it lacks.
+
+    `cut`: the config is of the first blocks alone, those that follow stay out.
 
     Raises:
         UserError: if the model has no place for a layer of them: it would be another model, without a word.
@@ -74,7 +79,12 @@ def load_weights(auto: Any, view: str, config: Any, folder: str, **options: Any)
         **options,
     )
     inside = f"{model.base_model_prefix}."
-    extra = sorted(key for key in report["unexpected_keys"] if key.startswith(inside) and LAYER.search(key))
+    blocks = config.num_hidden_layers if cut else math.inf
+    extra = sorted(
+        key
+        for key in report["unexpected_keys"]
+        if key.startswith(inside) and (number := LAYER.search(key)) and int(number[1]) < blocks
+    )
     if extra:
         raise UserError(
             f"{folder} has {len(extra)} tensors of layers that its config.json has no place for, such as {extra[0]!r}: "

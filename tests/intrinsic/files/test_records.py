@@ -36,6 +36,12 @@ def test_the_id_depends_on_what_changes_the_numbers_and_on_nothing_else():
     assert len({base, *(run_id(composed(override)) for override in others)}) == len(others) + 1
 
 
+def test_a_number_of_layers_that_is_null_is_no_part_of_the_id():
+    """As before there was such a knob."""
+    before, now, cut = ({"model": {"name": "folder", **more}} for more in ({}, {"layers": None}, {"layers": 3}))
+    assert run_id(before) == run_id(now) != run_id(cut)
+
+
 def test_the_id_does_not_depend_on_the_order_of_keys():
     assert run_id({"a": 1, "b": {"c": 2, "d": 3}}) == run_id({"b": {"d": 3, "c": 2}, "a": 1})
 
