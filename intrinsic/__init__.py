@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from intrinsic.subspace import Subspace as Subspace
     from intrinsic.subspace.checkpoint import load as load
     from intrinsic.subspace.checkpoint import save as save
+    from intrinsic.subspace.redrawn import Redrawn as Redrawn
     from intrinsic.threshold import Comparison as Comparison
     from intrinsic.threshold import Threshold as Threshold
     from intrinsic.threshold import compare_thresholds as compare_thresholds

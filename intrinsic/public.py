@@ -5,6 +5,7 @@ from typing import Any
 
 HOME = {
     "Subspace": "intrinsic.subspace",
+    "Redrawn": "intrinsic.subspace.redrawn",
     "Identity": "intrinsic.projections.identity",
     "Dense": "intrinsic.projections.dense",
     "Sparse": "intrinsic.projections.sparse",

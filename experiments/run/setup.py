@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from experiments.config.build import build
-from experiments.config.check_config import check_config
+from experiments.config.check_config import Config, check_config
 from experiments.config.check_sizes import check_sizes
 from experiments.run.environment import choose_device, set_threads
 from experiments.run.pretrain import SourceTask
@@ -19,9 +19,11 @@ from experiments.run.reader import Reader
 from experiments.run.schedule import Schedule
 from intrinsic import rng
 from intrinsic.errors import UserError
+from intrinsic.files.records import SINCE
 from intrinsic.files.seed_of import SOURCES, seed_of
 from intrinsic.layers.int8 import quantize
 from intrinsic.subspace import Subspace
+from intrinsic.subspace.redrawn import Redrawn
 from intrinsic.surgery.compiler_internals import import_compiler_later
 from intrinsic.tasks.task import Task
 from intrinsic.training.epoch import Epoch
@@ -40,7 +42,7 @@ class Setup:
     """
 
     def __init__(self, config: dict[str, Any]) -> None:
-        self.config = config
+        self.config = Config({**SINCE, **config})  # what it has not is missed in one line
         import_compiler_later()
 
     def check(self) -> None:
@@ -55,6 +57,7 @@ class Setup:
         for source in SOURCES:
             seed_of(self.config, source)
         _ = self.schedule
+        Redrawn.check(self.config["redraw"], self.config["redraw_optimizer"])
         if self.config["base"] not in ("float32", "int8"):
             raise UserError(f"need base=float32 or int8, got base={self.config['base']}")
         check_config(self.config)
@@ -120,7 +123,10 @@ class Setup:
         space, projection = build(config["space"], "space"), build(config["projection"], "projection")
         if "granularity" in config and "granularity" not in config["subspace"]:
             raise UserError("granularity does nothing with projection=identity: use another projection")
-        node = {"_target_": "intrinsic.subspace.Subspace", "_partial_": True}
+        node: dict[str, Any] = {"_target_": "intrinsic.subspace.Subspace", "_partial_": True}
+        if config["redraw"] is not None:
+            node["_target_"] = "intrinsic.subspace.redrawn.Redrawn"
+            node |= {"every": config["redraw"], "optimizer": config["redraw_optimizer"]}
         wrap = build({**node, **config["subspace"]}, "subspace")
         self._initialize(model)
         if config["base"] == "int8":

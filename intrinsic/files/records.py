@@ -25,6 +25,8 @@ OUTPUT = "choose another folder with output="
 INCIDENTAL = frozenset(
     {"output", "study", "data_dir", "logger", "device", "threads", "checkpoint_seconds", "replicas", "batch"}
 )
+# knobs that came later, and what runs before them had: at that value they do not count, so that ids stay
+SINCE: dict[str, Any] = {"redraw": None, "redraw_optimizer": "reset"}
 
 # what configs of earlier versions name, and where it is now
 RENAMED = {
@@ -38,10 +40,11 @@ def run_id(config: Mapping[str, Any]) -> str:
 
     `threads` are part of it where they are set: sums of several threads have other last bits. Left to torch, they are
     the machine's (one, under a launcher that gives each job one), as the device is: the record says which. What was
-    renamed counts under its first name; seeds of sources, and a model's number of layers, do not count where they are
-    null: so ids stay.
+    renamed counts under its first name; seeds of sources and a model's number of layers where they are null, and what is
+    as it was before there was a knob (`SINCE`), do not count: ids stay.
     """
     essential = {key: value for key, value in config.items() if key not in INCIDENTAL}
+    essential = {key: value for key, value in essential.items() if key not in SINCE or value != SINCE[key]}
     if config.get("threads") is not None:
         essential["threads"] = config["threads"]
     if isinstance(essential.get("dataset"), Mapping):

@@ -81,7 +81,8 @@ class Bank(Movable):
             swap(tree, tree.get_submodule(find_head(tree)), twin(head).requires_grad_(False))
         try:
             net = source.around(tree) if isinstance(source, Subspace) else checkpoint.rebuild(tree, source)
-            separate(net.model, net.trained_names, self.model)
+            own = {*net.trained_names, *net.coordinate_names} if net.moves_base else net.trained_names
+            separate(net.model, own, self.model)
             if isinstance(source, Subspace):
                 if net.fingerprint() != source.fingerprint():
                     raise UserError(

@@ -13,6 +13,7 @@ from intrinsic.files.tensors import bytes_of, read_tensors, write_tensors
 from intrinsic.subspace import Subspace
 from intrinsic.subspace.check_fit import check_fit
 from intrinsic.subspace.recipe import from_recipe, recipe
+from intrinsic.subspace.redrawn import Redrawn
 from intrinsic.subspace.reparametrisation import without_reparametrisation
 from intrinsic.surgery.torch_internals import EXTRA_STATE
 
@@ -120,7 +121,9 @@ def load_trained(net: Subspace, tensors: dict[str, Tensor], path: str | Path) ->
     Raises:
         UserError: if a name or a shape does not fit; nothing is changed then.
     """
-    own = trained_state(net)
+    own, past = trained_state(net), tensors.get("past") if isinstance(net, Redrawn) else None
+    if past is not None and past.shape[1:] == own["past"].shape[1:]:
+        own["past"] = past  # as long as it has become
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if shapes != {name: tuple(tensor.shape) for name, tensor in own.items()}:
         raise UserError(f"{path} belongs to another model: it holds {shapes!s:.200}")
@@ -128,6 +131,8 @@ def load_trained(net: Subspace, tensors: dict[str, Tensor], path: str | Path) ->
         found = tensors[name].dtype
         if found != tensor.dtype and not (found.is_floating_point and tensor.is_floating_point()):
             raise UserError(f"{path} belongs to another model: {name} is of {found}, need {tensor.dtype}")
+    if isinstance(net, Redrawn):
+        net.follow(tensors["past"])
     with torch.no_grad():
-        for name, tensor in own.items():
+        for name, tensor in trained_state(net).items():
             tensor.copy_(tensors[name])

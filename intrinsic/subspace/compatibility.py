@@ -28,7 +28,7 @@ class Compatible(AddedModule):
     """
 
     model: nn.Module
-    _trained: set[str]  # the model's names for those of its parameters that are trained as they are
+    moves_base = False  # whether weights that are not trained move all the same, as in `Redrawn`
 
     def __new__(cls, model: Any = None, *_: Any, **__: Any) -> Self:
         """Over a sharded model, the kind of net that knows how."""

@@ -15,6 +15,7 @@ from intrinsic.projections.base import Projection
 from intrinsic.public import HOME, public
 from intrinsic.spaces.base import Space
 from intrinsic.subspace import Subspace
+from intrinsic.subspace.redrawn import Redrawn
 
 
 def _mapping(value: Any, what: str) -> dict[str, Any]:
@@ -37,6 +38,7 @@ def recipe(net: Subspace) -> dict[str, Any]:
         "head": net.head,
         "seed": net.seed,
         **({} if net.projection_seed == net.seed else {"projection_seed": net.projection_seed}),
+        **({"redraw": net.every, "redraw_optimizer": net.optimizer} if isinstance(net, Redrawn) else {}),
     }
 
 
@@ -93,10 +95,12 @@ def from_recipe(model: nn.Module, recipe: Any) -> Subspace:
 
     recipe = _mapping(recipe, "the recipe")
     options = _mapping(recipe["projection_options"], "options")
-    return Subspace(
+    redrawn = {"every": recipe["redraw"], "optimizer": recipe["redraw_optimizer"]} if "redraw" in recipe else {}
+    return (Redrawn if redrawn else Subspace)(
         model,
         space=read({key: recipe[key] for key in ("space", "space_options")}),
         projection=partial(named(recipe["projection"], "projection", Projection), **options),
         **{key: recipe[key] for key in ("dim", "granularity", "scales", "head", "seed")},
         projection_seed=recipe.get("projection_seed"),  # absent: the same
+        **redrawn,
     )

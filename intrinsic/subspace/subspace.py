@@ -41,7 +41,6 @@ class Subspace(Compatible):
     """A model of which only dim numbers are trained: theta = theta_0 + P z, z = 0 at the start.
 
     An ordinary module around `model`, which it changes in place: the rest is frozen, `parameters()` are those trained.
-
     A call of the net, and its backward pass, finds theta_0 + P z in the places of the model's parameters. Everybody
     else finds theta_0: several threads may call, and several nets that train z alone may stand around one model.
 
@@ -110,7 +109,8 @@ class Subspace(Compatible):
             self.dim = integer("dim", self.full_dim if dim is None and self.identity else dim)
             self.layer_of = layers_of(self.coordinate_names, scales=scales, dim=self.dim, full_dim=self.full_dim)
             self.trained_names = beside | set(coordinates) if self.identity else beside
-            check_alone(before, changes=bool(self.trained_names) or before != set(model.modules()))
+            self._changes = bool(self.trained_names) or self.moves_base
+            check_alone(before, changes=self._changes or before != set(model.modules()))
             warn_of_references(model, [] if self.identity else coordinates.values())
             first = next(iter(coordinates.values()))
             self.projection = draw_on(first.device)(self.draw)().to(first.device)
@@ -171,7 +171,7 @@ class Subspace(Compatible):
             self._substitution = Substitution(self.model, self._slots)
             if not self.identity:
                 take_turns(self.model)
-            alive[self] = bool(self.trained_names)
+            alive[self] = self._changes
         return self._substitution
 
     def _coordinates(self) -> list[Tensor]:

@@ -13,6 +13,7 @@ from intrinsic import rng
 from intrinsic.checks import integer, number
 from intrinsic.errors import UserError
 from intrinsic.subspace import Subspace
+from intrinsic.subspace.redrawn import Redrawn
 from intrinsic.tasks.batches import batches, bucket
 from intrinsic.tasks.task import Task
 from intrinsic.training.deep_q_learning import DeepQLearning
@@ -67,7 +68,7 @@ def fit(
         UserError: for a number that is out of range.
     """
     check_numbers(epochs=epochs, batch_size=batch_size, l2_weights=l2_weights, patience=patience)
-    _check_optimizer(task, optimizer, l2_weights)
+    _check_optimizer(net, task, optimizer, l2_weights)
     steps = -(-len(task.train) // batch_size)
     rates = LearningRates(optimizer, schedule, interval, steps=steps, epochs=len(history))
     if isinstance(optimizer, DeepQLearning) and rates.move_each_step:
@@ -83,7 +84,8 @@ def fit(
         if isinstance(optimizer, DeepQLearning):
             own = rng.fan_out(drops, "episodes")
             return q_learn(net, task, optimizer, step, batch_size=batch_size, l2_weights=l2_weights, seed=own)
-        return _train(net, task, step, rates, batch_size, orders, rng.fan_out(drops, "dropout"), l2_weights)
+        taken = (number - 1) * steps
+        return _train(net, task, step, rates, batch_size, orders, rng.fan_out(drops, "dropout"), l2_weights, taken)
 
     is_solved = optimizer.is_solved if isinstance(optimizer, DeepQLearning) else None
     return _epochs(net, train, rates, EarlyStopping(task, epochs, patience, history, is_solved=is_solved))
@@ -102,7 +104,7 @@ def check_numbers(*, epochs: int, batch_size: int, l2_weights: float, patience: 
         integer("patience", patience, 1)
 
 
-def _check_optimizer(task: Task, optimizer: Optimizer, l2_weights: float) -> None:
+def _check_optimizer(net: Subspace, task: Task, optimizer: Optimizer, l2_weights: float) -> None:
     """Check that the optimiser learns from what the task has."""
     environment, strategy = task.environment, isinstance(optimizer, EvolutionStrategy)
     if isinstance(optimizer, DeepQLearning):
@@ -110,6 +112,8 @@ def _check_optimizer(task: Task, optimizer: Optimizer, l2_weights: float) -> Non
             raise UserError("optim=dqn learns from episodes, and the dataset has examples: use environment=cartpole")
     elif environment is not None and not strategy:
         raise UserError(f"{environment.name} has returns, and no loss to differentiate: use optim=es")
+    if isinstance(net, Redrawn) and (strategy or environment is not None):
+        raise UserError(f"redraw={net.every} counts steps of a gradient on examples: use redraw=null")
     if strategy and l2_weights:
         raise UserError(f"optim=es ranks scores, which have no penalty, got l2_weights={l2_weights}: use l2_weights=0")
 
@@ -133,8 +137,9 @@ def _train(
     seed: int,
     drop_seed: int,
     l2_weights: float,
+    taken: int,
 ) -> float:
-    """One pass over the training split; returns the mean loss of its batches."""
+    """One pass over the training split, after so many steps `taken`; returns the mean loss of its batches."""
     split, device = task.train, task.train.inputs.device
     order = data_order(seed, len(split))
     if split.lengths is not None:
@@ -160,6 +165,9 @@ def _train(
                 leaves.collect()
             step()
             rates.after_step()
+            taken += 1
+            if isinstance(net, Redrawn) and net.after_step(taken, step.optimizer):
+                step.look()
             total += loss.detach() * len(inputs)
     return total.item() / len(split)
 

@@ -32,26 +32,26 @@ class OptimizerStep:
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
-        self._optimizer = optimizer
+        self.optimizer = optimizer
         self.look()
 
     def look(self) -> None:
         """Find out anew what the optimiser keeps and who is told of its steps: others may have changed it."""
-        self._is_plain = type(self._optimizer) in (Adam, AdamW, SGD, DeepQLearning) and not is_watched(self._optimizer)
+        self._is_plain = type(self.optimizer) in (Adam, AdamW, SGD, DeepQLearning) and not is_watched(self.optimizer)
         self._parts: list[_Part] = []  # found when there is a state
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
         if not self._is_plain:
-            self._optimizer.zero_grad(set_to_none=True)
+            self.optimizer.zero_grad(set_to_none=True)
             return
-        for group in self._optimizer.param_groups:
+        for group in self.optimizer.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None
 
     def __call__(self) -> None:
         """Take a step."""
-        optimizer = self._optimizer
+        optimizer = self.optimizer
         if self._is_plain and not self._parts:
             found = [_part(group, optimizer) for group in optimizer.param_groups]
             self._parts = [part for part in found if part] if all(found) else []

@@ -36,6 +36,8 @@ class Replicas:
 
     def __init__(self, nets: Sequence[Subspace]) -> None:
         self._nets, first = list(nets), nets[0]
+        if first.moves_base:
+            raise UserError("replicas keep their P, and redraw draws others: use replicas=1")
         for net in nets:
             if _shapes(net) != _shapes(first):
                 raise UserError(f"replicas need nets made alike, got {_shapes(first)} and {_shapes(net)}")

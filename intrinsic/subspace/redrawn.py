@@ -1,0 +1,192 @@
+"""A subspace that is drawn anew while it is trained."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from intrinsic import rng
+from intrinsic.checks import integer
+from intrinsic.errors import UserError
+from intrinsic.projections.base import Projection
+from intrinsic.projections.device_draws.draw_on import draw_on
+from intrinsic.projections.granularity import Granularity, draw
+from intrinsic.projections.identity import Identity
+from intrinsic.spaces.base import Space
+from intrinsic.subspace.subspace import HeadMode, Subspace
+
+
+class Redrawn(Subspace):
+    """theta = theta_0 + P_0 z_0 + P_1 z_1 + ... + P_n z, where z alone is trained, and P_n is random and of its own.
+
+    `redraw` moves theta_0 by P z, sets z to 0 and draws the next P: each is a function of the seed and its number.
+    `intrinsic.training.fit` does so every `every` steps; a loop of your own calls `after_step` or `redraw`. What is
+    stored is the list of all z, from which `intrinsic.load` walks the whole way again: n draws of P.
+
+    With every = 1 this is random bases descent (Gressmann, Eaton-Rosen, Luschi 2020, arXiv:2011.04720).
+
+    Memory: the weights as they were, beside those that have moved; the list of z.
+
+    Args:
+        model: any module in float32 or more; its weights move, until `unwrap`.
+        every: steps from one P to the next.
+        optimizer: what becomes of an optimiser's state of z, such as Adam's moments, which was of another P: "reset",
+            or "keep".
+        space, projection, dim, granularity, head, stream, seed, projection_seed: see `Subspace`; scales: None.
+
+    Raises:
+        UserError: if the arguments do not fit each other or the model; the model is then as it was.
+
+    Examples:
+        >>> import torch, intrinsic
+        >>> net = intrinsic.Redrawn(torch.nn.Linear(20, 5), every=10, projection=intrinsic.OneHot, dim=3)
+        >>> net.redraw()
+        >>> net.number, net.past.shape
+        (1, torch.Size([1, 3]))
+    """
+
+    moves_base = True
+    number = 0  # of redraws so far
+    past: Tensor  # (number, dim): z at each of them
+    _home: dict[str, Tensor] | None = None  # the weights before the first of them
+    _first = ""  # the fingerprint of that time
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        every: int,
+        projection: Callable[..., Projection] = Identity,
+        dim: int | None = None,
+        optimizer: Literal["reset", "keep"] = "reset",
+        space: Space | None = None,
+        granularity: Granularity = "global",
+        scales: Literal["layer"] | None = None,
+        head: HeadMode | None = None,
+        stream: bool = False,
+        seed: int = 0,
+        projection_seed: int | None = None,
+    ) -> None:
+        self.check(every, optimizer)
+        super().__init__(
+            model, space=space, projection=projection, dim=dim, granularity=granularity, scales=scales, head=head,
+            stream=stream, seed=seed, projection_seed=projection_seed,
+        )  # fmt: skip
+        try:
+            self._check_kind()
+        except UserError:
+            self.unwrap()
+            raise
+        self.every, self.optimizer = integer("redraw", every, 1), optimizer
+        self.register_buffer("past", self.z.new_zeros(0, self.projection.dim))
+
+    @staticmethod
+    def check(every: int | None, optimizer: str) -> None:
+        """Check what is known before there is a model; None: never, which leaves nothing to choose.
+
+        Raises:
+            UserError: for what is out of range.
+        """
+        if every is not None:
+            integer("redraw", every, 1)
+        if optimizer not in ("reset", "keep"):
+            raise UserError(f"need redraw_optimizer=reset or keep, got redraw_optimizer={optimizer}")
+        if every is None and optimizer != "reset":
+            raise UserError(f"redraw_optimizer={optimizer} does nothing without redraws: set redraw, in steps")
+
+    def _check_kind(self) -> None:
+        if self.identity:
+            raise UserError("redraw draws P anew, and projection=identity has none: use another projection")
+        if self.projection.from_data:
+            name = type(self.projection).__name__
+            raise UserError(f"redraw draws P anew from seeds, and {name} is made of data: use another projection")
+        if self.scales is not None:
+            raise UserError(f"redraw moves theta_0 by P z, without scales, got scales={self.scales}: use scales=null")
+        narrow = [p.dtype for p in self._places().parameters().values() if p.dtype in (torch.float16, torch.bfloat16)]
+        if narrow:
+            raise UserError(f"redraw adds small steps to weights, and {narrow[0]} loses them: use model.float()")
+
+    def draw(self) -> Projection:
+        """P of the present number, from the seed."""
+        if not self.number:
+            return super().draw()
+        seed = rng.fan_out(rng.fan_out(self.projection_seed, "projection"), "redraw", self.number)
+        return draw(self.make_projection, self.dim, self.coordinate_sizes, granularity=self.granularity, seed=seed)
+
+    @torch.no_grad()
+    def redraw(self) -> None:
+        """theta_0 <- theta_0 + P z, z <- 0, and the next P."""
+        self._keep_home()
+        for place, weight in zip(self._places().parameters().values(), list(self.weights().values()), strict=True):
+            place.copy_(weight)
+        self.past = torch.cat([self.past, self.z.detach()[None]])
+        self.z.zero_()
+        self._go_to(self.number + 1)
+
+    def after_step(self, step: int, optimizer: Optimizer) -> bool:
+        """Redraw if step number `step`, counted from 1, of an optimiser was the last one of its P: whether it was."""
+        if step % self.every:
+            return False
+        self.redraw()
+        if self.optimizer == "reset":
+            optimizer.state.pop(self.z, None)
+        return True
+
+    @torch.no_grad()
+    def follow(self, past: Tensor) -> None:
+        """Go back to the start, and along the way of another net that was made alike: (number, dim), then z = 0."""
+        self._go_home()
+        for z in past.to(self.z):
+            self.z.copy_(z)
+            self.redraw()
+
+    def _keep_home(self) -> None:
+        if self._home is None:
+            places = self._places().parameters()
+            self._first, self._home = super().fingerprint(), {name: p.detach().clone() for name, p in places.items()}
+
+    @torch.no_grad()
+    def _go_home(self) -> None:
+        for name, weight in (self._home or {}).items():
+            self._places().parameters()[name].copy_(weight)
+        self.z.zero_()
+        self.past = self.past[:0]
+        if self.number:
+            self._go_to(0)
+
+    def _go_to(self, number: int) -> None:
+        self.number = number
+        self.forget()  # it is of the old P
+        self.projection = draw_on(self.z.device)(self.draw)().to(self.z.device)
+
+    def leaves(self) -> None:
+        """None: between two steps theta_0 may move."""
+
+    def fingerprint(self, *, constants: bool = True, bits: bool = True) -> str:
+        """That of the start: `past` says all that followed. There are no older files of its kind."""
+        return super().fingerprint(constants=constants, bits=bits) if self._home is None else self._first
+
+    def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *others: Any) -> None:
+        """Have the P of another net's state, whose weights have moved, before its fingerprint is compared."""
+        past = state.get(f"{prefix}past")
+        if isinstance(past, Tensor) and past.shape[1:] == self.past.shape[1:] and not torch.equal(past, self.past):
+            self._keep_home()
+            self.past = past.to(self.z, copy=True)
+            self._go_to(len(past))
+        super()._load_from_state_dict(state, prefix, *others)
+
+    def around(self, model: nn.Module) -> "Redrawn":
+        """A net made like this one, around another model."""
+        options = {
+            name: getattr(self, name) for name in ("space", "dim", "granularity", "head", "seed", "projection_seed")
+        }
+        make = {"every": self.every, "optimizer": self.optimizer, "projection": self.make_projection}
+        return Redrawn(model, **make, **options)
+
+    def unwrap(self) -> nn.Module:
+        """The model as it was before, its weights too."""
+        if self._home is not None:
+            self._go_home()
+        return super().unwrap()
