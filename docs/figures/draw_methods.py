@@ -38,6 +38,7 @@ METHODS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "subspace": ((), WEIGHTS + BIASES, ("z",)),
     "said": ((), WEIGHTS + BIASES, ("z", "scales")),
     "lora": (FACTORS, (), ()),
+    "loraplus": (FACTORS, (), ()),
     "unilora": ((), FACTORS, ("z",)),
     "sublora": ((), FACTORS, ("z",)),
     "nola": ((), FACTORS, ("blocks",)),

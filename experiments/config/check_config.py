@@ -17,7 +17,7 @@ KNOBS: dict[str, Any] = {
     **dict.fromkeys(
         ("dataset", "model", "space", "projection", "subspace", "init", "optim", "tokenizer", "seeds"), dict
     ),
-    **dict.fromkeys(("schedule", "logger"), dict | None),
+    **dict.fromkeys(("schedule", "logger", "lr_groups"), dict | None),
 }
 WORDS = {
     int: "an integer",

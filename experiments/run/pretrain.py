@@ -1,8 +1,8 @@
 """theta_0 from a source task: trained once, kept under the hash of its recipe."""
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,16 +13,18 @@ from experiments.config.build import build
 from experiments.run.reader import Reader
 from experiments.terminal.progress import Progress
 from intrinsic import rng
+from intrinsic.checks import integer
 from intrinsic.errors import UserError
 from intrinsic.files.lock import locked
 from intrinsic.files.records import OUTPUT, run_id
 from intrinsic.files.tensors import read_tensors, write_tensors
 from intrinsic.subspace import Subspace
-from intrinsic.tasks.task import Task
+from intrinsic.tasks.task import Split, Task
 from intrinsic.terminal.say import say
-from intrinsic.training.fit import fit
+from intrinsic.training.fit import data_order, fit
 
 SOURCE = {"dataset", "epochs", "batch_size", "optim", "seed"}  # what a source task is described by
+BURN_IN = SOURCE - {"epochs"} | {"steps"}  # or, by steps, its beginning
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,13 @@ class SourceTask:
     """Full training of a model on another task.
 
     Args:
-        recipe: `SOURCE` and the model: all that the weights depend on.
+        recipe: `SOURCE` or `BURN_IN`, and the model: all that the weights depend on.
+        own: the run's dataset.
         folder: where they are kept.
     """
 
     recipe: dict[str, Any]
+    own: Mapping[str, Any]
     folder: Path
 
     @classmethod
@@ -47,16 +51,19 @@ class SourceTask:
         source = init["source"]
         if not isinstance(source, dict) or not isinstance(source["dataset"], dict):
             raise UserError(f"need init.source as keys, with keys of a dataset among them, got init.source={source}")
-        unknown = (init.keys() - {"source"}) | (source.keys() - SOURCE)
+        need = BURN_IN if "steps" in source else SOURCE
+        unknown = (init.keys() - {"source", "steps"}) | (source.keys() - need)
         if unknown:
-            raise UserError(f"init.source has no key {min(unknown)}: need {', '.join(sorted(SOURCE))}")
+            raise UserError(f"init.source has no key {min(unknown)}: need {', '.join(sorted(need))}")
+        if "steps" in source:
+            integer("init.steps", source["steps"], 1)
         foreign = source["dataset"].keys() - dataset.keys()
         if foreign:
             raise UserError(
                 f"init=pretrained needs a dataset with the knob {min(foreign)}, which "
                 f"{dataset['_target_']} does not have: use init=scratch"
             )
-        return cls({**source, "dataset": {**dataset, **source["dataset"]}, "model": model}, folder)
+        return cls({**source, "dataset": {**dataset, **source["dataset"]}, "model": model}, dataset, folder)
 
     def weights(self, target: Task, device: torch.device) -> dict[str, Tensor]:
         """The state dict of the model after training, on a CPU; for a run's task, whose outputs it must suit.
@@ -76,28 +83,45 @@ class SourceTask:
 
     def _train(self, target: Task, path: Path, device: torch.device) -> None:
         recipe = self.recipe
-        task: Task = build(recipe["dataset"], "dataset")
+        task: Task = target if recipe["dataset"] == self.own else build(recipe["dataset"], "dataset")
         if (task.input_shape, task.num_outputs) != (target.input_shape, target.num_outputs):
             raise UserError(
                 f"the source task has inputs {task.input_shape} and {task.num_outputs} outputs, the run's task "
                 f"{target.input_shape} and {target.num_outputs}: change init.source.dataset"
             )
         net = Subspace(Reader(recipe["model"], None).model(task, recipe["seed"]).to(device))
-        epochs = fit(
-            net,
-            task.to(device),
-            build(recipe["optim"], "optim")(net.parameters()),
-            epochs=recipe["epochs"],
-            batch_size=recipe["batch_size"],
-            seed=rng.fan_out(recipe["seed"], "training"),
-        )
-        say("pretraining on the source task", sys.stderr)
-        with Progress(recipe["epochs"], task.metric) as progress:
-            for last in epochs:
-                progress.show(last)
+        optimizer, task = build(recipe["optim"], "optim")(net.parameters()), task.to(device)
+        options = {"batch_size": recipe["batch_size"], "seed": rng.fan_out(recipe["seed"], "training")}
+        say(f"{self._what} first", sys.stderr)
+        with Progress(self._epochs(task), task.metric) as progress:
+            for part, epochs in self._parts(task):
+                for last in fit(net, part, optimizer, epochs=epochs, **options):
+                    progress.show(last)
         if last.diverged:
-            raise UserError(f"pretraining diverged in epoch {last.epoch}: lower init.source.optim.lr")
+            raise UserError(f"{self._what} diverged in epoch {last.epoch}: lower init.source.optim.lr")
         metadata = {"recipe": recipe, "validation": last.validation}
         write_tensors(path, net.model.state_dict(), metadata, remedy=OUTPUT)
         score = f"validation {task.metric} {last.validation[task.metric]:.4f}"
-        say(f"pretrained on the source task: {score}, kept as {path}", sys.stderr)
+        say(f"{self._what}: {score}, kept as {path}", sys.stderr)
+
+    @property
+    def _what(self) -> str:
+        steps = self.recipe.get("steps")
+        return "pretraining on the source task" if steps is None else f"full training of {steps} steps"
+
+    def _parts(self, task: Task) -> Iterator[tuple[Task, int]]:
+        """What is trained on, and for how many epochs: of steps the whole epochs, then some examples."""
+        if "epochs" in self.recipe:
+            yield task, self.recipe["epochs"]
+            return
+        size, train = self.recipe["batch_size"], task.train
+        whole, rest = divmod(self.recipe["steps"], -(-len(train) // size))
+        if whole:
+            yield task, whole
+        if rest:
+            some = data_order(rng.fan_out(self.recipe["seed"], "rest"), len(train))[: rest * size]
+            lengths = None if train.lengths is None else train.lengths[some]
+            yield replace(task, train=Split(train.inputs[some], train.targets[some], lengths)), 1
+
+    def _epochs(self, task: Task) -> int:
+        return sum(epochs for _, epochs in self._parts(task))

@@ -40,7 +40,11 @@ def write_result(
         method=config["method"],
         metric=task.metric,
         **_scores(history, beginning),
-        numbers={**net.count(), "stored_bytes": (folder / "trained.safetensors").stat().st_size},
+        numbers={
+            **net.count(),
+            "stored_bytes": (folder / "trained.safetensors").stat().st_size,
+            **_steps_before(config),
+        },
         seconds=seconds,
         replicas=replicas,
         peak_memory_bytes=peak_memory_bytes(device),
@@ -52,6 +56,12 @@ def write_result(
     write_record(folder, record)
     (folder / "state.safetensors").unlink(missing_ok=True)
     return record
+
+
+def _steps_before(config: dict[str, Any]) -> dict[str, int]:
+    """The steps of full training on the run's own task that theta_0 has behind it, where init=burnin counts them."""
+    source = config["init"]["source"]
+    return {"init_steps": source["steps"]} if isinstance(source, dict) and "steps" in source else {}
 
 
 def _scores(history: Sequence[Epoch], beginning: dict[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from intrinsic.surgery.compiler_internals import import_compiler_later
 from intrinsic.tasks.task import Task
 from intrinsic.training.epoch import Epoch
 from intrinsic.training.fit import check_numbers
+from intrinsic.training.rate_groups import check_groups, rate_factors, rate_groups
 
 NUMBERS = ("epochs", "batch_size", "l2_weights", "patience")  # of training, that `fit` takes by these names
 
@@ -57,6 +58,7 @@ class Setup:
         for source in SOURCES:
             seed_of(self.config, source)
         _ = self.schedule
+        check_groups(self.config["lr_groups"] or {})
         Redrawn.check(self.config["redraw"], self.config["redraw_optimizer"])
         if self.config["base"] not in ("float32", "int8"):
             raise UserError(f"need base=float32 or int8, got base={self.config['base']}")
@@ -165,7 +167,12 @@ class Setup:
     @cached_property
     def optimizer(self) -> Optimizer:
         """The optimiser of what the net trains."""
-        return self.make_optimizer(self.net.parameters())
+        return self.make_optimizer(rate_groups(dict(self.net.named_parameters()), self.rate_factors, self.lr))
+
+    @cached_property
+    def rate_factors(self) -> dict[str, float]:
+        """By which the learning rate of each trained parameter is multiplied."""
+        return rate_factors(self.net, self.config["lr_groups"] or {})
 
     @cached_property
     def schedule(self) -> Schedule:

@@ -45,6 +45,7 @@ def train_replicas(runs: Sequence[tuple[Setup, Path]]) -> Iterator[tuple[int, Re
         lrs=[setup.lr for setup in setups],
         seeds=[setup.training_seeds["seed"] for setup in setups],
         **first.numbers,
+        factors=first.rate_factors,
         schedule=first.schedule.make,
         interval=first.schedule.interval,
     )

@@ -16,6 +16,8 @@ def knobs(config: dict[str, Any]) -> str:
         parts.append(projection.lower())
     own = {*_keys(config["space"]), *_keys(config["subspace"])}  # a knob stands at the top and where it is used
     sizes = [key for key, value in config.items() if key in own and isinstance(value, int)]
+    if config.get("redraw") is not None:  # absent from records of older versions
+        sizes.append("redraw")
     seeds = [f"seeds.{source}={seed}" for source, seed in own_seeds(config).items()]
     return " ".join([*parts, *(f"{key}={config[key]}" for key in [*sizes, "seed"]), *seeds])
 

@@ -26,7 +26,7 @@ INCIDENTAL = frozenset(
     {"output", "study", "data_dir", "logger", "device", "threads", "checkpoint_seconds", "replicas", "batch"}
 )
 # knobs that came later, and what runs before them had: at that value they do not count, so that ids stay
-SINCE: dict[str, Any] = {"redraw": None, "redraw_optimizer": "reset"}
+SINCE: dict[str, Any] = {"redraw": None, "redraw_optimizer": "reset", "lr_groups": None}
 
 # what configs of earlier versions name, and where it is now
 RENAMED = {
@@ -84,7 +84,7 @@ class Record:
     last: dict[str, Any] | None = None  # the last epoch: epoch, train_loss, best, seconds, and scores of each split
     best: dict[str, Any] | None = None  # the best one on validation data
     history: list[dict[str, Any]] | None = None  # from epoch 0, the start: see `intrinsic.training.start`
-    numbers: dict[str, int] | None = None  # trained, dim, full_dim, head, stored_bytes
+    numbers: dict[str, int] | None = None  # trained, dim, full_dim, head, stored_bytes; init_steps after init=burnin
     seconds: float | None = None
     replicas: int | None = None
     peak_memory_bytes: int | None = None

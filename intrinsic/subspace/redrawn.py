@@ -179,11 +179,9 @@ class Redrawn(Subspace):
 
     def around(self, model: nn.Module) -> "Redrawn":
         """A net made like this one, around another model."""
-        options = {
-            name: getattr(self, name) for name in ("space", "dim", "granularity", "head", "seed", "projection_seed")
-        }
-        make = {"every": self.every, "optimizer": self.optimizer, "projection": self.make_projection}
-        return Redrawn(model, **make, **options)
+        same = ("every", "optimizer", "space", "dim", "granularity", "head", "seed", "projection_seed")
+        options: dict[str, Any] = {name: getattr(self, name) for name in same}
+        return Redrawn(model, projection=self.make_projection, **options)
 
     def unwrap(self) -> nn.Module:
         """The model as it was before, its weights too."""

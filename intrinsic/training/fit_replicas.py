@@ -19,6 +19,7 @@ from intrinsic.training.early_stopping import EarlyStopping
 from intrinsic.training.epoch import Epoch
 from intrinsic.training.fit import check_numbers, data_order
 from intrinsic.training.learning_rates import LearningRates
+from intrinsic.training.rate_groups import rate_groups
 from intrinsic.training.regularized import regularized
 from intrinsic.training.replicas import Call, Replicas
 from intrinsic.training.seeded import seeded
@@ -39,6 +40,7 @@ def fit_replicas(
     interval: str | None = None,
     l2_weights: float = 0.0,
     patience: int | None = None,
+    factors: Mapping[str, float] | None = None,
 ) -> Iterator[tuple[int, Epoch, bool]]:
     """Train all `nets` at once, each as `fit` does; yield (index of the net, its epoch, whether that was its last).
 
@@ -58,6 +60,7 @@ def fit_replicas(
         interval: as in `fit`.
         l2_weights: as in `fit`.
         patience: as in `fit`, of each net by itself.
+        factors: of each trained parameter's learning rate, see `rate_factors`. None: 1.
 
     Raises:
         UserError: for a number that is out of range, another optimiser, nets that are not alike, or a model that
@@ -68,7 +71,7 @@ def fit_replicas(
         raise UserError(f"need a lr and a seed for each net, got {len(nets)} nets, {len(lrs)} lrs, {len(seeds)} seeds")
     rows = sorted(range(len(nets)), key=lambda net: lrs[net])  # equal learning rates stand together
     replicas = Replicas([nets[net] for net in rows])
-    optimizer, cuts = _optimizer(replicas, make_optimizer, [lrs[net] for net in rows])
+    optimizer, views = _optimizer(replicas, make_optimizer, [lrs[net] for net in rows], factors)
     if task.train.lengths is not None:
         raise UserError("replicas need inputs of one length, and batches of text have their own: use replicas=1")
     if task.noise is not None:
@@ -76,11 +79,11 @@ def fit_replicas(
     rates = LearningRates(optimizer, schedule, interval, steps=-(-len(task.train) // batch_size))
 
     def step(objectives: Tensor) -> None:
-        grads = torch.autograd.grad(objectives.sum(), list(replicas.trained.values()), allow_unused=True)
-        for group, cut in zip(optimizer.param_groups, cuts, strict=True):
-            for parameter, grad in zip(group["params"], grads, strict=True):
-                # fused optimisers read memory in the parameter's order, whatever the gradient's strides
-                parameter.grad = None if grad is None else grad[cut].contiguous()
+        found = torch.autograd.grad(objectives.sum(), list(replicas.trained.values()), allow_unused=True)
+        grads = dict(zip(replicas.trained, found, strict=True))
+        for parameter, name, cut in views:
+            # fused optimisers read memory in the parameter's order, whatever the gradient's strides
+            parameter.grad = None if (grad := grads[name]) is None else grad[cut].contiguous()
         optimizer.step()
         rates.after_step()
 
@@ -107,21 +110,26 @@ def fit_replicas(
 
 
 def _optimizer(
-    replicas: Replicas, make: Callable[[list[dict[str, Any]]], Optimizer], lrs: Sequence[float]
-) -> tuple[Optimizer, list[slice]]:
-    """An optimiser of views of the stacked numbers, and the rows that each of its groups holds."""
-    cuts: list[slice] = []
+    replicas: Replicas,
+    make: Callable[[list[dict[str, Any]]], Optimizer],
+    lrs: Sequence[float],
+    factors: Mapping[str, float] | None,
+) -> tuple[Optimizer, list[tuple[nn.Parameter, str, slice]]]:
+    """An optimiser of views of the stacked numbers, and of each view the name and the rows that it holds."""
+    views: list[tuple[nn.Parameter, str, slice]] = []
     groups: list[dict[str, Any]] = []
+    first = 0
     for lr, members in groupby(lrs):
-        first = cuts[-1].stop if cuts else 0
-        cuts.append(slice(first, first + len(list(members))))
-        views = [nn.Parameter(tensor.detach()[cuts[-1]]) for tensor in replicas.trained.values()]
-        groups.append({"params": views, "lr": lr})
+        cut = slice(first, first + len(list(members)))
+        first = cut.stop
+        own = {name: nn.Parameter(tensor.detach()[cut]) for name, tensor in replicas.trained.items()}
+        views += [(view, name, cut) for name, view in own.items()]
+        groups += rate_groups(own, dict.fromkeys(own, 1.0) if factors is None else factors, lr)
     optimizer = make(groups)
     if type(optimizer) not in ELEMENTWISE:
         names = ", ".join(kind.__name__ for kind in ELEMENTWISE)
         raise UserError(f"replicas need one of {names} as optimiser, got {type(optimizer).__name__}: use replicas=1")
-    return optimizer, cuts
+    return optimizer, views
 
 
 def _train(

@@ -28,7 +28,7 @@ class LearningRates:
         epochs: that are over.
 
     Raises:
-        UserError: for another interval.
+        UserError: for another interval, and a scheduler that gives groups of several rates one.
     """
 
     def __init__(
@@ -51,8 +51,10 @@ class LearningRates:
         count = steps if self._interval == "step" else 1
         for group in optimizer.param_groups:
             group["lr"] = group.pop("initial_lr", group["lr"])
+        before = [float(group["lr"]) for group in optimizer.param_groups]
         counted = "steps_per_epoch" in inspect.signature(made).parameters and "steps_per_epoch" not in bound
         self._scheduler = schedule(optimizer, steps_per_epoch=count) if counted else schedule(optimizer)
+        _check_ratios(before, [float(group["lr"]) for group in optimizer.param_groups], made)
         for _ in range(epochs * count):
             has_stepped(optimizer)
             self._scheduler.step()
@@ -71,3 +73,12 @@ class LearningRates:
         """Note that an epoch is over."""
         if self._scheduler is not None and self._interval == "epoch":
             self._scheduler.step()
+
+
+def _check_ratios(before: list[float], after: list[float], schedule: Any) -> None:
+    """Check that a scheduler has kept the groups' learning rates apart: some set one rate for all."""
+    if any(
+        abs(old * after[0] - new * before[0]) > 1e-9 * old * after[0] for old, new in zip(before, after, strict=True)
+    ):
+        name = getattr(schedule, "__name__", schedule)
+        raise UserError(f"{name} sets one rate for all groups: use a schedule of multiples of lr, or no lr_groups")

@@ -6,6 +6,7 @@ from torch import nn
 from intrinsic.tasks.task import Split, classification
 from intrinsic.training.fit import fit
 from intrinsic.training.fit_replicas import fit_replicas
+from intrinsic.training.rate_groups import rate_factors, rate_groups
 
 SEEDS, LRS = [3, 1, 3, 2], [0.05, 0.01, 0.01, 0.05]  # not sorted, each learning rate twice
 
@@ -39,20 +40,26 @@ def task(n=50):
     return classification(*(Split(*both) for both in zip(inputs, targets, strict=True)), num_outputs=2)
 
 
-def both(make, optimizer=torch.optim.Adam, *, seeds=SEEDS, lrs=LRS, of=network, data=None, **options):
+def both(make, optimizer=torch.optim.Adam, *, seeds=SEEDS, lrs=LRS, of=network, data=None, groups=None, **options):
     """Nets and histories of separate runs, and of replicas."""
     options = {"epochs": 3, "batch_size": 16} | options
     data = data or task()
     alone = [make(of(seed), seed=seed) for seed in seeds]
     histories = [
-        list(fit(net, data, optimizer(net.parameters(), lr=lr), seed=seed, **options))
+        list(fit(net, data, optimizer(_groups(net, groups, lr)), seed=seed, **options))
         for net, seed, lr in zip(alone, seeds, lrs, strict=True)
     ]
     together = [make(of(seed), seed=seed) for seed in seeds]
     found = [[] for _ in seeds]
     before = torch.get_rng_state()
     for index, epoch, last in fit_replicas(
-        together, data, optimizer_of(optimizer, lrs), lrs=lrs, seeds=seeds, **options
+        together,
+        data,
+        optimizer_of(optimizer, lrs, len(set((groups or {}).values())) + 1),
+        lrs=lrs,
+        seeds=seeds,
+        factors=groups and rate_factors(together[0], groups),
+        **options,
     ):
         found[index].append(epoch)
         assert last == (len(found[index]) == len(histories[index]))
@@ -60,9 +67,16 @@ def both(make, optimizer=torch.optim.Adam, *, seeds=SEEDS, lrs=LRS, of=network, 
     return (alone, histories), (together, found)
 
 
-def optimizer_of(optimizer, lrs):
+def _groups(net, groups, lr):
+    parameters = dict(net.named_parameters())
+    return rate_groups(parameters, rate_factors(net, groups or {}), lr)
+
+
+def optimizer_of(optimizer, lrs, count=1):
     def make(groups):
-        assert [group["lr"] for group in groups] == sorted(set(lrs))
+        assert len(groups) == count * len(set(lrs))
+        if count == 1:
+            assert [group["lr"] for group in groups] == sorted(set(lrs))
         return optimizer(groups, lr=1e9)  # the groups have their own
 
     return make

@@ -54,6 +54,11 @@ def assert_equal(separate, replicated):
             torch.testing.assert_close(mine, value, **EXACT, equal_nan=True)
 
 
+@pytest.mark.parametrize(("name", "groups"), [("said", {"lambdas": 0.3}), ("lora", {"lora_B": 4, "head": 0.5})])
+def test_replicas_have_the_rates_of_groups(name, groups):
+    assert_equal(*both(NETS[name], groups=groups))
+
+
 @pytest.mark.parametrize("name", NETS)
 def test_replicas_are_separate_runs(name):
     schedule = partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=3)
