@@ -28,7 +28,7 @@ def named(node, role=None):
 
 def admitted():
     """What each role admits of what is here, by the name of the class or function: what a file of its group names."""
-    found = {role: set() for role in ROLES} | {"subspace": {"Subspace"}}
+    found = {role: set() for role in ROLES} | {"subspace": {"Subspace", "Redrawn"}}
     for path in CONF.rglob("*.yaml"):
         node = OmegaConf.to_container(OmegaConf.load(path))
         for role, target in named({path.parent.name: node} if "_target_" in node else node):
