@@ -40,8 +40,8 @@ def run_id(config: Mapping[str, Any]) -> str:
 
     `threads` are part of it where they are set: sums of several threads have other last bits. Left to torch, they are
     the machine's (one, under a launcher that gives each job one), as the device is: the record says which. What was
-    renamed counts under its first name; seeds of sources and a model's layers do not count where they are null, nor does
-    what is as it was before there was a knob (`SINCE`): ids stay.
+    renamed counts under its first name; seeds of sources and a model's layers do not count where they are null, nor
+    does what is as it was before there was a knob (`SINCE`): ids stay.
     """
     essential = {key: value for key, value in config.items() if key not in INCIDENTAL}
     essential = {key: value for key, value in essential.items() if key not in SINCE or value != SINCE[key]}
