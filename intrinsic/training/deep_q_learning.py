@@ -1,5 +1,6 @@
 """Deep Q-learning: the optimiser of a network that says what each action is worth."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -75,6 +76,12 @@ class DeepQLearning(Adam):
         """The probability of an action by chance, now."""
         updates = 0 if self.experience is None else self.experience.updates
         return self._last + (self._first - self._last) * max(0.0, 1 - updates / self._falls)
+
+    def course(self, l2_weights: float) -> tuple[float, ...]:
+        """What a compiled episode takes: see `q_kernel.episode`."""
+        clip = math.inf if self.max_norm is None else self.max_norm
+        explores = self._first, self._last, self._falls
+        return self.gamma, l2_weights, clip, *explores, self.store_every, self.target_rate
 
     def is_solved(self) -> bool:
         """Whether the last 100 training episodes had a mean return that is enough."""

@@ -21,16 +21,13 @@ class QLearner:
         net: Q.
         optimizer: over `net.parameters()`, with what it has been through.
         step: of the optimiser.
-        batch_size: transitions in an update.
         l2_weights: see `intrinsic.training.fit`.
     """
 
-    def __init__(
-        self, net: Subspace, optimizer: DeepQLearning, step: OptimizerStep, *, batch_size: int, l2_weights: float
-    ) -> None:
+    def __init__(self, net: Subspace, optimizer: DeepQLearning, step: OptimizerStep, *, l2_weights: float) -> None:
         assert optimizer.experience is not None
         self._net, self._optimizer, self._step = net, optimizer, step
-        self._batch_size, self._l2, self._leaves = batch_size, l2_weights, net.leaves()
+        self._l2, self._leaves = l2_weights, net.leaves()
         self._weights = {} if self._leaves is None else self._leaves.weights
         self._target = _Target(net, optimizer.experience) if optimizer.target == "network" else None
 
@@ -45,19 +42,23 @@ class QLearner:
         else:
             self._leaves.move()
 
-    def act(self, observations: Tensor, num_actions: int) -> Tensor:
-        """An action for one observation, by chance or the best: (1, *observation_shape) -> (1,) int64."""
-        if torch.rand(()).item() < self._optimizer.exploration():
-            return torch.randint(num_actions, (1,)).to(observations.device)
+    def act(self, observations: Tensor, draws: Tensor, num_actions: int) -> Tensor:
+        """An action for one observation, (1, *observation_shape) -> (1,) int64: by chance or the best.
+
+        `draws` are two even numbers in [0, 1): whether by chance, and which.
+        """
+        chance, which = draws.tolist()
+        if chance < self._optimizer.exploration():
+            return torch.tensor([int(which * num_actions)], device=observations.device)
         with torch.no_grad():
             return self._values(observations).argmax(-1)
 
-    def update(self, experience: Experience) -> None:
-        """Take one step of the optimiser."""
-        observations, actions, rewards, goes_on = experience.draw(self._batch_size)
+    def update(self, experience: Experience, draws: Tensor) -> None:
+        """Take one step of the optimiser, with the transitions that `draws` in [0, 1) choose: (batch,)."""
+        observations, actions, rewards, goes_on = experience.draw(draws)
         self._step.zero_grad()
         if self._target is None:
-            found, later = self._values(observations.flatten(0, 1)).split(self._batch_size)
+            found, later = self._values(observations.flatten(0, 1)).chunk(2)
             later = later.detach()
         else:
             found, later = self._values(observations[0]), self._target(observations[1])

@@ -8,12 +8,13 @@ import torch
 
 import intrinsic
 from experiments.run.state import load_optimizer, optimizer_state
-from intrinsic.data.cartpole import cartpole
+from intrinsic.data.cartpole import CartPole, cartpole
 from intrinsic.errors import UserError
 from intrinsic.models.mlp import MLP
 from intrinsic.tasks.control import control
 from intrinsic.tasks.environment import Environment
 from intrinsic.tasks.task import Split, classification
+from intrinsic.training.compiled_episodes import CompiledEpisodes
 from intrinsic.training.deep_q_learning import DeepQLearning
 from intrinsic.training.experience import Experience
 from intrinsic.training.fit import fit
@@ -71,11 +72,11 @@ def test_an_update_is_its_formula(make, target):
     optimizer.experience = some_experience()
     reference, kept = copy.deepcopy(net), []
     optimizer.register_step_pre_hook(lambda *_: kept.append([p.grad.clone() for p in net.parameters()]))
-    learner = QLearner(net, optimizer, OptimizerStep(optimizer), batch_size=3, l2_weights=0.01)
+    learner = QLearner(net, optimizer, OptimizerStep(optimizer), l2_weights=0.01)
     with learner.held():
         learner.move()
-        learner.update(optimizer.experience)
-    before, after = some_experience().draw(1).observations[:, 0].double()
+        learner.update(optimizer.experience, torch.rand(3).double())
+    before, after = some_experience().draw(torch.zeros(1)).observations[:, 0].double()
     q = reference.double()
     numbers, weights = dict(q.named_parameters()), q.weights()
     with torch.no_grad():
@@ -93,17 +94,41 @@ def test_an_update_is_its_formula(make, target):
     assert bool(optimizer.experience.target) == (target == "network")
 
 
+@pytest.mark.parametrize("make", [policy_net, identity_net, lambda: policy_net(300)])
+@pytest.mark.parametrize("target", ["shared", "network"])
+def test_compiled_episodes_are_those_of_torch(make, target, monkeypatch):
+    """Within rounding for some episodes, after which an action or a fall is another."""
+    found = []
+    for kernels in ("auto", "torch"):
+        monkeypatch.setenv("INTRINSIC_KERNELS", kernels)
+        net = make()
+        optimizer = DeepQLearning(net.parameters(), lr=0.001, target=target, replay=30, clip=1.0)
+        options = {"l2_weights": 0.01}
+        assert CompiledEpisodes.suit(net, CartPole(), optimizer) == (kernels == "auto")
+        history = epochs_of(net, cartpole(episodes=4), optimizer, 2, **options)
+        found.append((list(net.parameters()), optimizer.experience, optimizer.state_dict(), history))
+    (ours, mine, state, history), (theirs, other, expected, same) = found
+    assert [epoch.train_loss for epoch in history] == [epoch.train_loss for epoch in same]
+    assert (mine.steps, mine.stored, mine.updates) == (other.steps, other.stored, other.updates)
+    assert mine.updates > 20
+    assert mine.stored > 30
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(mine.rows, other.rows, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(mine.target, other.target, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(state["state"][0], expected["state"][0], rtol=1e-2, atol=1e-4)
+
+
 def test_an_end_has_no_future():
     experience = Experience(5, (4,))
     experience.add(torch.ones(1, 4), torch.tensor([1]), torch.tensor([2.0]), torch.ones(1, 4), goes_on=False)
     net = policy_net()
     optimizer = DeepQLearning(net.parameters(), lr=0.01)
     optimizer.experience = experience
-    learner = QLearner(net, optimizer, OptimizerStep(optimizer), batch_size=4, l2_weights=0.0)
+    learner = QLearner(net, optimizer, OptimizerStep(optimizer), l2_weights=0.0)
     with learner.held():
         learner.move()
         for _ in range(400):
-            learner.update(experience)
+            learner.update(experience, torch.rand(4).double())
     assert net(torch.ones(1, 4))[0, 1].item() == pytest.approx(2.0, abs=0.05)
 
 
@@ -113,7 +138,7 @@ def test_the_ring_keeps_the_last():
         one = torch.full((1, 2), float(k))
         experience.add(one, torch.tensor([k]), torch.tensor([0.5]), one + 1, goes_on=True)
     assert len(experience) == 3
-    drawn = experience.draw(200)
+    drawn = experience.draw(torch.arange(200).double() / 200)
     assert set(drawn.actions.tolist()) == {2, 3, 4}
     torch.testing.assert_close(drawn.observations[0, :, 0], drawn.actions.float())
     torch.testing.assert_close(drawn.observations[1], drawn.observations[0] + 1)
