@@ -9,7 +9,7 @@ from torch import Tensor
 
 from intrinsic import rng
 
-Policy = Callable[[Tensor], Tensor]  # of observations (n, *observation_shape): a number for each action, (n, actions)
+Policy = Callable[[Tensor], Tensor]  # of observations (n, *observation_shape): numbers that say an action, (n, actions)
 
 
 class Environment(ABC):
@@ -20,14 +20,16 @@ class Environment(ABC):
     Args:
         name: for messages.
         observation_shape: of one observation, without the axis of episodes.
-        num_actions: choices at each step.
+        num_actions: outputs of a policy: choices at each step, or the numbers of an action.
         horizon: the most steps of an episode.
+        is_choice: whether an action is one of several choices; else it is numbers.
     """
 
     name: str
     observation_shape: tuple[int, ...]
     num_actions: int
     horizon: int
+    is_choice: bool = True
 
     @abstractmethod
     def reset(self, seeds: Tensor) -> tuple[Any, Tensor]:
@@ -35,10 +37,18 @@ class Environment(ABC):
 
     @abstractmethod
     def step(self, state: Any, actions: Tensor) -> tuple[Any, Tensor, Tensor, Tensor]:
-        """Act: actions (n,) int64 -> (state, observations, rewards (n,), whether the episode has ended (n,) bool)."""
+        """Act: those of `actions` -> (state, observations, rewards (n,), whether the episode has ended (n,) bool)."""
+
+    def actions(self, outputs: Tensor) -> Tensor:
+        """What a policy's outputs stand for: the choice of the largest, (n, num_actions) -> (n,) int64."""
+        return outputs.argmax(-1)
+
+    def random_outputs(self, count: int, generator: torch.Generator) -> Tensor:
+        """Outputs whose actions are drawn evenly: (count, num_actions), on the CPU."""
+        return torch.rand(count, self.num_actions, generator=generator)
 
     def returns(self, policy: Policy, seeds: Tensor) -> Tensor:
-        """The sum of rewards of an episode for each seed, with the action of the largest number: (n,) -> (n,) float32.
+        """The sum of rewards of an episode for each seed, as `policy` acts: (n,) -> (n,) float32.
 
         No discount, no exploration. It ends when every episode has ended, or at the horizon.
         """
@@ -46,7 +56,7 @@ class Environment(ABC):
         total = torch.zeros(len(seeds), device=observations.device)
         alive = torch.ones(len(seeds), dtype=torch.bool, device=observations.device)
         for _ in range(self.horizon):
-            state, observations, rewards, ended = self.step(state, policy(observations).argmax(-1))
+            state, observations, rewards, ended = self.step(state, self.actions(policy(observations)))
             total += rewards * alive
             alive &= ~ended
             if not alive.any():
@@ -58,6 +68,6 @@ class Environment(ABC):
         generator = torch.Generator().manual_seed(rng.fan_out(0, self.name, *map(int, seeds)))
 
         def policy(observations: Tensor) -> Tensor:
-            return torch.rand(len(observations), self.num_actions, generator=generator).to(observations.device)
+            return self.random_outputs(len(observations), generator).to(observations.device)
 
         return self.returns(policy, seeds)

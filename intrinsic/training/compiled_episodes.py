@@ -49,7 +49,7 @@ class CompiledEpisodes:
         own = _at(origin, matrix, self._follower) if len(self._follower) else self._follower
         self._target = own, self._follower
         layers = [*net.model.hidden, net.model.head]  # type: ignore[misc]
-        self._sizes = np.array([layers[0].in_features, *(layer.out_features for layer in layers)])  # type: ignore[misc]
+        self._sizes = np.array([layers[0].in_features, *(layer.out_features for layer in layers)])
         self._ends = np.array([0, *accumulate(parameter.numel() for parameter in self._trained)])
         self._rates = np.array([group["lr"], *group["betas"], group["eps"]])
         self._course = optimizer.course(l2_weights)

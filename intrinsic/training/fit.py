@@ -110,6 +110,8 @@ def _check_optimizer(net: Subspace, task: Task, optimizer: Optimizer, l2_weights
     if isinstance(optimizer, DeepQLearning):
         if environment is None:
             raise UserError("optim=dqn learns from episodes, and the dataset has examples: use environment=cartpole")
+        if not environment.is_choice:
+            raise UserError(f"optim=dqn values a choice of actions, {environment.name} takes numbers: use optim=es")
     elif environment is not None and not strategy:
         raise UserError(f"{environment.name} has returns, and no loss to differentiate: use optim=es")
     if isinstance(net, Redrawn) and (strategy or environment is not None):

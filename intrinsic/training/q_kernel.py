@@ -155,7 +155,7 @@ def episode(
         else:
             small[:4] = observation
             start = _forward(theta, sizes, 1, small)
-            action = np.argmax(small[start : start + out])
+            action = int(np.argmax(small[start : start + out]))
         over = _push(state, action) or time + 1 == horizon
         before, observation = observation, state.astype(np.float32)
         if over or counts[0] % every == 0:

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from intrinsic.errors import UserError
+from intrinsic.models.atari import Atari
 from intrinsic.models.fc_lenet import FCLeNet
 from intrinsic.models.lenet import LeNet
 from intrinsic.models.mlp import MLP
@@ -163,6 +164,19 @@ def test_published_sizes(model, expected):
     assert size(model(num_outputs=10)) == expected
 
 
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (partial(MLP, (4,), 2, depth=2, width=20, dropout=0.0), 562),
+        (partial(MLP, (4,), 2, depth=2, width=400, dropout=0.0), 163_202),
+        (partial(MLP, (376,), 17, depth=2, width=256, dropout=0.0), 166_673),  # humanoid
+        (partial(Atari, (4, 84, 84), 6), 1_005_974),  # Pong
+    ],
+)
+def test_published_sizes_of_policies(model, expected):
+    assert size(model()) == expected
+
+
 @pytest.mark.parametrize(("channels", "outputs"), [(1, 10), (3, 10), (3, 100)])
 def test_resnet20_size_by_formula(channels, outputs):
     def stage(before, width):  # six convolutions of 3 x 3, each with scale and shift
@@ -200,6 +214,8 @@ FC = {"depth": 1, "width": 8, "dropout": 0.0}
         (lambda: FCLeNet((1, 28, 28), 0), "FCLeNet: need an integer .* >= 1, got .*=0"),
         (lambda: LeNet((784,), 10), r"LeNet: need images .* got \(784,\)"),
         (lambda: LeNet((1, 28, -28), 10), "LeNet: need an integer .* >= 1, got .*=-28"),
+        (lambda: Atari((1, 7, 8), 10), r"Atari: need images .* at least 8 x 8 pixels, got \(1, 7, 8\): use model=mlp"),
+        (lambda: Atari((1, 8, 8), 0), r"Atari: need an integer .* >= 1, got .*=0"),
         (lambda: ResNet20((1, 7, 8), 10), r"ResNet20: need images .* at least 8 x 8 pixels, got \(1, 7, 8\)"),
         (lambda: ResNet20((1, 8, 8), 2.5), r"ResNet20: need an integer .* >= 1, got .*=2\.5"),
         (lambda: ViT((1, 8, 9), 10, **VIT), r"ViT: need images .* divisible by patch=2, got \(1, 8, 9\)"),
