@@ -109,7 +109,7 @@ def _compared(
         start = over_seeds(runs, "start")
         measured = str(estimate_threshold(dims, scores, levels, fraction=task.fraction, start=start))
     full = "" if task.full is None else _span(*task.full)
-    mean = f"{sum(baselines) / len(baselines):.3f}" if baselines else ""
+    mean = _span(*[sum(baselines) / len(baselines)] * 2) if baselines else ""
     return {
         "task": task.task,
         "curve": curve,
@@ -133,7 +133,8 @@ def _figure(task: PublishedCurve, rows: pd.DataFrame, baselines: Sequence[float]
     drawn = pd.concat([rows[rows["x"].notna()], pd.DataFrame(points)]) if points else rows[rows["x"].notna()]
     levels = []
     if baselines:
-        levels.append((f"full {sum(baselines) / len(baselines):.3f}", sum(baselines) / len(baselines), "-"))
+        mean = sum(baselines) / len(baselines)
+        levels.append((f"full {_span(mean, mean)}", mean, "-"))
     if task.full is not None:
         levels.append((f"published {_span(*task.full)}", sum(task.full) / 2, ":"))
     label = f"dimension d (of {task.full_dim:,}), {task.task}"
@@ -147,7 +148,9 @@ def _figure(task: PublishedCurve, rows: pd.DataFrame, baselines: Sequence[float]
 
 
 def _span(low: float, high: float) -> str:
-    return f"{low:.3f}" if low == high else f"{low:.3f}–{high:.3f}"
+    """From the lowest to the highest, accuracies and returns alike."""
+    first, last = (f"{each:.3f}" if abs(each) < 2 else f"{each:.1f}".removesuffix(".0") for each in (low, high))
+    return first if low == high else f"{first}–{last}"
 
 
 if __name__ == "__main__":

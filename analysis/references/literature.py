@@ -20,7 +20,7 @@ class PublishedCurve:
         overall: d90 in the authors' data against `ceiling`, the same for every network.
         ceiling: the global baseline.
         full: lowest and highest published accuracy of full training.
-        curve: by d, lowest and highest published accuracy.
+        curve: by d, lowest and highest published accuracy; of episodes the mean return.
         split: the examples that accuracy is of.
         fraction: of the baseline.
     """
@@ -59,6 +59,19 @@ def _points(curve: Mapping[int, float]) -> dict[int, tuple[float, float]]:
     return {dim: (score, score) for dim, score in curve.items()}
 
 
+def _control(name: str, optim: str, width: int = 20, **more: object) -> dict[str, object]:
+    return {
+        "dataset._target_": f"intrinsic.data.{name}.{name}",
+        "optim._target_": f"intrinsic.training.{optim}",
+        **_fc(2, width),
+        **more,
+    }
+
+
+ES, DQN = "evolution_strategy.EvolutionStrategy", "deep_q_learning.DeepQLearning"
+DQN_CURVE = {
+    5: 9.9, 8: 80, 10: 51, 15: 58, 20: 81, 22: 164, 24: 147, 25: 177, 30: 185, 35: 195,
+}  # fmt: skip
 FC_CURVE = {
     100: (0.58, 0.61), 200: (0.755, 0.760), 300: (0.817, 0.819), 500: (0.862, 0.869), 750: (0.891, 0.900),
     1000: (0.902, 0.916), 1500: (0.923, 0.930),
@@ -92,6 +105,7 @@ def _memorised(percent: int, stated: int) -> PublishedCurve:
 
 
 TABLE, DATA = f"{LI}, table 1", "the authors' data"
+SOLVED = f"{LI}, section 3.4: where the task is solved, d100"
 PUBLISHED = (
     PublishedCurve(
         "mnist_fc", f"{TABLE}; {DATA}", _data("mnist") | _fc(), 199_210, 750, 625, 850, 1.0, (0.980, 0.982), FC_CURVE
@@ -123,6 +137,29 @@ PUBLISHED = (
     PublishedCurve("cifar_fc", f"{TABLE}; {DATA}", _data("cifar10") | _fc(), 656_810, 9000, 8000, 7000, 0.5),
     PublishedCurve(
         "cifar_lenet", f"{TABLE}; {DATA}", _data("cifar10") | _net("lenet", "LeNet"), 62_006, 2900, 2900, 1000, 0.5
+    ),
+    PublishedCurve(
+        "cartpole", f"{LI}, section 3.4: by DQN", _control("cartpole", ES), 562, 25, ceiling=200
+    ),
+    PublishedCurve(
+        "cartpole_dqn", f"{LI}, section 3.4; {DATA}: the last 100 training episodes, mean of 5 repeats",
+        _control("cartpole", DQN), 562, 25, 25, ceiling=200, full=(195, 195), curve=_points(DQN_CURVE),
+    ),
+    PublishedCurve(
+        "pendulum", f"{SOLVED}; a network of 4-20-20-2 on version 1 of the environment",
+        _control("gymnasium", ES, **{"dataset.id": "InvertedPendulum-v5"}), 541, 4, ceiling=1000,
+    ),
+    PublishedCurve(
+        "humanoid", f"{SOLVED}, on version 1 of the environment",
+        _control("gymnasium", ES, 256, **{"dataset.id": "Humanoid-v4"}), 166_673, 700, ceiling=6000,
+    ),
+    PublishedCurve(
+        "pong", SOLVED,
+        {
+            "dataset._target_": "intrinsic.data.gymnasium.gymnasium", "dataset.id": "ALE/Pong-v5",
+            "optim._target_": f"intrinsic.training.{ES}", **_net("atari", "Atari"),
+        },
+        1_005_974, 6000, ceiling=21,
     ),
     *(
         PublishedCurve(

@@ -10,6 +10,7 @@ from matplotlib import image
 from analysis.published import published
 from analysis.references.literature import GRID, PUBLISHED
 from intrinsic.errors import UserError
+from intrinsic.models.atari import Atari
 from intrinsic.models.fc_lenet import FCLeNet
 from intrinsic.models.lenet import LeNet
 from intrinsic.models.mlp import MLP
@@ -20,6 +21,10 @@ from tests.support.studies import python
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unrendered")]
 
 BY_TASK = {task.task: task for task in PUBLISHED}
+EPISODES = {  # shapes of observations, and actions
+    "cartpole": ((4,), 2), "cartpole_dqn": ((4,), 2), "pendulum": ((4,), 1), "humanoid": ((376,), 17),
+    "pong": ((4, 84, 84), 6),
+}  # fmt: skip
 WITH_FILE = {path.stem for path in (CONF / "experiment" / "li2018").glob("*.yaml")}
 
 
@@ -93,6 +98,20 @@ def test_shuffled_labels_are_compared_by_training_accuracy(tmp_path):
     assert found.figures["mnist_fc_shuffled_labels"].axes[0].get_ylabel() == "train accuracy"
 
 
+def test_returns_are_compared_as_returns(tmp_path):
+    """Of two learners on one environment; a curve that is the published one has its d90."""
+    fill(tmp_path / "s", "cartpole_dqn", means("cartpole_dqn"), full=195.0)
+    fill(tmp_path / "s", "cartpole", {5: 60.0, 10: 190.0, 20: 200.0}, full=200.0)
+    found = published(tmp_path / "s")
+    assert list(found.table["task"].unique()) == ["cartpole", "cartpole_dqn"]
+    measured = cell(found, "cartpole_dqn", "individual", "measured")
+    assert 20 < float(measured.split()[2]) < 30, measured
+    assert cell(found, "cartpole_dqn", "individual", "full") == "195"
+    assert cell(found, "cartpole_dqn", "individual", "published full") == "195"
+    assert cell(found, "cartpole_dqn", "individual", "stated") == 25
+    assert cell(found, "cartpole", "individual", "stated") == 25
+
+
 def test_a_grid_is_taken_apart_and_other_runs_are_left_out(tmp_path):
     curve = {300: 0.8, 600: 0.89, 1200: 0.93}
     for width, depth in ((50, 1), (400, 5)):
@@ -135,15 +154,15 @@ def test_what_cannot_be_compared_is_refused_in_one_line(tmp_path):
 def test_a_published_task_is_one_task_of_the_published_size(task):
     others = [other for other in PUBLISHED if other.task != task.task]
     assert all(other.match != task.match for other in others)
-    nets = {"MLP": MLP, "LeNet": LeNet, "UntiedLeNet": UntiedLeNet, "FCLeNet": FCLeNet}
+    nets = {"MLP": MLP, "LeNet": LeNet, "UntiedLeNet": UntiedLeNet, "FCLeNet": FCLeNet, "Atari": Atari}
     net = nets[str(task.match["model._target_"]).rpartition(".")[2]]
-    shape = (3, 32, 32) if "cifar" in task.task else (1, 28, 28)
+    shape, outputs = EPISODES.get(task.task, ((3, 32, 32) if "cifar" in task.task else (1, 28, 28), 10))
     sizes = {key: task.match[f"model.{key}"] for key in ("depth", "width") if f"model.{key}" in task.match}
-    model = net(shape, 10, **sizes, **({"dropout": 0.0} if net is MLP else {}))
+    model = net(shape, outputs, **sizes, **({"dropout": 0.0} if net is MLP else {}))
     assert sum(p.numel() for p in model.parameters()) == task.full_dim
     assert list(task.curve) == sorted(task.curve)
     for low, high in (*task.curve.values(), *([task.full] if task.full else [])):
-        assert 0 < low <= high < 1
+        assert 0 < low <= high < (task.ceiling if task.task in EPISODES else 1)
 
 
 def test_every_published_task_has_its_experiment():

@@ -6,13 +6,17 @@ import pytest
 import torch
 
 import intrinsic
+from experiments.run.setup import Setup
 from intrinsic.data.gymnasium import gymnasium as task_of
 from intrinsic.errors import UserError
 from intrinsic.models.mlp import MLP
 from intrinsic.tasks.gymnasium_environment import GymnasiumEnvironment
 from intrinsic.training.deep_q_learning import DeepQLearning
 from intrinsic.training.evolution_strategy import EvolutionStrategy
+from intrinsic.training.evolve import evolve
 from intrinsic.training.fit import fit
+from intrinsic.training.learning_rates import LearningRates
+from tests.support.configs import composed
 
 gymnasium = pytest.importorskip("gymnasium", reason="needs gymnasium: pip install -e '.[rl]'")
 SEEDS = torch.tensor([3, 1 << 40, 7, 3])
@@ -78,6 +82,23 @@ def test_a_strategy_goes_on_with_the_same_bits():
     list(fit(again, task, other, epochs=2, batch_size=1, seed=0, history=first))
     assert torch.equal(again.z, trained.z)
     assert trained.z.any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "package", "trained", "full_dim"),
+    [("pendulum", "mujoco", 20, 541), ("humanoid", "mujoco", 20, 166_673), ("pong", "ale_py", 20, 1_005_974)],
+)
+def test_an_experiment_takes_steps(name, package, trained, full_dim):
+    """Two, of four members: a whole run wants a cluster."""
+    pytest.importorskip(package)
+    small = ["optim.population=4", "environment.horizon=4", "dataset.episodes=2", f"dim={trained}", "device=cpu"]
+    made = Setup(composed(f"experiment=li2018/{name}", *small))
+    made.check()
+    assert (made.net.count()["trained"], made.net.full_dim) == (trained, full_dim)
+    rates = LearningRates(made.optimizer, None, steps=2)
+    evolve(made.net, made.task, made.optimizer, rates, 1, torch.arange(2), 0)
+    assert (made.optimizer.state[made.net.z]["step"], len(made.task.train)) == (2, 2)
 
 
 def test_q_learning_of_choices_alone():
