@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from intrinsic.layers.int8 import quantize as quantize
     from intrinsic.peft.export_peft import export_peft as export_peft
     from intrinsic.peft.load_peft import load_peft as load_peft
+    from intrinsic.projections.dct import DCT as DCT
     from intrinsic.projections.dense import Dense as Dense
     from intrinsic.projections.fastfood import Fastfood as Fastfood
     from intrinsic.projections.identity import Identity as Identity
     from intrinsic.projections.kronecker import Kronecker as Kronecker
+    from intrinsic.projections.kronecker_sum import KroneckerSum as KroneckerSum
     from intrinsic.projections.onehot import OneHot as OneHot
     from intrinsic.projections.select import Select as Select
     from intrinsic.projections.sparse import Sparse as Sparse

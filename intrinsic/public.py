@@ -11,6 +11,8 @@ HOME = {
     "Sparse": "intrinsic.projections.sparse",
     "Fastfood": "intrinsic.projections.fastfood",
     "Kronecker": "intrinsic.projections.kronecker",
+    "KroneckerSum": "intrinsic.projections.kronecker_sum",
+    "DCT": "intrinsic.projections.dct",
     "OneHot": "intrinsic.projections.onehot",
     "Select": "intrinsic.projections.select",
     "Full": "intrinsic.spaces.full",

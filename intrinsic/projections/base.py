@@ -50,6 +50,7 @@ class Projection(Fingerprinted, ABC):
     nbytes: int
     unit_columns = False  # whether every column has norm 1 to rounding, and not in expectation alone
     from_data = False  # whether P is made of more than its seed
+    by_shape = False  # whether it is made with the shapes of the tensors of weights, `shapes`
     kernels = True  # whether the compiled kernels that stand beside the class, if any, know its options
 
     def __init__(self, dim: int, full_dim: int, *, seed: int) -> None:

@@ -11,6 +11,8 @@ from intrinsic.errors import UserError
 from intrinsic.projections.base import Projection
 from intrinsic.projections.shares import shares
 
+Make = Callable[..., Projection]
+
 
 class BlockDiagonal(Projection):
     """`granularity: block`: tensor k moves by P_k z_k, z cut into one piece z_k for each tensor.
@@ -20,7 +22,7 @@ class BlockDiagonal(Projection):
     whose number of basis matrices is our dim / number of tensors.
 
     Args:
-        make: called as make(dim_k, full_dim_k, seed=...) for each tensor.
+        make: called as make(dim_k, full_dim_k, seed=...) for each tensor; or one for each, in a list.
         dim: d, the number of coordinates in all.
         sizes: the number of weights of each tensor.
         seed: fans out into one seed for each tensor.
@@ -31,13 +33,14 @@ class BlockDiagonal(Projection):
 
     parts: nn.ModuleList
 
-    def __init__(self, make: Callable[..., Projection], dim: int, sizes: Sequence[int], *, seed: int) -> None:
+    def __init__(self, make: Make | Sequence[Make], dim: int, sizes: Sequence[int], *, seed: int) -> None:
         super().__init__(dim, sum(sizes), seed=seed)
         if self.dim < len(sizes):
             raise UserError(f"granularity=block needs a coordinate for each of {len(sizes)} tensors, got dim={dim}")
         self.dims, self.sizes = shares(self.dim, sizes), list(sizes)
+        makes = make if isinstance(make, Sequence) else [make] * len(sizes)
         parts = [
-            make(share, size, seed=rng.fan_out(seed, "tensor", k))
+            makes[k](share, size, seed=rng.fan_out(seed, "tensor", k))
             for k, (share, size) in enumerate(zip(self.dims, sizes, strict=True))
         ]
         self.parts, self.nbytes = nn.ModuleList(parts), sum(part.nbytes for part in parts)

@@ -9,6 +9,7 @@ from torch import Tensor, cat
 
 from intrinsic import rng
 from intrinsic.projections.base import Projection
+from intrinsic.projections.choice import choice
 from intrinsic.surgery.torch_internals import copy_all
 
 
@@ -35,7 +36,7 @@ class Select(Projection):
 
     def __init__(self, dim: int, full_dim: int, *, seed: int) -> None:
         super().__init__(dim, full_dim, seed=seed)
-        self._store("index", _choice(rng.fan_out(seed, "choice"), self.dim, full_dim))
+        self._store("index", choice(rng.fan_out(seed, "choice"), self.dim, full_dim))
 
     @staticmethod
     def plan(dim: int, full_dim: int) -> int:
@@ -104,22 +105,3 @@ class Select(Projection):
             cut = [(k, self.index[low:high] - starts[k]) for k, (low, high) in bounds if low < high]
             self._kept = key, cut  # at once: other threads read it
         return self._kept[1]
-
-
-def _choice(seed: int, count: int, total: int) -> np.ndarray:
-    """`count` of the numbers below `total`, in order: the first ones of a random sequence that are not there yet."""
-    few = min(count, total - count)
-    found = np.empty(0, np.int64)
-    drawn = 0
-    while len(found) < few:
-        more = few - len(found) + few // 2 + 8
-        cells = (rng.keys(seed, more, start=drawn) >> np.uint64(11)) * 2.0**-53  # in [0, 1)
-        numbers = np.minimum(cells * total, total - 1).astype(np.int64)  # a product may be rounded up
-        together = np.append(found, numbers)
-        _, first = np.unique(together, return_index=True)
-        found, drawn = together[np.sort(first)][:few], drawn + more
-    if few == count:
-        return np.sort(found)
-    rest = np.ones(total, bool)
-    rest[found] = False
-    return np.flatnonzero(rest)

@@ -9,6 +9,8 @@ from torch import Tensor, cat, nn
 from intrinsic import rng
 from intrinsic.projections.base import Projection
 
+Make = Callable[..., Projection]
+
 
 class Stacked(Projection):
     """`granularity: tensor`: tensor k moves by P_k z, P_k (full_dim_k, dim) with unit columns of its own.
@@ -19,7 +21,7 @@ class Stacked(Projection):
     expectation: no coordinate is lost.
 
     Args:
-        make: called as make(dim, full_dim, seed=...) for each tensor.
+        make: called as make(dim, full_dim, seed=...) for each tensor; or one for each, in a list.
         dim: d, the number of coordinates.
         sizes: the number of weights of each tensor.
         seed: fans out into one seed for each tensor.
@@ -27,10 +29,13 @@ class Stacked(Projection):
 
     parts: nn.ModuleList
 
-    def __init__(self, make: Callable[..., Projection], dim: int, sizes: Sequence[int], *, seed: int) -> None:
+    def __init__(self, make: Make | Sequence[Make], dim: int, sizes: Sequence[int], *, seed: int) -> None:
         super().__init__(dim, sum(sizes), seed=seed)
         self.sizes = list(sizes)
-        parts = [make(dim, max(size, self.dim), seed=rng.fan_out(seed, "tensor", k)) for k, size in enumerate(sizes)]
+        makes = make if isinstance(make, Sequence) else [make] * len(sizes)
+        parts = [
+            makes[k](dim, max(size, self.dim), seed=rng.fan_out(seed, "tensor", k)) for k, size in enumerate(sizes)
+        ]
         self.parts, self.nbytes = nn.ModuleList(parts), sum(part.nbytes for part in parts)
 
     @staticmethod

@@ -15,7 +15,8 @@ from intrinsic.projections.device_draws.draw_on import draw_on
 from intrinsic.projections.granularity import Granularity, draw
 from intrinsic.projections.identity import Identity
 from intrinsic.spaces.base import Space
-from intrinsic.subspace.subspace import HeadMode, Subspace
+from intrinsic.subspace.subspace import Subspace
+from intrinsic.surgery.head import HeadMode
 
 
 class Redrawn(Subspace):
@@ -113,7 +114,8 @@ class Redrawn(Subspace):
         if not self.number:
             return super().draw()
         seed = rng.fan_out(rng.fan_out(self.projection_seed, "projection"), "redraw", self.number)
-        return draw(self.make_projection, self.dim, self.coordinate_sizes, granularity=self.granularity, seed=seed)
+        make, sizes, shapes = self.make_projection, self.coordinate_sizes, self.coordinate_shapes
+        return draw(make, self.dim, sizes, granularity=self.granularity, seed=seed, shapes=shapes)
 
     @torch.no_grad()
     def redraw(self) -> None:

@@ -67,6 +67,9 @@ class ShardedSubspace(Subspace):
         check_trained(trained, identity=self.identity)
         if self.identity:
             return super().draw()
+        kind = getattr(self.make_projection, "func", self.make_projection)
+        if getattr(kind, "by_shape", False) or getattr(kind, "from_data", False):
+            raise UserError(f"{kind.__name__} needs whole matrices, and the model is sharded: use projection=onehot")
         return RowBlocks(  # type: ignore[return-value]
             self.make_projection,
             self.dim - (max(self.layer_of, default=-1) + 1),

@@ -30,11 +30,9 @@ from intrinsic.subspace.merge import merge
 from intrinsic.subspace.places import put
 from intrinsic.subspace.recurrent import take_turns
 from intrinsic.subspace.substitution import Substitution
-from intrinsic.surgery.head import place_head
+from intrinsic.surgery.head import HeadMode, place_head
 from intrinsic.surgery.torch_internals import version
 from intrinsic.surgery.tree import parameter_slots
-
-HeadMode = Literal["project", "train", "freeze"]
 
 
 class Subspace(Compatible):
@@ -58,7 +56,7 @@ class Subspace(Compatible):
         seed: fans out into independent seeds for the space's initial values and for P; projection_seed: P's alone.
 
     Attributes:
-        coordinate_names: of the model's parameters that theta holds, in order; coordinate_sizes: how long each is.
+        coordinate_names: of the model's parameters that theta holds, in order; coordinate_sizes and _shapes: of each.
         layer_of: of each of these the layer whose lambda scales it; empty without `scales`.
         trained_names: of the model's parameters that are trained as they are: beside z, or in its stead.
         make_projection: `projection` as given; identity: whether the space's parameters are trained as they are.
@@ -104,6 +102,7 @@ class Subspace(Compatible):
             self.coordinate_names, self.coordinate_sizes = list(coordinates), [p.numel() for p in coordinates.values()]
             if not self.coordinate_sizes:
                 raise UserError("nothing to train: the space is empty once the head is set apart")
+            self.coordinate_shapes = [tuple(p.shape) for p in coordinates.values()]
             self.full_dim = sum(self.coordinate_sizes)
             check_frozen(model, coordinates.values())
             self.dim = integer("dim", self.full_dim if dim is None and self.identity else dim)
@@ -132,7 +131,8 @@ class Subspace(Compatible):
     def draw(self) -> Projection:
         """P anew, from the seed: on the CPU, or where `draw_on` says."""
         seed, dim = rng.fan_out(self.projection_seed, "projection"), self.dim - max(self.layer_of, default=-1) - 1
-        return draw(self.make_projection, dim, self.coordinate_sizes, granularity=self.granularity, seed=seed)
+        sizes, shapes = self.coordinate_sizes, self.coordinate_shapes
+        return draw(self.make_projection, dim, sizes, granularity=self.granularity, seed=seed, shapes=shapes)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the model returns, at the weights theta_0 + P z."""

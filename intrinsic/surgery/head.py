@@ -1,5 +1,7 @@
 """The last layer of any model: where it is, and whether a space holds it."""
 
+from typing import Literal
+
 from torch import nn
 
 from intrinsic.errors import UserError
@@ -12,6 +14,8 @@ HEAD_NAMES = (
     "lm_head",
     "fc",
 )  # what public models call their last layer
+
+HeadMode = Literal["project", "train", "freeze"]
 
 
 def find_head(model: nn.Module) -> str:

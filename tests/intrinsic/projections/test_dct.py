@@ -1,0 +1,53 @@
+"""The cosine transform against scipy's and its formula; its coefficients of matrices, vectors and kernels."""
+
+import numpy as np
+import pytest
+import scipy.fft
+import torch
+from torch import nn
+
+import intrinsic
+from intrinsic.projections.cosine_transform import _forward, _inverse, cosine_transform
+from intrinsic.projections.granularity import draw
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8, 9, 100, 101])
+def test_torch_and_scipy_agree(count):
+    x = torch.linspace(-1, 2, 3 * count, dtype=torch.float64).sin().view(3, count)
+    expected = torch.from_numpy(scipy.fft.dct(x.numpy(), norm="ortho"))
+    torch.testing.assert_close(_forward(x), expected)
+    torch.testing.assert_close(_inverse(expected), x)
+    traced = torch.vmap(lambda x: cosine_transform(x, inverse=True))(expected[:, None])
+    torch.testing.assert_close(traced[:, 0], x)
+
+
+def cosines(count):
+    k, i = np.indices((count, count))
+    return np.sqrt((2 - (k == 0)) / count) * np.cos(np.pi * k * (2 * i + 1) / (2 * count))
+
+
+def test_it_is_the_formula():
+    """C_m^T S C_n in each matrix; a convolution's kernels are one matrix, a bias is one row."""
+    shapes = [(4, 3), (4,), (2, 3, 2, 1)]
+    P = intrinsic.DCT(9, 28, seed=1, shapes=shapes)
+    z = torch.linspace(1, 2, 9, dtype=torch.float64)
+    S = np.zeros(28)
+    S[P.index.numpy()] = z.numpy()
+    pieces = [S[:12].reshape(4, 3), S[12:16].reshape(1, 4), S[16:].reshape(2, 6)]
+    expected = [cosines(len(piece)).T @ piece @ cosines(piece.shape[1]) for piece in pieces]
+    np.testing.assert_allclose(P(z).numpy(), np.concatenate([piece.ravel() for piece in expected]), atol=1e-12)
+
+
+def test_shapes_are_the_models():
+    model = nn.Sequential(nn.Linear(6, 5), nn.Linear(5, 2))
+    net = intrinsic.Subspace(model, projection=intrinsic.DCT, dim=7)
+    assert net.projection.shapes == [(5, 6), (1, 5), (2, 5), (1, 2)]
+    parts = draw(intrinsic.DCT, 8, [30, 5, 10, 2], granularity="block", seed=0, shapes=net.coordinate_shapes).parts
+    assert [part.shapes for part in parts] == [[(5, 6)], [(1, 5)], [(2, 5)], [(1, 2)]]
+
+
+def test_another_shape_is_another_p():
+    one, other = (intrinsic.DCT(3, 12, seed=0, shapes=[shape]).fingerprint() for shape in ((3, 4), (4, 3)))
+    assert one != other
+    with pytest.raises(ValueError, match="need shapes of 12 numbers"):
+        intrinsic.DCT(3, 12, seed=0, shapes=[(3, 3)])
