@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.studies.config_keys import value_text
-from intrinsic.files.records import INCIDENTAL
+from intrinsic.files.run_id import INCIDENTAL
 from intrinsic.files.seed_of import SOURCES
 
 Line = tuple[str, list[str]]  # a heading, and what it says of the runs: one entry where they agree

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.studies.plain import plain
 from intrinsic.errors import UserError
-from intrinsic.files.records import INCIDENTAL
+from intrinsic.files.run_id import INCIDENTAL
 
 METHOD = {"rank", "dim", "head", "space", "projection", "subspace"}  # config nodes that say what is trained
 FREE = METHOD | {"method", "seed", "seeds", "lr", "optim"} | INCIDENTAL  # what may differ between the runs of one task

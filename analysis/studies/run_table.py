@@ -10,7 +10,8 @@ import pandas as pd
 
 from analysis.studies.config_keys import value_text, varying_keys
 from analysis.studies.record_in import record_in
-from intrinsic.files.records import INCIDENTAL, Record
+from intrinsic.files.records import Record
+from intrinsic.files.run_id import INCIDENTAL
 
 FIRST = ("method", "rank", "dim", "seed", "lr")
 LAST = ("trainable parameters", "validation", "test", "seconds")

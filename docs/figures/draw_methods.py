@@ -22,6 +22,8 @@ PROJECTIONS: dict[str, type[Projection]] = {
     "sparse": intrinsic.Sparse,
     "fastfood": intrinsic.Fastfood,
     "kronecker": intrinsic.Kronecker,
+    "kronecker_sum": intrinsic.KroneckerSum,
+    "dct": intrinsic.DCT,
     "onehot": intrinsic.OneHot,
     "select": intrinsic.Select,
 }
@@ -46,6 +48,8 @@ METHODS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "tinylora": ((), ("R0", "R1"), ("z", "inner")),
     "vera": ((), (), ("vectors",)),
     "ia3": ((), (), ("outputs",)),
+    "fourierft": ((), ("W0", "W1"), ("z",)),
+    "shira": ((), ("W0", "W1"), ("z",)),
     "adapter": ((), (), ("adapters",)),
     "prefix": ((), (), ("prefixes",)),
     "lora_prefix": (FACTORS, (), ("prefixes",)),

@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from intrinsic.errors import UserError
-from intrinsic.files.records import RENAMED
+from intrinsic.files.run_id import RENAMED
 from intrinsic.own_packages import how_to_allow, is_allowed, own_module
 from intrinsic.projections.base import Projection
 from intrinsic.spaces.base import Space

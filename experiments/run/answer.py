@@ -8,7 +8,8 @@ from omegaconf import DictConfig
 from experiments.run.resolve import resolve
 from experiments.run.run_folder import run_folder
 from intrinsic.errors import UserError
-from intrinsic.files.records import Record, read_record, run_id
+from intrinsic.files.records import Record, read_record
+from intrinsic.files.run_id import run_id
 
 
 def answer(cfg: DictConfig, overrides: Sequence[str]) -> tuple[Record, Path] | None:

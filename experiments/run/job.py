@@ -21,7 +21,8 @@ from experiments.terminal.lines import summary
 from experiments.terminal.sweep import Line, tell
 from intrinsic.errors import UserError
 from intrinsic.files.lock import locked
-from intrinsic.files.records import Record, read_record, run_id, write_record
+from intrinsic.files.records import Record, read_record, write_record
+from intrinsic.files.run_id import run_id
 from intrinsic.terminal.lasting_imports import lasting_imports
 from intrinsic.terminal.one_line import one_line
 from intrinsic.terminal.say import say

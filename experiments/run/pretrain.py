@@ -16,7 +16,8 @@ from intrinsic import rng
 from intrinsic.checks import integer
 from intrinsic.errors import UserError
 from intrinsic.files.lock import locked
-from intrinsic.files.records import OUTPUT, run_id
+from intrinsic.files.records import OUTPUT
+from intrinsic.files.run_id import run_id
 from intrinsic.files.tensors import read_tensors, write_tensors
 from intrinsic.subspace import Subspace
 from intrinsic.tasks.task import Split, Task

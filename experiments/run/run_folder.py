@@ -6,7 +6,7 @@ from typing import Any
 
 from experiments.config.place import check_place
 from intrinsic.errors import UserError
-from intrinsic.files.records import run_id
+from intrinsic.files.run_id import run_id
 
 
 def run_folder(config: dict[str, Any]) -> Path:

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ from torch.optim import Optimizer
 from experiments.config.build import build
 from experiments.config.check_config import Config, check_config
 from experiments.config.check_sizes import check_sizes
+from experiments.run.choose_weights import choose_weights
 from experiments.run.environment import choose_device, set_threads
 from experiments.run.pretrain import SourceTask
 from experiments.run.reader import Reader
 from experiments.run.schedule import Schedule
 from intrinsic import rng
 from intrinsic.errors import UserError
-from intrinsic.files.records import SINCE
+from intrinsic.files.run_id import SINCE
 from intrinsic.files.seed_of import SOURCES, seed_of
 from intrinsic.layers.int8 import quantize
 from intrinsic.subspace import Subspace
@@ -136,9 +137,19 @@ class Setup:
         sources = {"seed": "init", "projection_seed": "projection"}
         seeds = {name: rng.fan_out(seed_of(config, source), "subspace") for name, source in sources.items()}
         brought = _numel(model)
-        net: Subspace = wrap(model.to(self.device), space=space, projection=projection, head=config["head"], **seeds)
+        make: Callable[..., Subspace] = partial(wrap, model.to(self.device), space=space, head=config["head"], **seeds)
+        if config["select_by"] != "random":
+            projection = partial(projection, index=self._choose(make(projection=projection)))
+        net = make(projection=projection)
         self.draws_init = config["init"]["source"] in (None, "hub") or _numel(net.model) > brought
         return net
+
+    def _choose(self, net: Subspace) -> list[int]:
+        config, seed = self.config, seed_of(self.config, "order")
+        size = {"count": config["select_batches"], "batch_size": config["batch_size"]}
+        places = choose_weights(net, self.task, by=config["select_by"], seed=seed, **size)
+        net.unwrap()
+        return places
 
     def _initialize(self, model: nn.Module) -> None:
         """Bring a model to its theta_0, from the weights that it was drawn with or brought along."""

@@ -1,6 +1,5 @@
 """Records of runs: one run, one folder, one record.json, written atomically."""
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_atomically
 from intrinsic.files.plain_numbers import plain_numbers
 from intrinsic.files.read_json import read_json
+from intrinsic.files.run_id import renamed
 
 FORMAT = 1
 NAME = "record.json"
@@ -21,51 +21,6 @@ LOSSES = ("loss", "perplexity")  # among the scores of a split; lower is better
 TRAINED = "numbers.trained"  # where a record has its count of trained parameters, for messages
 AGAIN = "delete it to run again"
 OUTPUT = "choose another folder with output="
-# top-level knobs that do not change a run's numbers: where things lie, where and beside whom they run, and who is told
-INCIDENTAL = frozenset(
-    {"output", "study", "data_dir", "logger", "device", "threads", "checkpoint_seconds", "replicas", "batch"}
-)
-# knobs that came later, and what runs before them had: at that value they do not count, so that ids stay
-SINCE: dict[str, Any] = {"redraw": None, "redraw_optimizer": "reset", "lr_groups": None}
-
-# what configs of earlier versions name, and where it is now
-RENAMED = {
-    "intrinsic.linear_warmup.LinearWarmup": "intrinsic.training.linear_warmup.LinearWarmup",
-    "experiments.wandb_logger.WandbLogger": "experiments.loggers.wandb_logger.WandbLogger",
-}
-
-
-def run_id(config: Mapping[str, Any]) -> str:
-    """A hash of a resolved config less `INCIDENTAL` knobs and the dataset's folder: 12 hexadecimal digits.
-
-    `threads` are part of it where they are set: sums of several threads have other last bits. Left to torch, they are
-    the machine's (one, under a launcher that gives each job one), as the device is: the record says which. What was
-    renamed counts under its first name; seeds of sources and a model's layers do not count where they are null, nor
-    does what is as it was before there was a knob (`SINCE`): ids stay.
-    """
-    essential = {key: value for key, value in config.items() if key not in INCIDENTAL}
-    essential = {key: value for key, value in essential.items() if key not in SINCE or value != SINCE[key]}
-    if config.get("threads") is not None:
-        essential["threads"] = config["threads"]
-    if isinstance(essential.get("dataset"), Mapping):
-        essential["dataset"] = {key: value for key, value in essential["dataset"].items() if key != "data_dir"}
-    if isinstance(model := essential.get("model"), Mapping) and model.get("layers", "") is None:  # all, as before
-        essential["model"] = {key: value for key, value in model.items() if key != "layers"}
-    if isinstance(essential.get("seeds"), Mapping):  # null: from `seed`, as before there were any
-        own = {source: seed for source, seed in essential.pop("seeds").items() if seed is not None}
-        essential |= {"seeds": own} if own else {}
-    first_names = renamed(essential, {new: old for old, new in RENAMED.items()})
-    return hashlib.sha256(json.dumps(first_names, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def renamed(config: Any, names: Mapping[str, str] = RENAMED) -> Any:
-    """A config, as JSON has it, in which targets that have moved have the names of today."""
-
-    def today(node: dict[str, Any]) -> dict[str, Any]:
-        target = node.get("_target_")
-        return {**node, "_target_": names[target]} if isinstance(target, str) and target in names else node
-
-    return json.loads(json.dumps(config), object_hook=today)  # unlike a recursion of our own, as deep as JSON may be
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,8 @@ from torch import Tensor, cat, nn
 from intrinsic import rng
 from intrinsic.errors import UserError
 from intrinsic.projections.base import Projection
+from intrinsic.projections.of_shapes import of_shapes
 from intrinsic.projections.shares import shares
-
-Make = Callable[..., Projection]
 
 
 class BlockDiagonal(Projection):
@@ -22,10 +21,11 @@ class BlockDiagonal(Projection):
     whose number of basis matrices is our dim / number of tensors.
 
     Args:
-        make: called as make(dim_k, full_dim_k, seed=...) for each tensor; or one for each, in a list.
+        make: called as make(dim_k, full_dim_k, seed=...) for each tensor.
         dim: d, the number of coordinates in all.
         sizes: the number of weights of each tensor.
         seed: fans out into one seed for each tensor.
+        shapes: of the tensors, which `make` is told as `shapes`. None: it is not.
 
     Raises:
         UserError: if there are fewer coordinates than tensors.
@@ -33,12 +33,20 @@ class BlockDiagonal(Projection):
 
     parts: nn.ModuleList
 
-    def __init__(self, make: Make | Sequence[Make], dim: int, sizes: Sequence[int], *, seed: int) -> None:
+    def __init__(
+        self,
+        make: Callable[..., Projection],
+        dim: int,
+        sizes: Sequence[int],
+        *,
+        seed: int,
+        shapes: Sequence[Sequence[int]] | None = None,
+    ) -> None:
         super().__init__(dim, sum(sizes), seed=seed)
         if self.dim < len(sizes):
             raise UserError(f"granularity=block needs a coordinate for each of {len(sizes)} tensors, got dim={dim}")
         self.dims, self.sizes = shares(self.dim, sizes), list(sizes)
-        makes = make if isinstance(make, Sequence) else [make] * len(sizes)
+        makes = of_shapes(make, shapes, len(sizes))
         parts = [
             makes[k](share, size, seed=rng.fan_out(seed, "tensor", k))
             for k, (share, size) in enumerate(zip(self.dims, sizes, strict=True))

@@ -1,8 +1,6 @@
 """One P over all of theta, or one for each of its tensors."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from math import prod
 from typing import Literal
 
 from intrinsic.errors import UserError
@@ -33,12 +31,4 @@ def draw(
         return make(dim, sum(sizes), seed=seed) if known is None else make(dim, sum(sizes), seed=seed, shapes=known)
     if granularity not in ("tensor", "block"):
         raise UserError(f"need granularity=global, tensor or block, got granularity={granularity}")
-    makes = make if known is None else [partial(_of_shape, make, shape) for shape in known]
-    return (Stacked if granularity == "tensor" else BlockDiagonal)(makes, dim, sizes, seed=seed)
-
-
-def _of_shape(
-    make: Callable[..., Projection], shape: Sequence[int], dim: int, full_dim: int, *, seed: int
-) -> Projection:
-    """The P of a tensor of this shape, or one of a shape of its own where it has more rows than the tensor."""
-    return make(dim, full_dim, seed=seed, shapes=[shape] if prod(shape) == full_dim else None)
+    return (Stacked if granularity == "tensor" else BlockDiagonal)(make, dim, sizes, seed=seed, shapes=known)

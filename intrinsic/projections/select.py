@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, cat
 
 from intrinsic import rng
+from intrinsic.errors import UserError
 from intrinsic.projections.base import Projection
 from intrinsic.projections.choice import choice
 from intrinsic.surgery.torch_internals import copy_all
@@ -16,9 +17,15 @@ from intrinsic.surgery.torch_internals import copy_all
 class Select(Projection):
     """Coordinate j is weight i_j itself: (P z)_i = z_j for i = i_j, else 0, so P^T P = I; i_1 < i_2 < ... are random.
 
-    Every choice of dim weights is as likely as any other. Memory: 8 dim bytes, as many again while
-    it is trained. Time: O(dim) beside a copy of the weights. Source: Bhardwaj et al. 2024, SHiRA, arXiv:2406.13175,
-    with a random mask.
+    Every choice of dim weights is as likely as any other. Memory: 8 dim bytes, as many again while it is trained. Time:
+    O(dim) beside a copy of the weights. Source: Bhardwaj et al. 2024, SHiRA, arXiv:2406.13175, with a random mask, or
+    any other by `index`.
+
+    Args:
+        index: the weights, dim places in theta, rising; the seed then draws nothing. None: random ones.
+
+    Raises:
+        UserError: for an index that is not of dim different places in rising order.
 
     Examples:
         >>> import torch, intrinsic
@@ -34,9 +41,14 @@ class Select(Projection):
     unit_columns = True
     kernels = False  # a gather of few numbers is as fast in torch
 
-    def __init__(self, dim: int, full_dim: int, *, seed: int) -> None:
+    def __init__(self, dim: int, full_dim: int, *, seed: int, index: Sequence[int] | None = None) -> None:
         super().__init__(dim, full_dim, seed=seed)
-        self._store("index", choice(rng.fan_out(seed, "choice"), self.dim, full_dim))
+        self.from_data = index is not None
+        if index is None:
+            places = choice(rng.fan_out(seed, "choice"), self.dim, full_dim)
+        else:
+            places = _checked(index, self.dim, full_dim)
+        self._store("index", places)
 
     @staticmethod
     def plan(dim: int, full_dim: int) -> int:
@@ -105,3 +117,11 @@ class Select(Projection):
             cut = [(k, self.index[low:high] - starts[k]) for k, (low, high) in bounds if low < high]
             self._kept = key, cut  # at once: other threads read it
         return self._kept[1]
+
+
+def _checked(index: Sequence[int], dim: int, full_dim: int) -> np.ndarray:
+    places = np.asarray(index)
+    rising = places.shape == (dim,) and places.dtype.kind == "i" and bool((np.diff(places) > 0).all())
+    if not rising or places[0] < 0 or places[-1] >= full_dim:
+        raise UserError(f"need index as {dim} rising places in {full_dim} weights, got {index!s:.100}")
+    return places.astype(np.int64)

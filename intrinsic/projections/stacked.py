@@ -8,8 +8,7 @@ from torch import Tensor, cat, nn
 
 from intrinsic import rng
 from intrinsic.projections.base import Projection
-
-Make = Callable[..., Projection]
+from intrinsic.projections.of_shapes import of_shapes
 
 
 class Stacked(Projection):
@@ -21,18 +20,27 @@ class Stacked(Projection):
     expectation: no coordinate is lost.
 
     Args:
-        make: called as make(dim, full_dim, seed=...) for each tensor; or one for each, in a list.
+        make: called as make(dim, full_dim, seed=...) for each tensor.
         dim: d, the number of coordinates.
         sizes: the number of weights of each tensor.
         seed: fans out into one seed for each tensor.
+        shapes: of the tensors, which `make` is told as `shapes`. None: it is not.
     """
 
     parts: nn.ModuleList
 
-    def __init__(self, make: Make | Sequence[Make], dim: int, sizes: Sequence[int], *, seed: int) -> None:
+    def __init__(
+        self,
+        make: Callable[..., Projection],
+        dim: int,
+        sizes: Sequence[int],
+        *,
+        seed: int,
+        shapes: Sequence[Sequence[int]] | None = None,
+    ) -> None:
         super().__init__(dim, sum(sizes), seed=seed)
         self.sizes = list(sizes)
-        makes = make if isinstance(make, Sequence) else [make] * len(sizes)
+        makes = of_shapes(make, shapes, len(sizes))
         parts = [
             makes[k](dim, max(size, self.dim), seed=rng.fan_out(seed, "tensor", k)) for k, size in enumerate(sizes)
         ]

@@ -1,12 +1,13 @@
 """All weights, or those that a pattern selects."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
 from intrinsic.errors import UserError
 from intrinsic.spaces.base import Space
-from intrinsic.surgery.targets import select_names
+from intrinsic.surgery.targets import find_targets, select_names
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,7 @@ class Full(Space):
     """Every floating-point parameter of the model: biases, normalisation, and what was frozen before, included.
 
     Args:
+        targets: as in `LoRA`: only the weights of these layers, not their biases. None: all.
         select: a regular expression; only parameters whose full name it matches. None: all.
         embeddings: with the tables of nn.Embedding (words, positions, T5's relative biases). False: without them and
             what is tied to them, such as a language model's output layer.
@@ -25,6 +27,7 @@ class Full(Space):
         100
     """
 
+    targets: str | Sequence[str] | None = None
     select: str | None = None
     embeddings: bool = True
 
@@ -43,5 +46,13 @@ class Full(Space):
         }
         if not parameters:
             raise UserError(f"{type(model).__name__} has no weights but its embeddings: use space.embeddings=true")
+        if self.targets is not None:
+            layers = find_targets(model, self.targets, (nn.Module,))
+            weights = {name: getattr(layer, "weight", None) for name, layer in layers.items()}
+            for name, weight in weights.items():
+                if not isinstance(weight, nn.Parameter) or not weight.is_floating_point():
+                    raise UserError(f"targets names {name}, which has no weight of its own: leave it out")
+            chosen = {id(weight) for weight in weights.values()}
+            parameters = {name: p for name, p in parameters.items() if id(p) in chosen}
         names = list(parameters) if self.select is None else select_names(list(parameters), self.select)
         return {name: parameters[name] for name in names}

@@ -12,7 +12,7 @@ from experiments.config.check_values import check_values
 from experiments.config.fits import fits
 from experiments.run.setup import Setup
 from intrinsic.errors import UserError
-from intrinsic.files.records import run_id
+from intrinsic.files.run_id import run_id
 from tests.support.commands import QUICK
 from tests.support.configs import composed
 

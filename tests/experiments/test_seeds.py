@@ -14,7 +14,7 @@ from experiments.run.setup import Setup
 from experiments.run.train import train
 from hydra_plugins.grid_sweeper import _grouped
 from intrinsic.errors import UserError
-from intrinsic.files.records import run_id
+from intrinsic.files.run_id import run_id
 from intrinsic.files.seed_of import SOURCES
 from intrinsic.files.tensors import read_tensors
 from intrinsic.training.fit import fit

@@ -27,7 +27,7 @@ def modules(output, *arguments):
 @pytest.mark.slow
 def test_heavy_packages_are_imported_only_where_they_are_used(output):
     text, loaded = modules(output, "--help")
-    assert "method: adapter, bitfit, film, full, head, " in text
+    assert "method: adapter, bitfit, film, fourierft, full, head, " in text
     assert not loaded & {"torch", "scipy", "sklearn", "pandas", "matplotlib", "wandb", "transformers"}
     assert run("study=imports threads=1", output) == 0
     text, loaded = modules(output, "epochs=1", "init.source.epochs=1")

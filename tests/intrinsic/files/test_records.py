@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_atomically
 from intrinsic.files.plain_numbers import plain_numbers
-from intrinsic.files.records import Record, read_record, run_id, write_record
+from intrinsic.files.records import Record, read_record, write_record
+from intrinsic.files.run_id import SINCE, SINCE_OF, run_id
 from tests.support.configs import composed
 
 
@@ -36,10 +37,20 @@ def test_the_id_depends_on_what_changes_the_numbers_and_on_nothing_else():
     assert len({base, *(run_id(composed(override)) for override in others)}) == len(others) + 1
 
 
-def test_a_number_of_layers_that_is_null_is_no_part_of_the_id():
-    """As before there was such a knob."""
-    before, now, cut = ({"model": {"name": "folder", **more}} for more in ({}, {"layers": None}, {"layers": 3}))
-    assert run_id(before) == run_id(now) != run_id(cut)
+@pytest.mark.parametrize("target", SINCE_OF)
+def test_an_argument_that_came_later_is_no_part_of_the_id_where_it_is_as_before(target):
+    for key, before in SINCE_OF[target].items():
+        for part in ("space", "model"):
+            old, now, other = (
+                {part: {"_target_": target, **more}} for more in ({}, {key: before}, {key: "something else"})
+            )
+            assert run_id(old) == run_id(now) != run_id(other)
+    assert run_id({"space": {"_target_": "another", key: None}}) != run_id({"space": {"_target_": "another"}})
+
+
+def test_a_knob_that_came_later_is_no_part_of_the_id_where_it_is_as_before():
+    assert run_id({"seed": 0, **SINCE}) == run_id({"seed": 0})
+    assert run_id({"seed": 0, **SINCE, "redraw": 3}) != run_id({"seed": 0})
 
 
 def test_the_id_does_not_depend_on_the_order_of_keys():

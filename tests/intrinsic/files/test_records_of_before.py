@@ -12,7 +12,8 @@ import intrinsic
 from analysis.studies.records import load_records
 from experiments.config.build import build
 from experiments.finished.reopen import reopen
-from intrinsic.files.records import read_record, run_id, write_record
+from intrinsic.files.records import read_record, write_record
+from intrinsic.files.run_id import run_id
 from intrinsic.training.evaluate import evaluate
 from intrinsic.training.linear_warmup import LinearWarmup
 from tests.support.configs import composed

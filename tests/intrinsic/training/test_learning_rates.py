@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import ExponentialLR, OneCycleLR
 import intrinsic
 from experiments.run.setup import Setup
 from intrinsic.errors import UserError
-from intrinsic.files.records import run_id
+from intrinsic.files.run_id import run_id
 from intrinsic.tasks.task import Split, classification
 from intrinsic.training.fit import fit
 from intrinsic.training.fit_replicas import fit_replicas
