@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from intrinsic.projections.onehot import OneHot as OneHot
     from intrinsic.projections.select import Select as Select
     from intrinsic.projections.sparse import Sparse as Sparse
+    from intrinsic.projections.trajectory import Trajectory as Trajectory
     from intrinsic.serving.bank import Bank as Bank
     from intrinsic.spaces.adapter import Adapter as Adapter
     from intrinsic.spaces.bitfit import BitFit as BitFit

@@ -13,6 +13,7 @@ HOME = {
     "Kronecker": "intrinsic.projections.kronecker",
     "KroneckerSum": "intrinsic.projections.kronecker_sum",
     "DCT": "intrinsic.projections.dct",
+    "Trajectory": "intrinsic.projections.trajectory",
     "OneHot": "intrinsic.projections.onehot",
     "Select": "intrinsic.projections.select",
     "Full": "intrinsic.spaces.full",

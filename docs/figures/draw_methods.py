@@ -24,6 +24,7 @@ PROJECTIONS: dict[str, type[Projection]] = {
     "kronecker": intrinsic.Kronecker,
     "kronecker_sum": intrinsic.KroneckerSum,
     "dct": intrinsic.DCT,
+    "trajectory": intrinsic.Trajectory,
     "onehot": intrinsic.OneHot,
     "select": intrinsic.Select,
 }

@@ -127,7 +127,7 @@ def test_a_wrong_draw_is_left_out(monkeypatch):
 @pytest.mark.parametrize("name", RANDOM)
 def test_drawing_takes_no_more_memory_than_it_says(name, least, monkeypatch):
     monkeypatch.setattr(draws, "LEAST", least)
-    dim, full_dim = (100, 300_000) if name in ("dense", "sparse") else (3000, 1_500_000)
+    dim, full_dim = (100, 300_000) if name in ("dense", "sparse", "trajectory") else (3000, 1_500_000)
     make(name, 3, 10)
     tracemalloc.start()
     projection = make(name, dim, full_dim)
