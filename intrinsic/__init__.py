@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from intrinsic.spaces.lora_xs import LoRAXS as LoRAXS
     from intrinsic.spaces.norms import Norms as Norms
     from intrinsic.spaces.prefix import Prefix as Prefix
+    from intrinsic.spaces.prompt import Prompt as Prompt
     from intrinsic.spaces.union import Union as Union
     from intrinsic.spaces.vera import VeRA as VeRA
     from intrinsic.subspace import Subspace as Subspace

@@ -26,6 +26,7 @@ HOME = {
     "IA3": "intrinsic.spaces.ia3",
     "Adapter": "intrinsic.spaces.adapter",
     "Prefix": "intrinsic.spaces.prefix",
+    "Prompt": "intrinsic.spaces.prompt",
     "Union": "intrinsic.spaces.union",
     "Bank": "intrinsic.serving.bank",
     "quantize": "intrinsic.layers.int8",

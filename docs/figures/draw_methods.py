@@ -28,7 +28,7 @@ PROJECTIONS: dict[str, type[Projection]] = {
     "onehot": intrinsic.OneHot,
     "select": intrinsic.Select,
 }
-TRAINED, MOVED, FROZEN = "#e08214", "#6baed6", "#dedede"
+TRAINED, MOVED, MADE, FROZEN = "#e08214", "#6baed6", "#fdd0a2", "#dedede"
 WEIGHTS, BIASES = ("W0", "W1", "W2"), ("b0", "b1", "b2")
 FACTORS = ("A0", "B0", "A1", "B1")
 # what is trained as it is, what z moves, and what else stands in the picture
@@ -53,6 +53,7 @@ METHODS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "shira": ((), ("W0", "W1"), ("z",)),
     "adapter": ((), (), ("adapters",)),
     "prefix": ((), (), ("prefixes",)),
+    "prompt": ((), (), ("prompt",)),
     "lora_prefix": (FACTORS, (), ("prefixes",)),
 }
 STYLE = {"font.family": "DejaVu Sans", "font.size": 9, "figure.facecolor": "white"}
@@ -109,6 +110,8 @@ def draw_method(name: str) -> Figure:
         if "prefixes" in extras and layer < 2:
             _box(axes, left, 3.25, 2.2, 0.4, TRAINED, "K′")
             _box(axes, left, 3.75, 2.2, 0.4, TRAINED, "V′")
+        if "prompt" in extras and layer < 2:
+            _box(axes, left, 3.25, 2.2, 0.4, MADE, "K′ V′")
         if "scales" in extras:
             axes.text(left + 1.1, height + 0.2, f"λ{'₁₂₃'[layer]}", color=TRAINED, ha="center", weight="bold")
         axes.annotate("", (left - 0.1, 0.6), (left - 0.5, 0.6), arrowprops={"arrowstyle": "->", "color": "0.5"})
@@ -124,7 +127,11 @@ def draw_method(name: str) -> Figure:
     if "z" in extras:
         _box(axes, -2.4, -1.45, 0.6, 0.8, TRAINED, "z")
         axes.text(-0.8, -1.5, "P", style="italic", color="0.35")
-    kinds = {"trained": TRAINED, "moved by z": MOVED, "frozen": FROZEN}
+    if "prompt" in extras:
+        _box(axes, -2.4, 3.25, 1.2, 0.4, TRAINED, "prompt")
+        _arrow(axes, (-1.1, 3.45), (-0.1, 3.45))
+        _arrow(axes, (2.3, 3.45), (5.1, 3.45))
+    kinds = {"trained": TRAINED, "moved by z": MOVED, "made of the prompt": MADE, "frozen": FROZEN}
     present = [p.get_facecolor() for p in axes.patches if isinstance(p, Rectangle)]
     shown = [Patch(color=c, label=label) for label, c in kinds.items() if mpl.colors.to_rgba(c) in present]
     axes.legend(handles=shown, loc="upper right", frameon=False)

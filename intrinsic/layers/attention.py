@@ -3,6 +3,8 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from intrinsic.layers.gated_prefix import GatedPrefix
+
 
 class Attention(nn.Module):
     """softmax(Q K^T / sqrt(head_dim)) V for each of `num_heads` heads; with a `prefix`, plus what that gives for Q.
@@ -10,7 +12,7 @@ class Attention(nn.Module):
     A model that attends through this module can be given a prefix: see `spaces.prefix`.
     """
 
-    prefix: nn.Module | None
+    prefix: GatedPrefix | None
 
     def __init__(self, num_heads: int, head_dim: int) -> None:
         super().__init__()
@@ -20,4 +22,5 @@ class Attention(nn.Module):
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Map three tensors (n, num_heads, tokens, head_dim) to one of the same shape."""
         mixed = F.scaled_dot_product_attention(query, key, value)
-        return mixed if self.prefix is None else mixed + self.prefix(query).to(mixed.dtype)
+        share = None if self.prefix is None else self.prefix.share(query, key, value)
+        return mixed if share is None else mixed + share.to(mixed.dtype)

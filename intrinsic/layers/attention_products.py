@@ -8,6 +8,7 @@ from torch.overrides import TorchFunctionMode
 
 from intrinsic.layers.gated_prefix import GatedPrefix
 
+_OPERANDS = {"bmm": ("input", "mat2"), "baddbmm": ("batch1", "batch2")}  # as torch calls them; others: input, other
 _PRODUCTS = ("matmul", "__matmul__", "bmm", "baddbmm")
 
 
@@ -19,29 +20,35 @@ class _Products(TorchFunctionMode):
 
     def __init__(self, prefix: GatedPrefix) -> None:
         super().__init__()
-        self.prefix, self.query, self.weighed, self.shared = prefix, None, False, False
+        self.prefix, self.pair, self.weighed, self.shared = prefix, None, False, False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         found = func(*args, **kwargs)
         name = getattr(func, "__name__", "")
         if name == "scaled_dot_product_attention":
-            return found + self._share(args[0] if args else kwargs["query"]).to(found.dtype)
+            given = dict(zip(("query", "key", "value"), args, strict=False)) | kwargs
+            return self._with_share(found, given["query"], given["key"], given["value"])
         self.weighed |= name == "softmax"
         if name not in _PRODUCTS or self.shared:
             return found
-        if self.query is None:
-            self.query = kwargs.get("batch1", args[1] if name == "baddbmm" and len(args) > 1 else args[0])
+        first = 1 if name == "baddbmm" else 0  # behind what is added
+        rest = iter(args[first:])
+        left, right = (kwargs[key] if key in kwargs else next(rest) for key in _OPERANDS.get(name, ("input", "other")))
+        if self.pair is None:
+            self.pair = left, right.mT
         elif self.weighed:
             self.shared = True
-            return found + self._share(self.query).to(found.dtype)
+            return self._with_share(found, *self.pair, right)
         return found
 
-    def _share(self, query: Tensor) -> Tensor:
-        if query.ndim == 4:
-            return self.prefix(query)
-        split = query.unflatten(0, (-1, self.prefix.heads))  # (n heads, tokens, head_dim), as torch.bmm takes them
-        return self.prefix(split).flatten(0, 1)
+    def _with_share(self, found: Tensor, *given: Tensor) -> Tensor:
+        if given[0].ndim == 4:
+            share = self.prefix.share(*given)
+        else:  # (n heads, tokens, head_dim), as torch.bmm takes them
+            share = self.prefix.share(*(each.unflatten(0, (-1, self.prefix.heads)) for each in given))
+            share = None if share is None else share.flatten(0, 1)
+        return found if share is None else found + share.to(found.dtype)
 
 
 def take_products(module: nn.Module) -> None:

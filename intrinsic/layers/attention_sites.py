@@ -22,7 +22,7 @@ _HEADS = ("num_attention_heads", "num_heads", "n_heads")  # as models of transfo
 _HEAD_DIM = ("attention_head_size", "head_dim", "key_value_proj_dim", "head_size")
 
 
-def find_attention(model: nn.Module) -> dict[str, nn.Module]:
+def find_attention(model: nn.Module, *, space: str = "prefix") -> dict[str, nn.Module]:
     """The self-attention modules by name: `Attention`, those of transformers that look their function up, or others.
 
     Others compute softmax(Q K^T) V themselves, as a call of the model shows: the owners of the layers that V comes
@@ -36,10 +36,10 @@ def find_attention(model: nn.Module) -> dict[str, nn.Module]:
         for name, module in model.named_modules()
         if (isinstance(module, Attention) or _looks_up(module)) and not _CROSS.search(name)
     }
-    return found or _of_branches(model)
+    return found or _of_branches(model, space)
 
 
-def _of_branches(model: nn.Module) -> dict[str, nn.Module]:
+def _of_branches(model: nn.Module, space: str) -> dict[str, nn.Module]:
     try:
         values = [b.values[0] for b in find_branches(model) if b.does == "self-attention" and b.values]
         reason = ""
@@ -48,7 +48,7 @@ def _of_branches(model: nn.Module) -> dict[str, nn.Module]:
     owners = {name.rpartition(".")[0]: model.get_submodule(name.rpartition(".")[0]) for name in values}
     if not owners or model in owners.values():
         raise UserError(
-            f"space prefix needs attention, {type(model).__name__} has none that takes a prefix{reason}: use a model "
+            f"space {space} needs attention, {type(model).__name__} has none that takes a prefix{reason}: use a model "
             "of transformers, model=vit, or space=lora"
         )
     return owners
@@ -117,14 +117,13 @@ def _attend(
     """What the model's own function gives, plus the prefix's share; its weights are of the tokens alone."""
     assert isinstance(module.prefix, GatedPrefix)
     source = sys.modules[type(module).__module__]
-    own, module.config = module.config, module.shared_config  # flash attention asks it for its variant
-    try:
-        implementation = attention_of(module.shared_config)
-        function: Callable[..., Any] = source.ALL_ATTENTION_FUNCTIONS.get_interface(
-            implementation, source.eager_attention_forward
-        )
-        mixed, weights = function(module, query, key, value, attention_mask, **options)
-    finally:
-        module.config = own
-    share = module.prefix(query, options.get("scaling"), options.get("dropout", 0.0))
+    function: Callable[..., Any] = source.ALL_ATTENTION_FUNCTIONS.get_interface(
+        attention_of(module.shared_config), source.eager_attention_forward
+    )
+    usual = copy.copy(module)  # flash attention asks it for its variant; other threads ask the module itself for ours
+    usual.config = module.shared_config
+    mixed, weights = function(usual, query, key, value, attention_mask, **options)
+    share = module.prefix.share(query, key, value, options.get("scaling"), options.get("dropout", 0.0))
+    if share is None:
+        return mixed, weights
     return mixed + share.transpose(1, 2).to(mixed.dtype), weights  # (n, tokens, heads, head_dim)

@@ -37,6 +37,13 @@ class GatedPrefix(AddedModule):
         """K and V, each (kv_heads, length, head_dim)."""
         return self.key, self.value
 
+    def share(
+        self, query: Tensor, key: Tensor, value: Tensor, scaling: float | None = None, dropout: float = 0.0
+    ) -> Tensor | None:
+        """What is added where a model attends by these queries, keys and values (n, heads, tokens, head_dim)."""
+        found: Tensor = self(query, scaling, dropout)
+        return found
+
     def forward(self, query: Tensor, scaling: float | None = None, dropout: float = 0.0) -> Tensor:
         """Map queries (n, heads, tokens, head_dim) to what is added to the attention's output, of the same shape.
 

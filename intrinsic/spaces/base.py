@@ -18,7 +18,7 @@ class Space(ABC):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What a model must have for the space to fit it: "attention", "biases", "norms"."""
+        """What a model must have for the space to fit it: "attention", "biases", "norms", "tokens"."""
         return ()
 
     @property

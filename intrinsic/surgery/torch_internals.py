@@ -6,7 +6,7 @@ a function of ours around it is called in every step.
 
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Self
 
 import torch
@@ -106,10 +106,10 @@ def forward_hooks(module: nn.Module) -> tuple[dict[int, Any], dict[int, Any]]:
     return module._forward_pre_hooks, module._forward_hooks
 
 
-def remove_forward_hooks(module: nn.Module, own: Iterable[Any]) -> None:
+def remove_forward_hooks(module: nn.Module, own: Collection[Any]) -> None:
     """Take these functions off a module, without their handles."""
     for hooks in forward_hooks(module):
-        for key in [key for key, hook in hooks.items() if any(hook is each for each in own)]:
+        for key in [key for key, hook in hooks.items() if hook in own]:
             del hooks[key]
             module._forward_hooks_always_called.pop(key, None)
 

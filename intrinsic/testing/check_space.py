@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from intrinsic.models.vit import ViT
 from intrinsic.spaces.base import Space
 from intrinsic.testing.contract_error import ContractError, expect
+from intrinsic.testing.reader import Reader
 from intrinsic.testing.space_rules import RULES
 
 
@@ -19,7 +20,7 @@ def check_space(space: Space, *, model: Callable[[], nn.Module] | None = None, i
     Args:
         space: the space with its options.
         model: makes one that the space fits, called as model() and equal each time, without dropout. None: a small
-            convolutional network, or a transformer where the space needs attention or
+            convolutional network, or a transformer where the space needs attention, tokens or
             normalisation.
         inputs: a batch for it. None: of images, (5, 1, 5, 5).
 
@@ -28,7 +29,9 @@ def check_space(space: Space, *, model: Callable[[], nn.Module] | None = None, i
     """
     base = "a space is an instance of a subclass of intrinsic.spaces.base.Space"
     expect(isinstance(space, Space), space, base, "it is none")
-    chosen = model if model is not None else _transformer if {"attention", "norms"} & {*space.needs} else _convolutions
+    needs = set(space.needs)
+    usual = Reader if "tokens" in needs else _transformer if {"attention", "norms"} & needs else _convolutions
+    chosen: Callable[[], nn.Module] = usual if model is None else model
 
     def make() -> nn.Module:
         with torch.random.fork_rng(devices=[]):

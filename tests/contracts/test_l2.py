@@ -8,6 +8,7 @@ from torch.nn import functional as F
 import intrinsic
 from experiments.config.build import build
 from intrinsic.models.vit import ViT
+from intrinsic.testing.reader import Reader
 from intrinsic.training.regularized import regularized
 from intrinsic.training.replicas import Replicas
 from tests.support.configs import composed, names
@@ -15,9 +16,11 @@ from tests.support.configs import composed, names
 L2 = 0.3
 
 
-def network(seed=0, *, attention=False):
+def network(seed=0, needs=()):
     torch.manual_seed(seed)
-    if attention:
+    if "tokens" in needs:
+        model = Reader(3)
+    elif "attention" in needs:
         model = ViT((1, 3, 3), 3, patch=1, width=4, depth=1, heads=2, dropout=0.0)
     else:
         model = nn.Sequential(nn.Conv2d(1, 3, 2), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 8), nn.Linear(8, 3))
@@ -57,7 +60,7 @@ def gradients(net, objective):
 @pytest.mark.parametrize("method", names("method"))
 def test_gradient_is_that_of_the_naive_sum(method):
     needs = build(composed(f"method={method}")["space"], "space").needs
-    net = wrap(method, network(attention="attention" in needs))
+    net = wrap(method, network(needs=needs))
     expected = gradients(net, naive)
     without = gradients(net, lambda loss, _weights, _l2: loss)
     torch.testing.assert_close(gradients(net, regularized), expected, atol=1e-12, rtol=1e-10)

@@ -21,7 +21,7 @@ HEADER, _, *ROWS = [
     [cell.strip(" `") for cell in line.strip("| ").split("|")] for line in TABLE.splitlines() if line.startswith("|")
 ]
 WORKS = {(row[0], space): cell for row in ROWS for space, cell in zip(HEADER[1:], row[1:], strict=True)}
-REFUSAL = r"^space \w+ needs (biases|attention|layers whose output)|has no linear layer but its head: (name|use)"
+REFUSAL = r"^space \w+ needs (biases|attention|tokens|layers whose output)|has no linear layer but its head: (name|use)"
 NEVER = {"dinov2.embeddings.mask_token", "wav2vec2.masked_spec_embed"}  # of pretraining: no input reaches them
 CLOSE = {"atol": 1e-6, "rtol": 0}  # the rounding of numbers near 1, whose sums depend on where memory begins
 
@@ -96,7 +96,9 @@ def test_the_table_has_every_family_and_says_whom_what_suits():
     refused = {pair for pair, cell in WORKS.items() if cell == "–"}
     unbiased = {f for f in FAMILIES if not any(n.endswith("bias") for n, _ in member(f).named_parameters())}
     assert {family for family, space in refused if space == "bitfit"} == unbiased
-    assert {family for family, space in refused if space != "bitfit"} == {"mamba", "convnext", "resnet"}
+    assert {family for family, space in refused if space not in ("bitfit", "prompt")} == {"mamba", "convnext", "resnet"}
+    textless = {family for family in FAMILIES if not {"input_ids", "decoder_input_ids"} & example(family).keys()}
+    assert {family for family, space in refused if space == "prompt"} == textless | {"mamba"}
     assert all(len(next(iter(example(family).values()))) == 3 for family in FAMILIES)
 
 

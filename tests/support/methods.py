@@ -9,6 +9,7 @@ from torch.nn import functional as F
 import intrinsic
 from experiments.config.build import build
 from intrinsic.models.vit import ViT
+from intrinsic.testing.reader import Reader
 from tests.support.configs import composed
 
 DIM = 60  # at least one coordinate for each tensor of the small model
@@ -49,6 +50,17 @@ class Attentive(Small):
         return self.head(F.dropout(self.decoder(hidden), 0.2, self.training))
 
 
+class Reading(Attentive):
+    """With a part in it that reads tokens."""
+
+    def __init__(self):
+        super().__init__()
+        self.reader = Reader(5)
+
+    def forward(self, image, token):
+        return super().forward(image, token) + self.reader(token[:, None] + torch.arange(3))[:, :3]
+
+
 config_of = cache(composed)
 
 
@@ -59,7 +71,7 @@ def space_of(method):
 def small(method, seed=0):
     needs = space_of(method).needs
     torch.manual_seed(seed)
-    model = (Attentive() if "attention" in needs else Small()).double()
+    model = (Reading() if "tokens" in needs else Attentive() if "attention" in needs else Small()).double()
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)  # also biases and scales, which start at 0 and 1
     return model

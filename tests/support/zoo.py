@@ -135,8 +135,9 @@ def member(family: str, **options: Any) -> torch.nn.Module:
 
     name, task, sizes = FAMILIES[family]
     config = getattr(transformers, f"{name}Config")(**sizes | options)
-    if "initializer_range" in vars(config):
-        config.initializer_range = 0.2  # at the usual 0.02 so small a model hardly reacts to anything
+    for scale in ("initializer_range", "init_std"):
+        if scale in vars(config):
+            setattr(config, scale, 0.2)  # at the usual 0.02 so small a model hardly reacts to anything
     torch.manual_seed(0)
     return getattr(transformers, f"{name}{task}")(config).eval()
 
