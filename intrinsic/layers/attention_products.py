@@ -20,7 +20,8 @@ class _Products(TorchFunctionMode):
 
     def __init__(self, prefix: GatedPrefix) -> None:
         super().__init__()
-        self.prefix, self.pair, self.weighed, self.shared = prefix, None, False, False
+        self.prefix, self.weighed, self.shared = prefix, False, False
+        self.pair: tuple[Tensor, Tensor] | None = None  # queries and keys
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -42,11 +43,12 @@ class _Products(TorchFunctionMode):
             return self._with_share(found, *self.pair, right)
         return found
 
-    def _with_share(self, found: Tensor, *given: Tensor) -> Tensor:
-        if given[0].ndim == 4:
-            share = self.prefix.share(*given)
+    def _with_share(self, found: Tensor, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        if query.ndim == 4:
+            share = self.prefix.share(query, key, value)
         else:  # (n heads, tokens, head_dim), as torch.bmm takes them
-            share = self.prefix.share(*(each.unflatten(0, (-1, self.prefix.heads)) for each in given))
+            query, key, value = (each.unflatten(0, (-1, self.prefix.heads)) for each in (query, key, value))
+            share = self.prefix.share(query, key, value)
             share = None if share is None else share.flatten(0, 1)
         return found if share is None else found + share.to(found.dtype)
 

@@ -62,7 +62,8 @@ class PromptTokens(AddedModule):
         """The keys and values that its layers make of the prompt, a pair for each call of them."""
         tokens = torch.full((1, len(self.embeddings)), self.token, device=self.embeddings.device)
         training = [module for module in reader.modules() if module.training]
-        here, found = threading.get_ident(), {}
+        here = threading.get_ident()
+        found: dict[Hashable, list[Pair]] = {}
         self._runs.running[here] = found
         try:
             for module in training:
@@ -81,10 +82,9 @@ class PromptTokens(AddedModule):
         """Before a call of the reader: run the prompt."""
         here = threading.get_ident()
         if here not in self._runs.running:
-            found = self.run(reader).items()
             self._runs.done[here] = {
                 layer: (torch.cat([k for k, _ in pairs], -2), torch.cat([v for _, v in pairs], -2))
-                for layer, pairs in found
+                for layer, pairs in self.run(reader).items()
             }
 
     def end(self, reader: nn.Module, args: Any, out: Any) -> None:

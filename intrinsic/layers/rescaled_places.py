@@ -6,6 +6,11 @@ from intrinsic.errors import UserError
 from intrinsic.surgery.dataflow.branches import find_branches, is_linear
 
 
+def rescalable(module: nn.Module) -> bool:
+    """Whether a layer is one that can be scaled: nn.Linear, or transformers' Conv1D."""
+    return isinstance(module, nn.Linear) or "Conv1D" in {kind.__name__ for kind in type(module).__mro__}
+
+
 def rescaled_places(model: nn.Module) -> dict[str, bool]:
     """By name, in the model's order: False for layers of keys and values, True for the last of feed-forwards.
 

@@ -1,20 +1,26 @@
 """(IA)^3 in PEFT's format."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
+from intrinsic.errors import UserError
 from intrinsic.layers.rescaled import Rescaled
-from intrinsic.peft.layout import PREFIX
+from intrinsic.layers.rescaled_places import rescalable
+from intrinsic.peft.layout import PREFIX, exact_targets
+from intrinsic.spaces.ia3 import IA3
 from intrinsic.surgery.transformers_internals import name_or_path
+
+_END = ".ia3_l"
 
 
 def ia3_tensors(model: nn.Module) -> dict[str, Tensor]:
     """The scales by PEFT's name: (1, in) of inputs, (out, 1) of outputs."""
     return {
-        f"{PREFIX}{name}.ia3_l": module.ia3_l.view((1, -1) if module.inputs else (-1, 1))
+        f"{PREFIX}{name}{_END}": module.ia3_l.view((1, -1) if module.inputs else (-1, 1))
         for name, module in _layers(model).items()
     }
 
@@ -32,6 +38,38 @@ def ia3_config(model: nn.Module, head: str | None) -> dict[str, Any]:
         "modules_to_save": None if head is None else [head],
         "inference_mode": True,
     }
+
+
+def split_ia3(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The scales by the layer's name, and the other tensors by their names in the model."""
+    scales: dict[str, Tensor] = {}
+    rest: dict[str, Tensor] = {}
+    for key, tensor in tensors.items():
+        name = key.removeprefix(PREFIX)
+        (scales if name.endswith(_END) else rest)[name.removesuffix(_END)] = tensor
+    return scales, rest
+
+
+def ia3_space(model: nn.Module, scales: dict[str, Tensor], folder: str | Path) -> IA3:
+    """The space that scales these layers; `scales` is put in its order.
+
+    Raises:
+        UserError: if one is none that (IA)^3 fits.
+    """
+    known = [name for name, module in model.named_modules() if rescalable(module)]
+    for name, scale in scales.items():
+        if name not in known or scale.ndim != 2 or 1 not in scale.shape:
+            raise UserError(
+                f"{folder} scales {name} by {tuple(scale.shape)}, and {type(model).__name__} has no such linear layer: "
+                "load it around the model that it was made for"
+            )
+    if not scales:
+        raise UserError(f"{folder} holds no scales of (IA)^3: write it with PEFT's save_pretrained")
+    ordered = {name: scales.pop(name) for name in known if name in scales}
+    scales |= ordered
+    inputs = [name for name, scale in scales.items() if len(scale) == 1]
+    outputs = [name for name in scales if name not in inputs]
+    return IA3(*(exact_targets(names, known) if names else [] for names in (outputs, inputs)))
 
 
 def _layers(model: nn.Module) -> dict[str, Rescaled]:

@@ -1,4 +1,4 @@
-"""Import of LoRA that PEFT wrote."""
+"""Import of what PEFT wrote."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -13,15 +13,12 @@ from intrinsic.errors import UserError
 from intrinsic.files.expand_path import expand_path
 from intrinsic.layers.low_rank import kinds, part_names
 from intrinsic.layers.low_rank.embedding import LowRankEmbedding
-from intrinsic.peft.layout import (
-    OUT_PROJ,
-    PREFIX,
-    check_unshared,
-    exact_pattern,
-    exact_targets,
-    factor_keys,
-)
+from intrinsic.peft.experts_format import split_experts
+from intrinsic.peft.ia3_format import ia3_space, split_ia3
+from intrinsic.peft.layout import OUT_PROJ, PREFIX, check_unshared, exact_pattern, exact_targets, factor_keys
 from intrinsic.peft.read_adapter import read_adapter
+from intrinsic.peft.vera_format import vera_as_lora
+from intrinsic.spaces.base import Space
 from intrinsic.spaces.lora import LoRA
 from intrinsic.subspace import Subspace
 from intrinsic.surgery.head import find_head, under
@@ -29,9 +26,11 @@ from intrinsic.surgery.targets import find_targets
 
 
 def load_peft(model: nn.Module, folder: str | Path, *, seed: int = 0) -> Subspace:
-    """The subspace of LoRA factors (and of the head, if it was trained) that PEFT's or `export_peft`'s folder holds.
+    """The subspace (and the head, if it was trained) that PEFT's or `export_peft`'s folder holds.
 
-    It can be trained on, merged and saved. Around the model that PEFT's adapter was trained on, it computes the same.
+    LoRA, with `target_parameters` of fused experts, and (IA)^3 as they are; VeRA as LoRA, the same function, of which
+    more is trained. It can be trained on, merged and saved. Around the model that PEFT's adapter was trained on, it
+    computes the same.
 
     Args:
         model: the base, whose layers are wrapped in place.
@@ -39,8 +38,8 @@ def load_peft(model: nn.Module, folder: str | Path, *, seed: int = 0) -> Subspac
         seed: of what is made beside what is read.
 
     Raises:
-        UserError: if a file is missing, pickled or damaged, the adapter is none of LoRA's or has what LoRA here has
-            not (DoRA, biases, ...), or a key does not fit the model; `model` is then as it was.
+        UserError: if a file is missing, pickled or damaged, the adapter is of another kind or has what is not here
+            (DoRA, biases, ...), or a key does not fit the model; `model` is then as it was.
 
     Examples:
         >>> import copy, tempfile, torch, intrinsic
@@ -53,24 +52,39 @@ def load_peft(model: nn.Module, folder: str | Path, *, seed: int = 0) -> Subspac
     """
     check_module(model)
     config, tensors = read_adapter(expand_path(folder))
-    modules = dict(model.named_modules())
+    if config["peft_type"] == "VERA":
+        config, tensors = vera_as_lora(model, config, tensors, folder)
     head = _saved_head(model, config, tensors, folder)
-    factors, rest = _split(model, tensors)
-    factors = _without_out_projections(factors, modules, folder)
+    if config["peft_type"] == "IA3":
+        scales, rest = split_ia3(tensors)
+        space: Space = ia3_space(model, scales, folder)
+        numbers = [scale.flatten() for scale in scales.values()]
+    else:
+        space, numbers, rest = _lora(model, config, tensors, folder)
     for key in rest:
         if head is None or not under(key, head):
             _check_base(model, key, rest[key], folder)
-    known = find_targets(model, ".*", tuple(kinds()), part_names)
-    found = {_place(name, modules): name for name in factors}
-    space = _space(model, config, found, known, folder)
-    places = {place: found[place] for place in known if place in found}  # in the order in which `wire` has them
     net = Subspace(model, space=space, head=None if head is None else "train", seed=seed)
     with ExitStack() as undo:  # whatever stops it, an interrupt too
         undo.callback(net.unwrap)
         check_unshared(model)
-        _fill(net, {place: factors[name] for place, name in places.items()}, head, rest, folder)
+        _fill(net, numbers, head, rest, folder)
         undo.pop_all()
     return net
+
+
+def _lora(
+    model: nn.Module, config: dict[str, Any], tensors: Mapping[str, Tensor], folder: str | Path
+) -> tuple[LoRA, list[Tensor], dict[str, Tensor]]:
+    """The space, its factors in the order in which `wire` has them, and the other tensors."""
+    modules = dict(model.named_modules())
+    factors, rest = _split(model, tensors)
+    factors = _without_out_projections(factors, modules, folder)
+    factors = split_experts(factors, modules, config.get("target_parameters") or (), folder)
+    known = find_targets(model, ".*", tuple(kinds()), part_names)
+    found = {_place(name, modules): name for name in factors}
+    space = _space(model, config, found, known, folder)
+    return space, [factor for place in known if place in found for factor in factors[found[place]]], rest
 
 
 def _saved_head(
@@ -110,7 +124,7 @@ def _split(model: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[dict[str, l
 def _check_base(model: nn.Module, key: str, tensor: Tensor, folder: str | Path) -> None:
     """Check a weight of the base, which PEFT writes when it thinks that it was changed."""
     own = model.state_dict(keep_vars=True).get(key.replace(".base_layer.", "."))
-    if own is None or "lora_" in key:
+    if own is None or "lora_" in key or "ia3_" in key:
         raise UserError(
             f"{folder} has a key {PREFIX}{key} that does not fit {type(model).__name__}: load it around the model "
             "that it was made for"
@@ -179,11 +193,11 @@ def _space(
 
 
 def _fill(
-    net: Subspace, factors: Mapping[str, list[Tensor]], head: str | None, rest: Mapping[str, Tensor], folder: str | Path
+    net: Subspace, numbers: list[Tensor], head: str | None, rest: Mapping[str, Tensor], folder: str | Path
 ) -> None:
     """Copy what was read into its places, once all of it fits."""
     own: dict[str, Tensor] = {name: net.model.get_parameter(name) for name in net.coordinate_names}
-    read = dict(zip(own, [factor for pair in factors.values() for factor in pair], strict=True))
+    read = dict(zip(own, numbers, strict=True))
     if head is not None:
         own |= {f"{head}.{key}": value for key, value in net.model.get_submodule(head).state_dict().items()}
         read |= {key: tensor for key, tensor in rest.items() if under(key, head)}

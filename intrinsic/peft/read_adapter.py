@@ -1,4 +1,4 @@
-"""The two files of a LoRA adapter, and nothing that LoRA here does not support."""
+"""The two files of an adapter, and nothing that is not supported here."""
 
 import os
 from pathlib import Path
@@ -13,13 +13,24 @@ from intrinsic.errors import UserError
 from intrinsic.files.read_json import read_json
 from intrinsic.peft.layout import CONFIG, PICKLE, WEIGHTS
 
-# what we read, and what says nothing about the weights: which layers have updates, and how they start, is in the file
-READ = {"peft_type", "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "lora_dropout"}
-READ |= {"modules_to_save"}
+# what we read, by type, and what says nothing about the weights: which layers have updates, and how they start, is in
+# the file
+READ = {
+    "LORA": {"r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "lora_dropout", "target_parameters"},
+    "VERA": {"r", "projection_prng_key", "vera_dropout", "save_projection", "d_initial", "init_weights"},
+    "IA3": {"feedforward_modules", "init_ia3_weights"},
+}
+NEEDED = {"LORA": ("r", "lora_alpha"), "VERA": ("r", "projection_prng_key"), "IA3": ()}
 SILENT = {"target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "task_type", "auto_mapping"}
 SILENT |= {"base_model_name_or_path", "revision", "peft_version", "inference_mode", "fan_in_fan_out"}
+SILENT |= {"peft_type", "modules_to_save"}
 DEFAULTS = {"bias": "none", "megatron_core": "megatron.core", "qalora_group_size": 16}
 STARTS = (True, False, None, "gaussian", "orthogonal", "eva")  # that leave the base's weights as they are
+# PEFT's types that have a space here, of which the function is another one: docs/guides/peft.md
+OTHERS = {
+    "PROMPT_TUNING": "whose prompt shares one softmax with the text and moves its positions; space=prompt has a gate",
+    "PREFIX_TUNING": "whose prefix shares one softmax with the text and moves its positions; space=prefix has a gate",
+}
 
 
 def read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -56,21 +67,23 @@ def read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 def _check_config(config: dict[str, Any], folder: str | Path) -> None:
     kind = config.get("peft_type")
-    if kind != "LORA":
+    if kind not in READ:
+        reason = OTHERS.get(str(kind), f"need {', '.join(READ)}")
         raise UserError(
-            f"{folder} holds an adapter of peft_type={kind}, need LORA: load it with PEFT, and merge it there"
+            f"{folder} holds an adapter of peft_type={kind}, {reason}: load it with PEFT, and merge it there if it can"
         )
-    if "r" not in config or "lora_alpha" not in config:
-        raise UserError(f"{folder} has no r or no lora_alpha in its {CONFIG}: write it with PEFT's save_pretrained")
+    if any(key not in config for key in NEEDED[kind]):
+        wanted = " or no ".join(NEEDED[kind])
+        raise UserError(f"{folder} has no {wanted} in its {CONFIG}: write it with PEFT's save_pretrained")
     start = config.get("init_lora_weights")
     if start not in STARTS:
         raise UserError(
             f"{folder} has init_lora_weights={start!r}, which changes the base's weights: convert it with PEFT's "
             "save_pretrained(..., path_initial_model_for_weight_conversion=...)"
         )
-    silent = READ | SILENT | {"init_lora_weights", "corda_config", "eva_config", "loftq_config", "lora_ga_config"}
+    silent = READ[kind] | SILENT | {"init_lora_weights", "corda_config", "eva_config", "loftq_config", "lora_ga_config"}
     for key, value in config.items():
         if key not in silent and value and value != DEFAULTS.get(key):
             raise UserError(
-                f"{folder} needs {key}={value!r}, which LoRA here does not support: load it with PEFT, and merge it"
+                f"{folder} needs {key}={value!r}, which {kind} here does not support: load it with PEFT, and merge it"
             )

@@ -1,5 +1,6 @@
 """Scales of keys, values and activations."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -7,8 +8,9 @@ from torch import nn
 
 from intrinsic.errors import UserError
 from intrinsic.layers.rescaled import Rescaled
-from intrinsic.layers.rescaled_places import rescaled_places
+from intrinsic.layers.rescaled_places import rescalable, rescaled_places
 from intrinsic.spaces.base import Space
+from intrinsic.surgery.targets import find_targets
 from intrinsic.surgery.tree import swap, unwrap
 
 
@@ -19,6 +21,10 @@ class IA3(Space):
     Where one layer makes queries, keys and values, all its outputs are scaled. Layers are found by a call of the model
     on made-up inputs (see `intrinsic.surgery.dataflow`); mixtures of experts have scales in attention alone. Source:
     Liu et al. 2022, (IA)^3, arXiv:2205.05638, section 3.3.
+
+    Args:
+        outputs: layers whose outputs are scaled, named as in `LoRA`. None: those of keys and values.
+        inputs: layers whose inputs are. None: the last of feed-forwards; both are None, or neither is.
 
     Examples:
         >>> import intrinsic
@@ -31,16 +37,34 @@ class IA3(Space):
 
     needs = ("attention",)
 
+    outputs: str | Sequence[str] | None = None
+    inputs: str | Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.outputs is None) != (self.inputs is None):
+            raise UserError("space ia3 needs both outputs and inputs, or neither: give an empty list for none")
+
     def wire(self, model: nn.Module, *, seed: int) -> dict[str, nn.Parameter]:
         """Wrap the layers and return their scales: <layer>.ia3_l."""
         if any(isinstance(module, Rescaled) for module in model.modules()):
             raise UserError("the model already has scales of (IA)^3: merge them first")
-        wrappers = {
-            name: Rescaled(model.get_submodule(name), inputs=inputs) for name, inputs in rescaled_places(model).items()
-        }
+        places = rescaled_places(model) if self.outputs is None else self._named(model)
+        wrappers = {name: Rescaled(model.get_submodule(name), inputs=inputs) for name, inputs in places.items()}
         for wrapper in wrappers.values():
             swap(model, wrapper.base, wrapper)
         return {f"{name}.ia3_l": wrapper.get_parameter("ia3_l") for name, wrapper in wrappers.items()}
+
+    def _named(self, model: nn.Module) -> dict[str, bool]:
+        kinds = tuple({type(module) for module in model.modules() if rescalable(module)})
+        found: dict[str, bool] = {}
+        for inputs, names in ((False, self.outputs), (True, self.inputs)):
+            layers = find_targets(model, names, kinds) if names else {}
+            if both := found.keys() & layers.keys():
+                raise UserError(f"space ia3 scales {min(both)} twice: name it in outputs or in inputs")
+            found |= dict.fromkeys(layers, inputs)
+        if not found:
+            raise UserError("space ia3 scales no layer: name one in outputs or inputs")
+        return {name: found[name] for name, _ in model.named_modules() if name in found}
 
     def unwire(self, model: nn.Module) -> None:
         """Put the wrapped layers back, without their scales."""

@@ -55,8 +55,7 @@ class Prompt(Space):
         widest = max((m.embedding_dim for m in model.modules() if isinstance(m, nn.Embedding)), default=1)
         check_memory(4 * widest * self.length, f"a prompt of length={self.length}")
         tokens = put_prompt(model, sites, length=self.length, seed=seed)
-        own = {id(tokens.embeddings)}
-        own |= {id(module.prefix.gate) for module in sites.values() if has_prefix(module)}
+        own = {id(tokens.embeddings), *(id(share.gate) for _, share in _shares(model))}
         return {name: parameter for name, parameter in model.named_parameters() if id(parameter) in own}
 
     def unwire(self, model: nn.Module) -> None:
@@ -66,14 +65,20 @@ class Prompt(Space):
     @torch.no_grad()
     def merge(self, model: nn.Module) -> None:
         """Turn what the layers make of the prompt into numbers of their own, which stay: no weight can hold them."""
-        sites = [module for module in model.modules() if isinstance(getattr(module, "prefix", None), PromptShare)]
-        if not sites:
+        shares = _shares(model)
+        if not shares:
             return
-        tokens = sites[0].prefix.tokens
+        tokens = shares[0][1].tokens
         reader = next(module for module in model.modules() if tokens.start in forward_hooks(module)[0].values())
         tokens.start(reader, ())
-        prefixes = [module.prefix.plain() for module in sites]
+        prefixes = [(module, share.plain()) for module, share in shares]
         tokens.end(reader, (), None)
         remove_prompt(model)
-        for module, prefix in zip(sites, prefixes, strict=True):
+        for module, prefix in prefixes:
             attach(module, prefix)
+
+
+def _shares(model: nn.Module) -> list[tuple[nn.Module, PromptShare]]:
+    """The modules that attend to a prompt, with what they have for it."""
+    found = [(module, getattr(module, "prefix", None)) for module in model.modules()]
+    return [(module, share) for module, share in found if isinstance(share, PromptShare)]

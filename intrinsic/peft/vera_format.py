@@ -1,0 +1,64 @@
+"""VeRA in PEFT's format, read as LoRA."""
+
+from collections.abc import Mapping
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from intrinsic.errors import UserError
+from intrinsic.peft.layout import PREFIX, factor_keys
+
+_B, _D = ".vera_lambda_b", ".vera_lambda_d"
+
+
+def vera_as_lora(
+    model: nn.Module, config: Mapping[str, Any], tensors: Mapping[str, Tensor], folder: str | Path
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The configuration and the tensors of the same function as LoRA: A = diag(d) A, B = diag(b) B.
+
+    PEFT cuts A and B of all layers from two matrices as large as the largest of them: they are in the file, or drawn by
+    torch from `projection_prng_key`, A first, evenly within sqrt(6 / columns).
+
+    Raises:
+        UserError: if a layer is not the model's, or lacks one of its vectors.
+    """
+    rank = config["r"]
+    rest, found, sizes = dict(tensors), {}, {}
+    shared = {end: rest.pop(key) for key in tensors for end in ("vera_A", "vera_B") if f".{key}".endswith(f".{end}")}
+    for key in [key for key in rest if key.endswith(_B)]:
+        name = key.removeprefix(PREFIX).removesuffix(_B)
+        d = rest.pop(f"{PREFIX}{name}{_D}", None)
+        layer = dict(model.named_modules()).get(name)
+        weight = getattr(layer, "weight", None)
+        if d is None or not isinstance(weight, Tensor) or weight.ndim != 2:
+            raise UserError(
+                f"{folder} updates {name}, and {type(model).__name__} has no such layer that VeRA fits: load it around "
+                "the model that it was made for"
+            )
+        found[name] = rest.pop(key), d
+        sizes[name] = tuple(weight.shape) if isinstance(layer, nn.Linear) else tuple(weight.T.shape)
+    if not shared and found:
+        generator = torch.Generator().manual_seed(config["projection_prng_key"])
+        outputs, inputs = (max(size[axis] for size in sizes.values()) for axis in (0, 1))
+        for end, shape in {"vera_A": (rank, inputs), "vera_B": (outputs, rank)}.items():
+            bound = sqrt(2) / sqrt(shape[1]) * sqrt(3)
+            shared[end] = torch.empty(shape).uniform_(-bound, bound, generator=generator)
+    for name, (b, d) in found.items():
+        A, B = shared["vera_A"][:, : sizes[name][1]], shared["vera_B"][: sizes[name][0]]
+        if b.shape != B.shape[:1] or d.shape != A.shape[:1] or A.shape[1] != sizes[name][1]:
+            raise UserError(
+                f"{folder} holds {tuple(b.shape)} and {tuple(d.shape)} for {name}, of size {sizes[name]}, and rank "
+                f"{rank}: load it around the model that it was made for"
+            )
+        rest |= zip(factor_keys(name, embedding=False), (d[:, None] * A, b[:, None] * B), strict=True)
+    lora = {
+        "peft_type": "LORA",
+        "r": rank,
+        "lora_alpha": rank,
+        "lora_dropout": config.get("vera_dropout", 0.0),
+        "modules_to_save": config.get("modules_to_save"),
+    }
+    return lora, rest
