@@ -49,8 +49,9 @@ def trajectory(run: TrainedRun, *, moments: int = 50) -> Measurement:
             offsets.append(_flat(net) - origin)
 
     optimizer.register_step_post_hook(note)
-    schedule = {"schedule": setup.schedule.make, "interval": setup.schedule.interval}
-    epochs = fit(net, task, optimizer, **setup.numbers, **setup.training_seeds, **schedule)
+    schedule = setup.schedule
+    options = {**setup.numbers, **setup.training_seeds}
+    epochs = fit(net, task, optimizer, **options, schedule=schedule.make, interval=schedule.interval)
     with Progress(setup.epochs, task.metric) as progress:
         for epoch in epochs:
             progress.show(epoch)
