@@ -89,9 +89,28 @@ def _curve(frame: pd.DataFrame, across: Sequence[str]) -> pd.Series:
                 here, lambda key: key.partition(".")[0] in METHOD or key in across, copied=("rank", "dim", "seed")
             )
         }
+        keys = _own(keys, list(group["config"]))
         for index, flat in group["config"].items():
-            names[index] = ", ".join(dict.fromkeys([str(name), *(entry(key, flat) for key in sorted(keys))]))
+            said = [entry(key, flat) for key in sorted(keys) if key in flat or not _of_a_class(key, keys)]
+            names[index] = ", ".join(dict.fromkeys([str(name), *said]))
     return names
+
+
+def _own(keys: set[str], configs: Sequence[dict[str, object]]) -> set[str]:
+    """The keys less those of which the class says the value, such as the targets of one space and not of another."""
+    classes = [key for key in sorted(keys) if key.endswith("._target_")]
+    told = [tuple(flat.get(key) for key in classes) for flat in configs]
+
+    def is_told(key: str) -> bool:
+        values = {(kind, value_text(flat.get(key))) for kind, flat in zip(told, configs, strict=True)}
+        return len(values) == len(set(told))
+
+    return {key for key in keys if key in classes or not classes or not is_told(key)}
+
+
+def _of_a_class(key: str, keys: set[str]) -> bool:
+    """Whether the key is an argument of a class that is named itself, and which others may not have."""
+    return f"{key.rpartition('.')[0]}._target_" in keys
 
 
 def _setting(frame: pd.DataFrame) -> pd.Series:

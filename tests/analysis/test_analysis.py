@@ -90,6 +90,16 @@ def test_other_optimiser_settings_are_chosen_and_other_variants_are_curves(study
     assert set(points["setting"]) == {"lr=0.01, weight_decay=0.1"}
 
 
+def test_a_curve_of_another_class_is_named_by_its_class(study):
+    """Not by the arguments that the others have not, nor by those that are its own at every point."""
+    for dim in (10, 30):
+        add(study, method="subspace", dim=dim, space={"_target_": "spaces.Full", "embeddings": True})
+        for targets in ("a", "b"):
+            add(study, method="subspace", dim=dim, space={"_target_": "spaces.LoRA", "alpha": 8, "targets": targets})
+    names = {"subspace, space=Full", "subspace, space=LoRA, targets=a", "subspace, space=LoRA, targets=b"}
+    assert set(dim_curve(study).points["curve"]) == names
+
+
 def test_runs_without_a_score_are_listed(study):
     add(study, rank=1)
     diverged = add(study, rank=4, seed=1, status="diverged")
