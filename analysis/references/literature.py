@@ -59,12 +59,12 @@ def _points(curve: Mapping[int, float]) -> dict[int, tuple[float, float]]:
     return {dim: (score, score) for dim, score in curve.items()}
 
 
-def _control(name: str, optim: str, width: int = 20, **more: object) -> dict[str, object]:
+def _control(name: str, optim: str, width: int = 20, identity: str | None = None) -> dict[str, object]:
     return {
         "dataset._target_": f"intrinsic.data.{name}.{name}",
         "optim._target_": f"intrinsic.training.{optim}",
         **_fc(2, width),
-        **more,
+        **({} if identity is None else {"dataset.id": identity}),
     }
 
 
@@ -147,11 +147,11 @@ PUBLISHED = (
     ),
     PublishedCurve(
         "pendulum", f"{SOLVED}; a network of 4-20-20-2 on version 1 of the environment",
-        _control("gymnasium", ES, **{"dataset.id": "InvertedPendulum-v5"}), 541, 4, ceiling=1000,
+        _control("gymnasium", ES, identity="InvertedPendulum-v5"), 541, 4, ceiling=1000,
     ),
     PublishedCurve(
         "humanoid", f"{SOLVED}, on version 1 of the environment",
-        _control("gymnasium", ES, 256, **{"dataset.id": "Humanoid-v4"}), 166_673, 700, ceiling=6000,
+        _control("gymnasium", ES, 256, "Humanoid-v4"), 166_673, 700, ceiling=6000,
     ),
     PublishedCurve(
         "pong", SOLVED,

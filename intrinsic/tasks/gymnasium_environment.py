@@ -38,7 +38,7 @@ class GymnasiumEnvironment(Environment):
     def __init__(self, id: str, *, horizon: int | None = None, frames: int = 0) -> None:  # noqa: A002 (its name there)
         self.name = id
         self._frames = integer("environment.frames", frames, 0)
-        self._id, self._several = _known(id), {}
+        self._id, self._several = _known(id), dict[int, Any]()
         from gymnasium import spaces
 
         made = self._make(1)
