@@ -13,6 +13,7 @@ from intrinsic.projections.base import Projection
 SIZES = [(1000, 10**6), (1000, 10**7), (1000, 10**8)]
 SIZES += [(d, 10**6) for d in (10, 100, 10_000, 100_000)] + [(750, 199_210)]
 DENSE = 10**10  # entries above which the dense projection is left to `huge`
+MOST = 4 << 30  # bytes of P
 ONLY_FAST = 10**8  # weights from which only these are measured, which cost a few bytes a weight
 FAST = ("fastfood", "onehot")
 
@@ -22,6 +23,8 @@ def measure(device: torch.device) -> Iterator[dict[str, Any]]:
     for name, kind in projections().items():
         for dim, full_dim in SIZES + ([(1000, 10**9)] if device.type == "cuda" else []):
             if name == "dense" and dim * full_dim > DENSE:
+                continue
+            if kind.plan(dim, full_dim) > MOST:
                 continue
             if full_dim >= ONLY_FAST and name not in FAST:
                 continue

@@ -1,4 +1,4 @@
-"""The projections that are measured: the class of every file in conf/projection but the identity."""
+"""The projections that are measured: the class of every file in conf/projection that is drawn from a seed alone."""
 
 from functools import cache
 from pathlib import Path
@@ -8,7 +8,9 @@ from omegaconf import OmegaConf
 
 from intrinsic.projections.base import Projection
 from intrinsic.projections.identity import Identity
+from intrinsic.projections.trajectory import Trajectory
 
+NOT_DRAWN = Identity, Trajectory  # the latter is a stored matrix, and its product torch's
 _CONFIGS = Path(__file__).parent.parent / "conf" / "projection"
 
 
@@ -19,4 +21,5 @@ def projections() -> dict[str, type[Projection]]:
         path.stem: OmegaConf.select(OmegaConf.load(path), "projection._target_")
         for path in sorted(_CONFIGS.glob("*.yaml"))
     }
-    return {name: kind for name, target in targets.items() if (kind := get_class(target)) is not Identity}
+    kinds = {name: get_class(target) for name, target in targets.items()}
+    return {name: kind for name, kind in kinds.items() if kind not in NOT_DRAWN}

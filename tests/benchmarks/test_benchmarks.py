@@ -43,7 +43,7 @@ def test_a_ratio_is_that_of_the_times(monkeypatch):
 
 
 def test_every_projection_is_measured():
-    assert set(projections()) == set(names("projection")) - {"identity"}
+    assert set(projections()) == set(names("projection")) - {"identity", "trajectory"}
 
 
 @pytest.mark.slow
