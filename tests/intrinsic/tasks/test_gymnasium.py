@@ -2,11 +2,13 @@
 
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 import intrinsic
 from experiments.run.setup import Setup
+from intrinsic.data.cartpole import CartPole
 from intrinsic.data.gymnasium import gymnasium as task_of
 from intrinsic.errors import UserError
 from intrinsic.models.mlp import MLP
@@ -49,6 +51,24 @@ def test_a_choice_of_actions():
     assert torch.equal(environment.returns(policy(2), SEEDS.flip(0)), found.flip(0))
     assert found[0] == found[3]
     assert 15 < environment.random_returns(torch.arange(50)).mean() < 30  # as our own
+
+
+def test_our_cartpole_is_gymnasiums():
+    """Its states over 1,000 random steps, from the same starts."""
+    theirs, ours, generator = gymnasium.make("CartPole-v1").unwrapped, CartPole(), np.random.default_rng(0)
+    steps = 0
+    while steps < 1000:
+        state, _ = theirs.reset(seed=steps)
+        mine = np.array(theirs.state)[None]
+        ended = False
+        while not ended:
+            action = int(generator.integers(2))
+            state, _, ended, *_ = theirs.step(action)
+            mine, seen, _, fallen = ours.step(mine, torch.tensor([action]))
+            np.testing.assert_allclose(mine[0], theirs.state, rtol=0, atol=1e-12)
+            np.testing.assert_allclose(seen[0], state, rtol=0, atol=1e-6)
+            assert bool(fallen[0]) == ended
+            steps += 1
 
 
 def test_numbers_are_cut_off_at_their_bounds():
