@@ -35,7 +35,7 @@ class Reader:
 
     @property
     def reads_text(self) -> bool:
-        """Whether its inputs are tokens; then it may have weights of its own."""
+        """Whether its inputs are tokens."""
         return self.tokenizer is not None
 
     @property
@@ -60,7 +60,7 @@ class Reader:
         Raises:
             UserError: if it has none.
         """
-        if not self.reads_text:
+        if "source" not in self.node:
             raise UserError(
                 f"init=hub needs a model with weights of its own, got {self.name}: use model=minilm, or init=scratch"
             )

