@@ -1,13 +1,16 @@
 """A trained run as a folder of transformers: ordinary weights, config and tokenizer.
 
 python -m experiments.export outputs/STUDY/RUN FOLDER
+python -m experiments.export outputs/STUDY/RUN FOLDER --lora-rank 8     as PEFT's LoRA, of any method that merges
 
-Anyone's from_pretrained reads it; here model=hf model.name=FOLDER starts from it, and model=hf_lm.
+Anyone's from_pretrained reads it; here model=hf model.name=FOLDER starts from it, and model=hf_lm. With --lora-rank it
+is what the SVD of each matrix's change leaves of it at that rank, and what that costs is printed.
 """
 
 from pathlib import Path
 from typing import Any
 
+from experiments.finished.export_lora import export_lora
 from experiments.finished.finished import finished
 from experiments.finished.reopen import reopen
 from experiments.run.setup import Setup
@@ -55,9 +58,14 @@ def main() -> None:
     parser = command_parser("experiments.export", __doc__)
     parser.add_argument("run", type=Path, metavar="outputs/STUDY/RUN", help="folder of a finished run")
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="to be made")
+    parser.add_argument("--lora-rank", type=int, metavar="R", help="write LoRA of this rank, in PEFT's format")
     with one_line_errors():
         given = parser.parse_args()
-        say(export(given.run, given.folder))
+        if given.lora_rank is None:
+            say(export(given.run, given.folder))
+        else:
+            for line in export_lora(given.run, given.folder, given.lora_rank):
+                say(line)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """Trained runs as folders of transformers."""
 
+import re
+
 import pytest
 import torch
 
 from analysis.threshold import threshold
-from experiments.export import export
+from experiments.export import export, main
+from experiments.finished.export_lora import export_lora
 from experiments.finished.reopen import reopen
 from experiments.run.train import train
 from intrinsic.errors import UserError
@@ -121,3 +124,30 @@ def test_the_command(trained, tmp_path, capsys):
     assert (tmp_path / "folder" / "model.safetensors").is_file()
     assert measure("export", run, tmp_path / "folder") == 2
     assert_one_line(capsys.readouterr().err, "is there already")
+
+
+@pytest.mark.parametrize("method", ["subspace", "lora"])
+def test_any_run_as_lora(method, trained, tmp_path, capsys, monkeypatch):
+    """What PEFT reads computes what was trained, up to what the rank leaves, which is printed."""
+    peft = pytest.importorskip("peft")
+    run = trained("gpt2", method)
+    monkeypatch.setattr("sys.argv", ["export", str(run), str(tmp_path / "folder"), "--lora-rank", "16"])
+    main()
+    said = capsys.readouterr().out
+    opened = reopen(run)
+    assert re.search(r"rank 16 of \d+ matrices: relative error \S+ of their change \(Frobenius\), at most", said)
+    assert re.search(r"validation accuracy 0\.\d{4} → 0\.\d{4}", said)
+    theirs = peft.PeftModel.from_pretrained(opened.plain()[0], tmp_path / "folder").eval()
+    with torch.no_grad():
+        again, net = theirs(opened.task.test.inputs), opened.net.eval()(opened.task.test.inputs)
+    if method == "lora":  # of rank 4; biases and norms are as they were
+        torch.testing.assert_close(again, net, atol=1e-4, rtol=1e-4)
+    else:
+        assert "not held: " in said
+    with pytest.raises(UserError, match="is there already: need the name of a new folder"):
+        export_lora(run, tmp_path / "folder", 4)
+
+
+def test_a_prompt_is_no_lora(trained, tmp_path):
+    with pytest.raises(UserError, match="method=prompt adds GatedPrefix, which LoRA cannot hold: need a method that"):
+        export_lora(trained("gpt2", "prompt", "length=2"), tmp_path / "folder", 4)
