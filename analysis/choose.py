@@ -7,6 +7,7 @@ python -m experiments.updates outputs/ranks                                     
 python -m analysis.choose outputs/ranks                                           recommends
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pandas as pd
 
 from analysis.advice.choose_figure import choose_figure
 from analysis.advice.matrix_gains import MatrixGains
+from analysis.advice.rank_pattern import rank_pattern
 from analysis.advice.recommendation import interval, recommendation
 from analysis.advice.smallest_rank import SmallestRank, smallest_rank
 from analysis.figures.command import program
@@ -25,6 +27,7 @@ from analysis.studies.records import load_records
 from analysis.studies.selection import choose_settings as settle
 from analysis.studies.selection import failures, points_table
 from intrinsic.errors import UserError
+from intrinsic.files.atomic import write_atomically
 
 
 def choose(
@@ -45,7 +48,8 @@ def choose(
 
     Args:
         studies: folders of runs, of one task.
-        out: folder of choose.png, .pdf and .csv.
+        out: folder of choose.png, .pdf and .csv, and, where gradients are measured, of choose.json: ranks by type of
+            matrix, as arguments of PEFT's LoraConfig (see `rank_pattern`).
         where: `key=value` filters on the config.
         floor: see `analysis.threshold`: fractions are of what is above it.
         chance: see there.
@@ -92,11 +96,22 @@ def choose(
         results += offers.agreement()
         parts.append(offers.matrices.assign(part="matrix", rank=offers.rank))
     results.append(recommendation(sizes, offers, tests))
+    place = Path(studies[0]) / "figures" if out is None else Path(out)
+    pattern = {} if offers is None else rank_pattern(gradients[0], offers)
+    if offers is not None:
+        results.append(
+            f"at the budget of rank {offers.rank}, by the gradients at theta_0 alone: space.rank_pattern="
+            f"{json.dumps(pattern) if pattern else 'null'}; for PEFT's LoraConfig: {place / 'choose.json'}"
+        )
     figure = choose_figure(sizes, offers)
     effort = () if sizes is None else effort_lines(efforts(sizes.rows, frame))
     footer(figure, effort)
     rows = pd.concat(parts, ignore_index=True)
-    paths = save_figure(figure, rows, "choose", Path(studies[0]) / "figures" if out is None else Path(out))
+    paths = save_figure(figure, rows, "choose", place)
+    if offers is not None:
+        config = {"r": offers.rank, "target_modules": "all-linear", "rank_pattern": pattern}
+        text = json.dumps(config, indent=2) + "\n"
+        write_atomically(place / "choose.json", lambda path: path.write_text(text))
     gone = () if sizes is None else failures(sizes.rows)
     return FigureResult(
         rows=rows, table=table, notes=notes, paths=paths, figure=figure, results=(*results, *gone), effort=effort
