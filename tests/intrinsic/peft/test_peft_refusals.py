@@ -63,7 +63,7 @@ QUERY = "base_model.model.bert.encoder.layer.0.attention.self.query.lora_A.weigh
         (lambda folder: (folder / CONFIG).write_text("{"), bert, "adapter_config.json cannot be read"),
         (lambda folder: (folder / CONFIG).write_text("[]"), bert, "adapter_config.json is damaged"),
         (lambda folder: (folder / WEIGHTS).write_bytes(b"no"), bert, "damaged or not a safetensors file"),
-        (configured(peft_type="IA3"), bert, "needs r=2, which IA3 here does not support: load it with PEFT"),
+        (configured(peft_type="IA3"), bert, "needs lora_alpha=8, which IA3 here does not support"),
         (configured(use_dora=True), bert, "needs use_dora=True, which LORA here does not support"),
         (configured(bias="all"), bert, "needs bias='all', which LORA here does not support"),
         (configured(lora_bias=True), bert, "needs lora_bias=True"),
