@@ -35,7 +35,8 @@ class Redrawn(Subspace):
         every: steps from one P to the next.
         optimizer: what becomes of an optimiser's state of z, such as Adam's moments, which was of another P: "reset",
             or "keep".
-        space, projection, dim, granularity, head, stream, seed, projection_seed: see `Subspace`; scales: None.
+        space: of `Subspace`, as are projection, dim, granularity, head, stream, seed and projection_seed.
+        scales: None.
 
     Raises:
         UserError: if the arguments do not fit each other or the model; the model is then as it was.
