@@ -115,6 +115,8 @@ def _updates(model: nn.Module) -> dict[str, _Update]:
             attentions.add(name.removesuffix(".base"))
         if not isinstance(module, LowRank):
             continue
+        if module.kept:
+            raise UserError("the model stands on LoRA of its own, and a PEFT file holds one: use intrinsic.save")
         owner = name.rpartition(".")[0]
         if name.endswith(".out_proj") and owner.removesuffix(".base") in attentions:
             name = owner.removesuffix(".base") + OUT_PROJ

@@ -47,7 +47,7 @@ class Bank(Movable):
     def __init__(self, model: nn.Module, *, keep: bool = True) -> None:
         super().__init__()
         check_module(model)
-        if any(isinstance(module, Subspace | LowRank) for module in model.modules()):
+        if any(isinstance(m, Subspace) or (isinstance(m, LowRank) and not m.kept) for m in model.modules()):
             raise UserError("a bank needs the model as it was before any method was put into it: merge it first")
         self.turns = Turns()
         self.model, self.keep = model.requires_grad_(False).eval(), keep

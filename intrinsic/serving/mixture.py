@@ -65,6 +65,8 @@ class Mixture(nn.Module):
     @staticmethod
     def fits(base: nn.Module, tree: nn.Module) -> bool:
         """Whether a tree is the base but for low-rank layers and its head."""
+        if _layers(base):
+            return False  # that stands on low-rank layers itself: a layer then has several updates
         head, layers = _head(base), _layers(tree)
         plain, own = (dict(model.named_modules(remove_duplicate=False)) for model in (base, tree))
         for name, module in own.items():

@@ -17,6 +17,7 @@ from intrinsic.errors import UserError
 from intrinsic.layers.low_rank import LowRank, expert_names, low_rank_experts, low_rank_parts
 from intrinsic.spaces.base import Space
 from intrinsic.surgery.patterns import compile_pattern
+from intrinsic.surgery.targets import layer_names
 from intrinsic.surgery.tree import swap, unwrap
 
 
@@ -71,13 +72,13 @@ class LowRankSpace(Space):
 
     def wire(self, model: nn.Module, *, seed: int) -> dict[str, nn.Parameter]:
         """Wrap the targets and return what is trained of them: <target>.<factor>."""
-        if any(isinstance(module, LowRank) for module in model.modules()):
-            raise UserError("the model already has LoRA layers: merge them first")
+        if any(isinstance(module, LowRank) and not module.kept for module in model.modules()):
+            raise UserError("the model already has LoRA layers: merge them first, or keep them by unwrap(keep=True)")
         places = self._places(model)
         for name in ("rank_pattern", "alpha_pattern"):
             _check_used(name, getattr(self, name) or {}, list(places))
         room = self._room(places)
-        names = {id(module): name for name, module in model.named_modules()}
+        names = layer_names(model)
         wrappers: list[tuple[nn.Module, LowRank]] = []
         pieces: dict[str, nn.Module] = {}  # what holds the factors of a target
         for module in {id(module): module for module in places.values()}.values():
@@ -150,15 +151,22 @@ class LowRankSpace(Space):
         Raises:
             UserError: if another layer shares an updated weight, which would change with it.
         """
-        layers = [module for module in model.modules() if isinstance(module, LowRank)]
         owners = [id(p) for module in model.modules() for p in module.parameters(recurse=False)]
-        for layer in layers:
-            if owners.count(id(layer.target)) > 1:
-                raise UserError("cannot merge: a LoRA target shares its weight with another layer; untie it first")
-        with torch.no_grad():
+        while layers := _innermost(model):
             for layer in layers:
-                layer.target.copy_(layer.weight)
-        self.unwire(model)
+                if owners.count(id(layer.target)) > 1:
+                    raise UserError("cannot merge: a LoRA target shares its weight with another layer; untie it first")
+            with torch.no_grad():
+                for layer in layers:
+                    layer.target.copy_(layer.weight)
+            for layer in layers:
+                swap(model, layer, layer.base)
+
+
+def _innermost(model: nn.Module) -> list[LowRank]:
+    """The wrappers that have none in them: of a model that stands on earlier ones, these come after the others."""
+    layers = [module for module in model.modules() if isinstance(module, LowRank)]
+    return [layer for layer in layers if not isinstance(layer.base, LowRank)]
 
 
 def _look_up(pattern: Mapping[str, Any] | None, target: str, default: Any) -> Any:

@@ -186,8 +186,8 @@ class Redrawn(Subspace):
         options: dict[str, Any] = {name: getattr(self, name) for name in same}
         return Redrawn(model, projection=self.make_projection, **options)
 
-    def unwrap(self) -> nn.Module:
-        """The model as it was before, its weights too."""
-        if self._home is not None:
+    def unwrap(self, *, keep: bool = False) -> nn.Module:
+        """The model as it was before, its weights too; to `keep`: as trained."""
+        if self._home is not None and not keep:
             self._go_home()
-        return super().unwrap()
+        return super().unwrap(keep=keep)

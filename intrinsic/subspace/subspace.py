@@ -30,6 +30,7 @@ from intrinsic.subspace.merge import merge
 from intrinsic.subspace.places import put
 from intrinsic.subspace.recurrent import take_turns
 from intrinsic.subspace.substitution import Substitution
+from intrinsic.subspace.unwrap import unwrap
 from intrinsic.surgery.head import HeadMode, place_head
 from intrinsic.surgery.torch_internals import version
 from intrinsic.surgery.tree import parameter_slots
@@ -93,7 +94,7 @@ class Subspace(Compatible):
         self.projection_seed = seed if projection_seed is None else integer("projection_seed", projection_seed, 0)
         self.make_projection, self.identity = projection, getattr(projection, "func", projection) is Identity
         before = set(model.modules())
-        self._flags = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+        self.flags = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
         coordinates = self.space.wire(model, seed=rng.fan_out(seed, "space"))
         with ExitStack() as undo:  # whatever stops it, an interrupt too
             undo.callback(self.space.unwire, model)
@@ -186,13 +187,9 @@ class Subspace(Compatible):
         """Let go of what is kept between calls: buffers of the size of theta, made anew when they are needed."""
         self._moves.forget()
 
-    def unwrap(self) -> nn.Module:
-        """The model as it was before, without what this net has trained, which `merge` keeps. The net ends with it."""
-        self.space.unwire(self.model)
-        for name, parameter in self.model.named_parameters():
-            parameter.requires_grad_(self._flags.get(name, parameter.requires_grad))
-        alive.pop(self, None)
-        return self.model
+    def unwrap(self, *, keep: bool = False) -> nn.Module:
+        """The model as it was before; to `keep`: frozen, as trained, for another Subspace. The net ends with it."""
+        return unwrap(self, keep=keep)
 
     @torch.no_grad()
     def merge(self, onto: nn.Module | Literal["dequantized"] | None = None) -> nn.Module:

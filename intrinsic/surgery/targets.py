@@ -8,6 +8,7 @@ from torch import nn
 from intrinsic.errors import UserError
 from intrinsic.surgery.head import head_or_none, under
 from intrinsic.surgery.patterns import compile_pattern
+from intrinsic.surgery.wrapper import Wrapper
 
 
 def find_targets(
@@ -28,9 +29,11 @@ def find_targets(
             names.
     """
     places: dict[str, nn.Module] = {}
-    for name, module in model.named_modules():
+    known = layer_names(model)
+    for module in model.modules():
+        name = known[id(module)]
         if name and isinstance(module, kinds):
-            places[name] = module
+            places.setdefault(name, module)  # of a wrapper and what is in it: the wrapper
         places |= {f"{name}.{part}": module for part in (parts(name, module) if name else ())}
     if targets == "all-linear":
         modules, head = dict(model.named_modules()), head_or_none(model)
@@ -56,6 +59,19 @@ def find_targets(
     if both := wanted - _wholes(wanted):
         raise UserError(f"targets names {min(both)!r} and a whole that it is a part of: choose one of them")
     return {name: module for name, module in places.items() if name in wanted}
+
+
+def layer_names(model: nn.Module) -> dict[int, str]:
+    """Names by a module's id; a layer inside of a wrapper that is seen through, such as LoRA's, has the wrapper's."""
+    modules, names = dict(model.named_modules()), dict[int, str]()
+    for name, module in modules.items():
+        outer = name
+        while isinstance(found := modules.get(outer.removesuffix(".base")), Wrapper) and outer.endswith(".base"):
+            if not found.is_see_through:
+                break
+            outer = outer.removesuffix(".base")
+        names[id(module)] = outer
+    return names
 
 
 def _convolutions(places: dict[str, nn.Module]) -> str:

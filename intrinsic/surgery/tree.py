@@ -52,12 +52,12 @@ def _items(value: dict[Any, Any] | list[Any]) -> Iterable[tuple[Any, Any]]:
 
 
 def unwrap(model: nn.Module, kind: type[Wrapper]) -> None:
-    """Put the bases of all wrappers of a kind back.
+    """Put the bases of all wrappers of a kind back, but for those that are `kept`.
 
     Raises:
         UserError: if one cannot go; none has gone then.
     """
-    wrappers = [module for module in model.modules() if isinstance(module, kind)]
+    wrappers = [module for module in model.modules() if isinstance(module, kind) and not module.kept]
     for wrapper in wrappers:
         wrapper.check_release()
     for wrapper in wrappers:

@@ -32,6 +32,8 @@ class Wrapper(AddedModule):
 
     base: nn.Module
     takes_hooks = True
+    is_see_through = False  # whether a layer in it goes by the wrapper's name
+    kept = False  # whether it belongs to the model: a later net stands on it, and leaves it there
 
     def __init__(self, base: nn.Module, **own: Any) -> None:
         super().__init__()

@@ -27,6 +27,8 @@ class LowRank(Wrapper):
         dropout: the chance with which each input of A, and not of the layer, is dropped in training.
     """
 
+    is_see_through = True
+
     lora_A: Tensor  # noqa: N815
     lora_B: Tensor  # noqa: N815
     scaling: float
