@@ -28,7 +28,10 @@ def value_text(value: Any) -> str:
 
 
 def varying_keys(frame: pd.DataFrame, keep: Callable[[str], bool], copied: Sequence[str]) -> list[str]:
-    """Name the config keys with `keep(key)` that differ between runs, less those that repeat one of the `copied`."""
+    """Name the config keys with `keep(key)` that differ between runs, less those that repeat one of the `copied`.
+
+    A key repeats another where it is there: the seed of a source that some runs have and others do without.
+    """
     configs = list(frame["config"])
     texts: dict[str, list[str]] = {}
 
@@ -41,7 +44,10 @@ def varying_keys(frame: pd.DataFrame, keep: Callable[[str], bool], copied: Seque
     for key in sorted(filter(keep, keys_of(configs))):
         if _is_constant([flat.get(key) for flat in configs]) or len(set(column(key))) == 1:
             continue
-        if not any(column(name) == column(key) for name in copied if name != key):
+        there = [number for number, flat in enumerate(configs) if key in flat]
+        own = [column(key)[number] for number in there]
+        copies = [name for name in copied if name != key and [column(name)[number] for number in there] == own]
+        if not copies or len(set(own)) == 1:  # one value is equal to many
             found.append(key)
     return found
 

@@ -166,8 +166,10 @@ class ShardedSubspace(Subspace):
         )
 
     @torch.no_grad()
-    def unwrap(self) -> nn.Module:
-        """The model as it was before, theta_0 in it. The net ends with it."""
+    def unwrap(self, *, keep: bool = False) -> nn.Module:
+        """The model as it was before, theta_0 in it. The net ends with it. What was trained is not kept here."""
+        if keep:
+            raise UserError("a sharded model keeps nothing: intrinsic.save(net, path), and load it where it is whole")
         for hook in self._hooks:
             hook.remove()
         reshard(self.model)

@@ -29,9 +29,9 @@ def find_targets(
             names.
     """
     places: dict[str, nn.Module] = {}
-    known = layer_names(model)
+    named = layer_names(model)
     for module in model.modules():
-        name = known[id(module)]
+        name = named[id(module)]
         if name and isinstance(module, kinds):
             places.setdefault(name, module)  # of a wrapper and what is in it: the wrapper
         places |= {f"{name}.{part}": module for part in (parts(name, module) if name else ())}

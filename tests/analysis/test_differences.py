@@ -164,4 +164,5 @@ def test_compare_marks_nothing_without_one_baseline(study):
     add(study, "full", 0.9, seed=1, **network(3))
     drawn = compare(study, across=["model"])
     assert drawn.more == ()
-    assert [note for note in drawn.notes if note.startswith("d90 not compared: need one baseline, got full, ")]
+    said = "d90 not compared: need one baseline, got full; full, model=Net3"
+    assert [note for note in drawn.notes if note.startswith(said)]
