@@ -61,13 +61,13 @@ class Setup:
         _ = self.schedule
         check_groups(self.config["lr_groups"] or {})
         Redrawn.check(self.config["redraw"], self.config["redraw_optimizer"])
-        if self.config["projection"].get("file", "") is None:
-            raise UserError("need projection.file=..., a file trajectory.safetensors that python -m "
-                            "experiments.trajectory has written")  # fmt: skip
         if self.config["base"] not in ("float32", "int8"):
             raise UserError(f"need base=float32 or int8, got base={self.config['base']}")
         check_config(self.config)
         check_sizes(self.config)
+        if self.config["projection"].get("file", "") is None:
+            raise UserError("need projection.file=..., a file trajectory.safetensors that python -m "
+                            "experiments.trajectory has written")  # fmt: skip
 
     @property
     def numbers(self) -> dict[str, Any]:

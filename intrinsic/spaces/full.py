@@ -7,7 +7,7 @@ from torch import nn
 
 from intrinsic.errors import UserError
 from intrinsic.spaces.base import Space
-from intrinsic.surgery.targets import find_targets, select_names
+from intrinsic.surgery.targets import check_targets, find_targets, select_names
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Full(Space):
     embeddings: bool = True
 
     def __post_init__(self) -> None:
+        if self.targets is not None:
+            check_targets(self.targets)
         if not isinstance(self.select, str | None):
             raise UserError(f"need select as a regular expression or null, got select={self.select}")
         if not isinstance(self.embeddings, bool):

@@ -17,7 +17,7 @@ from intrinsic.errors import UserError
 from intrinsic.layers.low_rank import LowRank, expert_names, low_rank_experts, low_rank_parts
 from intrinsic.spaces.base import Space
 from intrinsic.surgery.patterns import compile_pattern
-from intrinsic.surgery.targets import layer_names
+from intrinsic.surgery.targets import check_targets, layer_names
 from intrinsic.surgery.tree import swap, unwrap
 
 
@@ -55,9 +55,7 @@ class LowRankSpace(Space):
         _check_alpha("alpha", self.alpha)
         if not isinstance(self.rslora, bool):
             raise UserError(f"need rslora to be true or false, got rslora={self.rslora}")
-        suffixes = [self.targets] if isinstance(self.targets, str) else self.targets
-        if not isinstance(suffixes, Sequence) or not all(isinstance(suffix, str) for suffix in suffixes):
-            raise UserError(f"need targets as a name or a list of names, or all-linear, got targets={self.targets}")
+        check_targets(self.targets)
         share("dropout", self.dropout)
         for name, check in (("rank_pattern", _check_rank), ("alpha_pattern", _check_alpha)):
             pattern = getattr(self, name)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 from torch import nn
 
@@ -59,6 +60,17 @@ def find_targets(
     if both := wanted - _wholes(wanted):
         raise UserError(f"targets names {min(both)!r} and a whole that it is a part of: choose one of them")
     return {name: module for name, module in places.items() if name in wanted}
+
+
+def check_targets(targets: Any) -> None:
+    """Check that targets are a text or a list of texts.
+
+    Raises:
+        UserError: if not.
+    """
+    suffixes = [targets] if isinstance(targets, str) else targets
+    if not isinstance(suffixes, Sequence) or not all(isinstance(suffix, str) for suffix in suffixes):
+        raise UserError(f"need targets as a name or a list of names, or all-linear, got targets={targets}")
 
 
 def layer_names(model: nn.Module) -> dict[int, str]:
