@@ -145,6 +145,14 @@ def _check(run: TrainedRun, levels: tuple[int, ...]) -> None:
             f"method={run.record.method} trains {beside[0] if beside else 'weights'}, which a message of z would not "
             f"give back: need method=subspace, with nothing trained beside z"
         )
+    reasons = {
+        "redraw has moved the weights by other z before": run.net.moves_base,
+        f"{type(run.net.projection).__name__} was made of the training data": run.net.projection.from_data,
+        "init=burnin has trained theta_0 on the training data": bool(run.record.count("init_steps")),
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            raise UserError(f"a message of seed and z does not give the network back: {reason}")
     if run.task.score is None or run.task.metric != "accuracy" or run.task.tokens is not None:
         raise UserError(f"a bound on the error needs a task whose metric is accuracy, got {run.task.metric}")
     before = dict(run.start.model.named_buffers())

@@ -1,6 +1,7 @@
 """Messages of quantised coordinates: what is decoded, how many bits they take, and what is no message."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -86,6 +87,16 @@ def test_what_has_no_message():
     statistics.net.model[1].running_mean.add_(1)
     with pytest.raises(UserError, match=r"1\.running_mean was learned from the data beside z"):
         quantize(statistics)
+    chosen = partial(intrinsic.Select, index=[0, 3, 40])
+    with pytest.raises(UserError, match="Select was made of the training data"):
+        quantize(moved(projection=chosen, dim=3))  # it is no prior, and no bound follows
+    began = moved()
+    began.record.numbers["init_steps"] = 10
+    with pytest.raises(UserError, match="init=burnin has trained theta_0 on the training data"):
+        quantize(began)
+    net = intrinsic.Redrawn(nn.Linear(8, 3), every=1, projection=intrinsic.Dense, dim=5)
+    with pytest.raises(UserError, match="redraw has moved the weights by other z before"):
+        quantize(reopened(net, net, began.task, "subspace"))
     far = moved()
     with torch.no_grad():
         far.net.z[0] = 1e6
