@@ -40,10 +40,12 @@ class Setup:
     A part may be given instead of made: replicas have one `task` and one `device`.
 
     Args:
-        config: of a run, or of a record, which another version's may lack keys for parts that are not read.
+        config: of a run, or of a record, which another version's may lack keys for parts that are not read; `given` as
+            it is, `config` with the knobs that came later.
     """
 
     def __init__(self, config: dict[str, Any]) -> None:
+        self.given = config
         self.config = Config({**SINCE, **config})  # what it has not is missed in one line
         import_compiler_later()
 

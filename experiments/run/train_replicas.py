@@ -63,5 +63,5 @@ def train_replicas(runs: Sequence[tuple[Setup, Path]]) -> Iterator[tuple[int, Re
                 for past in histories[index]:
                     log(past)
             seconds = time.perf_counter() - began
-            result = (setup.config, folder, setup.net, task, histories[index], device, beginnings[index])
+            result = (setup.given, folder, setup.net, task, histories[index], device, beginnings[index])
             yield index, write_result(*result, started=started, seconds=seconds, replicas=len(runs))

@@ -67,7 +67,7 @@ def read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 def _check_config(config: dict[str, Any], folder: str | Path) -> None:
     kind = config.get("peft_type")
-    if kind not in READ:
+    if not isinstance(kind, str) or kind not in READ:
         reason = OTHERS.get(str(kind), f"need {', '.join(READ)}")
         raise UserError(
             f"{folder} holds an adapter of peft_type={kind}, {reason}: load it with PEFT, and merge it there if it can"
