@@ -56,14 +56,14 @@ def test_a_run_of_q_learning_that_was_killed_goes_on(tmp_path, monkeypatch, kern
     def die(self, epoch, add):
         add(self, epoch)
         if epoch.epoch == 2:
-            raise Killed
+            raise Killed("after epoch 2")
 
     from experiments.run.state import RunState
 
     with monkeypatch.context() as patched:
         add = RunState.add
         patched.setattr(RunState, "add", lambda self, epoch: die(self, epoch, add))
-        with pytest.raises(Killed):
+        with pytest.raises(Killed, match="after epoch 2"):
             train(config, tmp_path / "other")
     assert (tmp_path / "other" / "state.safetensors").exists()
     again = train(config, tmp_path / "other")

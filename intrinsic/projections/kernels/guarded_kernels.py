@@ -52,9 +52,7 @@ class GuardedKernels:
                     self._kernels.matvec(projection, z, origins[0].view(-1) if origins else z[:0], out)
             except Exception as error:
                 self._take(error)
-                with torch.no_grad():
-                    offset = projection.matvec(z)
-                    out.copy_(_concatenated(origins) + offset if origins else offset)
+                _matvec(projection, z, origins, out)
 
     def rmatvec(self, projection: "Projection", pieces: Sequence[Tensor], out: Tensor) -> None:
         """out = P^T g, g being the pieces, one after the other."""
@@ -66,8 +64,7 @@ class GuardedKernels:
                     self._kernels.rmatvec(projection, pieces[0].view(-1), out)
             except Exception as error:
                 self._take(error)
-                with torch.no_grad():
-                    out.copy_(projection.rmatvec(_concatenated(pieces).to(out.dtype)))
+                _rmatvec(projection, pieces, out)
 
     def repeated_matvec(
         self, projection: "Projection", z: Tensor, origins: Sequence[Tensor], out: Tensor
@@ -81,8 +78,9 @@ class GuardedKernels:
         def again() -> None:
             try:
                 multiply()
-            except Exception:
-                self.matvec(projection, z, origins, out)
+            except Exception as error:
+                self._take(error)
+                _matvec(projection, z, origins, out)
 
         return again
 
@@ -98,8 +96,9 @@ class GuardedKernels:
         def again(pieces: Sequence[Tensor], out: Tensor) -> None:
             try:
                 multiply(pieces, out)
-            except Exception:
-                self.rmatvec(projection, pieces, out)
+            except Exception as error:
+                self._take(error)
+                _rmatvec(projection, pieces, out)
 
         return again
 
@@ -113,6 +112,19 @@ class GuardedKernels:
         if not compilers and not any(said in str(error) for said in _SAID):
             raise error
         self._failed(error)
+
+
+@torch.no_grad()
+def _matvec(projection: "Projection", z: Tensor, origins: Sequence[Tensor], out: Tensor) -> None:
+    """`GuardedKernels.matvec` in plain torch."""
+    offset = projection.matvec(z)
+    out.copy_(_concatenated(origins) + offset if origins else offset)
+
+
+@torch.no_grad()
+def _rmatvec(projection: "Projection", pieces: Sequence[Tensor], out: Tensor) -> None:
+    """`GuardedKernels.rmatvec` in plain torch."""
+    out.copy_(projection.rmatvec(_concatenated(pieces).to(out.dtype)))
 
 
 def _in_reach(pieces: Sequence[Tensor], like: Tensor, full_dim: int) -> bool:
