@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import intrinsic
-from intrinsic.projections.kernels import onehot_cpu
+from intrinsic.projections.kernels import onehot_cpu, select
 from intrinsic.projections.repeated_products import RepeatedProducts
 
 SHAPES = [(7, 5), (0,), (11,), (3, 4)]
@@ -78,3 +78,24 @@ def test_an_error_of_a_kernel_shows(products, monkeypatch, name, call):
     *_, repeated = products(intrinsic.OneHot)
     with pytest.raises(ValueError, match="once"):
         call(repeated)
+
+
+def test_what_does_not_compile_is_done_by_plain_torch(products, monkeypatch):
+    """As in single products: with one warning, and right."""
+
+    class CompilerError(Exception):
+        __module__ = "numba.core.errors"
+
+    def fail(*_):
+        raise CompilerError("no such instruction")
+
+    monkeypatch.setattr(select, "_CHOSEN", {})
+    monkeypatch.setattr(select, "_LEFT_OUT", {})
+    projection, z, origins, out, repeated = products(intrinsic.OneHot)
+    for name in ("matvec_pieces", "rmatvec_pieces"):
+        monkeypatch.setattr(getattr(onehot_cpu, name), "_kernel", fail)
+    repeated = RepeatedProducts(projection, z, origins, out, tensors(1))
+    with pytest.warns(RuntimeWarning, match="the kernels of OneHot .* are left out"):
+        repeated.displace()
+    g = torch.cat([part.flatten() for part in origins])
+    torch.testing.assert_close(out, g + projection.matvec(z.detach()))
