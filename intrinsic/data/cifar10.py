@@ -36,6 +36,8 @@ def cifar10(
     shuffle_labels: bool,
     fraction: float,
     seed: int,
+    label_noise: float = 0.0,
+    classes: int | None = None,
 ) -> Task:
     """Load small colour photographs: inputs (n, 3, 32, 32) float32 in [0, 1], split 45,000 / 5,000 / 10,000.
 
@@ -50,7 +52,13 @@ def cifar10(
     Source: Krizhevsky 2009, Learning multiple layers of features from tiny images.
     """
     transforms = Transforms(
-        rotate=rotate, shuffle_pixels=shuffle_pixels, shuffle_labels=shuffle_labels, fraction=fraction, seed=seed
+        rotate=rotate,
+        shuffle_pixels=shuffle_pixels,
+        shuffle_labels=shuffle_labels,
+        fraction=fraction,
+        seed=seed,
+        label_noise=label_noise,
+        classes=classes,
     )
     folder = data_folder(data_dir, _FOLDER)
     if _absent(folder):
@@ -64,7 +72,7 @@ def cifar10(
     train, validation = (
         Split(*both) for both in zip(whole.inputs.split(sizes), whole.targets.split(sizes), strict=True)
     )
-    return classification(*transforms(train, validation, test), num_outputs=_CLASSES)
+    return classification(*transforms(train, validation, test), num_outputs=transforms.outputs(_CLASSES))
 
 
 def _absent(folder: Path) -> list[str]:

@@ -17,7 +17,16 @@ from intrinsic.tasks.task import Split, Task, classification
 SHA256 = "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22"  # of digits.csv.gz in scikit-learn
 
 
-def digits(*, rotate: float, shuffle_pixels: bool, shuffle_labels: bool, fraction: float, seed: int) -> Task:
+def digits(
+    *,
+    rotate: float,
+    shuffle_pixels: bool,
+    shuffle_labels: bool,
+    fraction: float,
+    seed: int,
+    label_noise: float = 0.0,
+    classes: int | None = None,
+) -> Task:
     """Load 1,797 digits: inputs (n, 1, 8, 8) float32 in [0, 1], split 1,079 / 359 / 359 by a shuffle of `seed` alone.
 
     Raises:
@@ -26,7 +35,13 @@ def digits(*, rotate: float, shuffle_pixels: bool, shuffle_labels: bool, fractio
     Source: Alpaydin & Kaynak 1998, Optical Recognition of Handwritten Digits, UCI (its test file), as in scikit-learn.
     """
     transforms = Transforms(
-        rotate=rotate, shuffle_pixels=shuffle_pixels, shuffle_labels=shuffle_labels, fraction=fraction, seed=seed
+        rotate=rotate,
+        shuffle_pixels=shuffle_pixels,
+        shuffle_labels=shuffle_labels,
+        fraction=fraction,
+        seed=seed,
+        label_noise=label_noise,
+        classes=classes,
     )
     table = _read()
     order = permutation(fan_out(seed, "split"), len(table))
@@ -35,7 +50,7 @@ def digits(*, rotate: float, shuffle_pixels: bool, shuffle_labels: bool, fractio
     held = len(order) // 5
     sizes = [len(order) - 2 * held, held, held]
     splits = (Split(*both) for both in zip(inputs.split(sizes), targets.split(sizes), strict=True))
-    return classification(*transforms(*splits), num_outputs=10)
+    return classification(*transforms(*splits), num_outputs=transforms.outputs(10))
 
 
 def _read() -> np.ndarray:

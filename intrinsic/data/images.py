@@ -27,6 +27,8 @@ def images(
     shuffle_labels: bool,
     fraction: float,
     seed: int,
+    label_noise: float = 0.0,
+    classes: int | None = None,
 ) -> Task:
     """Load images: inputs (n, channels, side, side) float32 in [0, 1]; classes are numbered as their names are sorted.
 
@@ -40,20 +42,26 @@ def images(
             images or with too few to split, a class that a split lacks, a file that is no image, and without pillow.
     """
     transforms = Transforms(
-        rotate=rotate, shuffle_pixels=shuffle_pixels, shuffle_labels=shuffle_labels, fraction=fraction, seed=seed
+        rotate=rotate,
+        shuffle_pixels=shuffle_pixels,
+        shuffle_labels=shuffle_labels,
+        fraction=fraction,
+        seed=seed,
+        label_noise=label_noise,
+        classes=classes,
     )
     integer("side", side, 1, of="images")
     if channels not in (1, 3) or isinstance(channels, bool):
         raise UserError(f"need dataset.channels=3 for colours or 1 for grey, got channels={channels!r}")
     if not isinstance(folder, str | Path) or not str(folder):
         raise UserError(f"need dataset.folder as the path of a folder with a folder for each class, got {folder!r}")
-    classes, files = image_files(expand_path(folder))
+    names, files = image_files(expand_path(folder))
     if list(files) != list(SPLITS):
-        files = _split(classes, files[""], seed)
+        files = _split(names, files[""], seed)
     count = sum(len(part) for part in files.values())
     check_memory(_BYTES * count * channels * side * side, folder)
     splits = (_read(part, side, channels) for part in files.values())
-    return classification(*transforms(*splits), num_outputs=len(classes))
+    return classification(*transforms(*splits), num_outputs=transforms.outputs(len(names)))
 
 
 def _split(classes: list[str], files: list[tuple[Path, int]], seed: int) -> dict[str, list[tuple[Path, int]]]:

@@ -32,6 +32,8 @@ def mnist(
     shuffle_labels: bool,
     fraction: float,
     seed: int,
+    label_noise: float = 0.0,
+    classes: int | None = None,
 ) -> Task:
     """Load handwritten digits: inputs (n, 1, 28, 28) float32 in [0, 1], split 50,000 / 10,000 / 10,000.
 
@@ -48,7 +50,13 @@ def mnist(
     Source: LeCun, Bottou, Bengio & Haffner 1998, Gradient-based learning applied to document recognition.
     """
     transforms = Transforms(
-        rotate=rotate, shuffle_pixels=shuffle_pixels, shuffle_labels=shuffle_labels, fraction=fraction, seed=seed
+        rotate=rotate,
+        shuffle_pixels=shuffle_pixels,
+        shuffle_labels=shuffle_labels,
+        fraction=fraction,
+        seed=seed,
+        label_noise=label_noise,
+        classes=classes,
     )
     folder = data_folder(data_dir, "mnist")
     if not isinstance(name, str) or not name:
@@ -64,7 +72,7 @@ def mnist(
     train, validation = (
         Split(*both) for both in zip(whole.inputs.split(sizes), whole.targets.split(sizes), strict=True)
     )
-    return classification(*transforms(train, validation, test), num_outputs=_CLASSES)
+    return classification(*transforms(train, validation, test), num_outputs=transforms.outputs(_CLASSES))
 
 
 def _read_pair(folder: Path, part: str, name: str) -> Split:

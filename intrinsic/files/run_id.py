@@ -18,10 +18,15 @@ SINCE: dict[str, Any] = {
     "select_batches": 8,
 }
 # the same of arguments, by the `_target_` that takes them
+_IMAGES: dict[str, Any] = {"label_noise": 0.0, "classes": None}
 SINCE_OF: dict[str, dict[str, Any]] = {
     "intrinsic.spaces.full.Full": {"targets": None},
     "intrinsic.models.hf.hf": {"layers": None},
     "intrinsic.models.hf_lm.hf_lm": {"layers": None},
+    "intrinsic.data.digits.digits": _IMAGES,
+    "intrinsic.data.mnist.mnist": _IMAGES,
+    "intrinsic.data.cifar10.cifar10": _IMAGES,
+    "intrinsic.data.images.images": _IMAGES,
 }
 
 # what configs of earlier versions name, and where it is now
@@ -45,7 +50,7 @@ def run_id(config: Mapping[str, Any]) -> str:
         essential["threads"] = config["threads"]
     if isinstance(essential.get("dataset"), Mapping):
         essential["dataset"] = {key: value for key, value in essential["dataset"].items() if key != "data_dir"}
-    for part in ("space", "model"):
+    for part in ("space", "model", "dataset"):
         if isinstance(node := essential.get(part), Mapping):
             before = SINCE_OF.get(str(node.get("_target_")), {})
             essential[part] = {key: value for key, value in node.items() if key not in before or value != before[key]}

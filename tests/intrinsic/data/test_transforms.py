@@ -91,6 +91,37 @@ def test_fraction_keeps_nested_subsets_of_the_training_examples():
     assert {image for image, _ in examples(0.5)} != {row.tobytes() for row in first}  # a random half
 
 
+def test_label_noise_gives_nested_parts_of_the_training_labels_another_example_s():
+    before, shuffled = three_splits(), transformed(shuffle_labels=True)[0]
+    train, *held = transformed(label_noise=1.0)
+    assert torch.equal(train.targets, shuffled.targets)
+    assert all(torch.equal(a.targets, b.targets) for a, b in zip(held, before[1:], strict=True))
+    fifth, half = (transformed(label_noise=noise)[0].targets for noise in (0.2, 0.5))
+    changed = [(targets != before[0].targets).nonzero().flatten().tolist() for targets in (fifth, half)]
+    assert 0 < len(changed[0]) <= 8  # a shuffled label may be the right one
+    assert len(changed[0]) < len(changed[1]) <= 20
+    assert set(changed[0]) < set(changed[1])
+    for targets, places in zip((fifth, half), changed, strict=True):
+        assert torch.equal(targets[places], shuffled.targets[places])
+
+
+def test_the_first_classes_are_kept_in_all_splits():
+    for before, after in zip(three_splits(), transformed(classes=3), strict=True):
+        kept = [row for row, label in enumerate(before.targets.tolist()) if label < 3]
+        assert torch.equal(after.inputs, before.inputs[kept])
+        assert torch.equal(after.targets, before.targets[kept])
+    assert Transforms(**PLAIN, classes=3).outputs(10) == 3
+    assert Transforms(**PLAIN).outputs(10) == 10
+    with pytest.raises(UserError, match="need classes <= 10, which the data have, got classes=11"):
+        Transforms(**PLAIN, classes=11).outputs(10)
+
+
+def test_classes_that_no_example_has():
+    splits = [Split(split.inputs, split.targets + 5) for split in three_splits()]
+    with pytest.raises(UserError, match="classes=4 keeps none of 40 train examples: use more"):
+        Transforms(**PLAIN, classes=4)(*splits)
+
+
 def test_seed_decides_and_options_are_independent():
     options = {"shuffle_pixels": True, "shuffle_labels": True, "fraction": 0.5}
     train = transformed(**options, seed=0)[0]
@@ -120,6 +151,10 @@ def test_given_tensors_are_not_written_to():
         ({"fraction": float("nan")}, "need 0 < fraction <= 1"),
         ({"fraction": True}, "got fraction=True"),
         ({"fraction": 0.001}, "fraction=0.001 keeps none of 40 training examples"),
+        ({"label_noise": 1.5}, "need 0 <= label_noise <= 1, got label_noise=1.5"),
+        ({"label_noise": True}, "got label_noise=True"),
+        ({"label_noise": 0.5, "shuffle_labels": True}, "shuffle_labels=true leaves no label for label_noise=0.5"),
+        ({"classes": 1}, "need an integer classes >= 2, got classes=1"),
         ({"seed": -1}, "need an integer seed >= 0, got seed=-1"),
     ],
 )
