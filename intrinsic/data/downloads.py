@@ -11,38 +11,45 @@ from urllib.parse import urlsplit
 
 from intrinsic.errors import UserError
 
-HOSTS = frozenset({"ossci-datasets.s3.amazonaws.com", "storage.googleapis.com", "www.cs.toronto.edu"})
+HOSTS = frozenset({
+    "ossci-datasets.s3.amazonaws.com", "raw.githubusercontent.com", "storage.googleapis.com", "www.cs.toronto.edu",
+})  # fmt: skip
 TIMEOUT = 20  # seconds without a byte from the mirror
 CHUNK = 1 << 20
 
 
-def download(urls: Sequence[str], *, md5: str, size: int, place: str, packed: bool = False) -> bytes:
+def download(
+    urls: Sequence[str], *, size: int, place: str, md5: str = "", sha256: str = "", packed: bool = False
+) -> bytes:
     """Fetch one file from the first of its mirrors that gives it undamaged, with progress on stderr.
 
     Nothing but https is spoken, and to `HOSTS` alone, the hosts of our datasets, also where a mirror sends on.
 
     Args:
         urls: of the mirrors.
-        md5: the hexadecimal checksum of the file, or of what it unpacks to; the file itself is returned.
         size: bytes of the file, and of what it unpacks to, at most.
         place: says in words which files belong into which folder, for those who must fetch them by hand.
+        md5: the hexadecimal checksum of the file, or of what it unpacks to; the file itself is returned.
+        sha256: the same in place of md5.
         packed: whether the checksum is that of the unpacked file, by gzip.
 
     Raises:
         UserError: for another address, and when no mirror answers in time with the right bytes.
     """
     reasons = []
+    algorithm, checksum = ("sha256", sha256) if sha256 else ("md5", md5)
     for url in urls:
         _check(url)
         try:
             content = _read(url, size)
-            found = hashlib.md5(_unpacked(content, size) if packed else content, usedforsecurity=False).hexdigest()
+            bits = _unpacked(content, size) if packed else content
+            found = hashlib.new(algorithm, bits, usedforsecurity=False).hexdigest()
         except (OSError, HTTPException, ValueError, EOFError, zlib.error) as error:  # the last two: from _unpacked
             reasons.append(f"{url}: {_one_line(error)}")
             continue
-        if found == md5:
+        if found == checksum:
             return content
-        reasons.append(f"{url}: MD5 {found} instead of {md5}")
+        reasons.append(f"{url}: {algorithm.upper()} {found} instead of {checksum}")
     raise UserError(
         f"cannot download ({'; '.join(reasons)}): put {place} yourself (data_dir=... or the environment variable "
         "INTRINSIC_DATA sets the folder)"

@@ -1,16 +1,12 @@
-"""MNIST, and what comes in its file format (Fashion-MNIST, KMNIST, ...)."""
+"""MNIST, and what comes in its file format (KMNIST, ...)."""
 
-import hashlib
-import struct
 from pathlib import Path
 
-from intrinsic.data.downloads import download
-from intrinsic.data.read_idx import read_idx
+from intrinsic.data.idx_task import IdxFiles, idx_task
 from intrinsic.data.transforms import Transforms
 from intrinsic.errors import UserError
-from intrinsic.files.data_folder import data_folder, write_data
-from intrinsic.files.lock import locked
-from intrinsic.tasks.task import Split, Task, classification
+from intrinsic.files.data_folder import data_folder
+from intrinsic.tasks.task import Task
 
 _MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
 _MD5 = {  # of the unpacked files
@@ -20,7 +16,6 @@ _MD5 = {  # of the unpacked files
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
 _LARGEST = 50_000_000  # bytes of a published file, unpacked: 47 million
-_CLASSES = 10
 
 
 def mnist(
@@ -61,49 +56,5 @@ def mnist(
     folder = data_folder(data_dir, "mnist")
     if not isinstance(name, str) or not name:
         raise UserError(f"need a name for the data, such as mnist, got name={name!r}")
-    whole, test = _read_pair(folder, "train", name), _read_pair(folder, "t10k", name)
-    if whole.inputs.shape[1:] != test.inputs.shape[1:]:
-        found = " and ".join("{} x {}".format(*split.inputs.shape[2:]) for split in (whole, test))
-        raise UserError(f"{folder}: need training and test images of one size, got {found}: {_again(folder)}")
-    held = len(whole) // 6
-    if not held:
-        raise UserError(f"{folder}: need at least 6 training images, got {len(whole)}: {_again(folder)}")
-    sizes = [len(whole) - held, held]
-    train, validation = (
-        Split(*both) for both in zip(whole.inputs.split(sizes), whole.targets.split(sizes), strict=True)
-    )
-    return classification(*transforms(train, validation, test), num_outputs=transforms.outputs(_CLASSES))
-
-
-def _read_pair(folder: Path, part: str, name: str) -> Split:
-    images_path, labels_path = (_locate(folder, f"{part}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1"))
-    images, labels = read_idx(images_path, dims=3), read_idx(labels_path, dims=1)
-    if len(images) != len(labels):
-        raise UserError(
-            f"{labels_path}: need a label for each of {len(images)} images, got {len(labels)}: {_again(labels_path)}"
-        )
-    if labels.max() >= _CLASSES:
-        raise UserError(f"{labels_path}: need labels from 0 to 9, got {int(labels.max())}: {_again(labels_path)}")
-    for path, content in ((images_path, images), (labels_path, labels)):
-        header = struct.pack(f">{1 + content.ndim}I", 0x0800 + content.ndim, *content.shape)
-        found = hashlib.md5(header + content.numpy().tobytes(), usedforsecurity=False).hexdigest()
-        if name == "mnist" and found != _MD5[path.name.removesuffix(".gz")]:
-            raise UserError(f"{path}: need the published file, got other data: name them, dataset.name=...")
-    return Split(images.unsqueeze(1).float() / 255, labels.long())
-
-
-def _locate(folder: Path, name: str) -> Path:
-    plain, packed = folder / name, folder / f"{name}.gz"
-    if plain.exists():
-        return plain
-    if not packed.exists():
-        with locked(folder.parent / f".{folder.name}.lock", purpose="downloads the same data", setting="data_dir"):
-            if not packed.exists():
-                place = f"{', '.join(f'{each}.gz' for each in _MD5)} into {folder}"
-                urls = [f"{mirror}{name}.gz" for mirror in _MIRRORS]
-                write_data(packed, download(urls, md5=_MD5[name], size=_LARGEST, place=place, packed=True))
-    return packed
-
-
-def _again(path: Path) -> str:
-    return f"delete {path.name} so that it is fetched again"
+    others = "name them, dataset.name=..." if name == "mnist" else None
+    return idx_task(folder, IdxFiles(_MD5, "md5", _MIRRORS, _LARGEST), transforms, others=others)

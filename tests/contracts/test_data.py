@@ -157,6 +157,7 @@ def test_bad_options_are_refused_before_files_are_looked_for(path, tmp_path):
     [
         ("digits", [1079, 359, 359]),
         ("mnist", [50_000, 10_000, 10_000]),
+        ("fashion_mnist", [50_000, 10_000, 10_000]),
         ("cifar10", [45_000, 5_000, 10_000]),
     ],
 )
