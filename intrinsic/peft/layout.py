@@ -9,6 +9,7 @@ from torch import nn
 from intrinsic.errors import UserError
 from intrinsic.layers.low_rank import LowRank
 from intrinsic.layers.rescaled import Rescaled
+from intrinsic.surgery.transformers_internals import name_or_path
 
 CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 PREFIX = "base_model.model."
@@ -19,6 +20,17 @@ def factor_keys(module: str, *, embedding: bool) -> tuple[str, str]:
     """The keys of A and B of a module."""
     kind, end = ("lora_embedding_", "") if embedding else ("lora_", ".weight")
     return f"{PREFIX}{module}.{kind}A{end}", f"{PREFIX}{module}.{kind}B{end}"
+
+
+def common_config(kind: str, model: nn.Module, head: str | None) -> dict[str, Any]:
+    """What adapter_config.json of every type has."""
+    return {
+        "peft_type": kind,
+        "task_type": None,
+        "base_model_name_or_path": name_or_path(getattr(model, "config", None)),
+        "modules_to_save": None if head is None else [head],
+        "inference_mode": True,
+    }
 
 
 def exact_targets(names: Sequence[str], others: Sequence[str]) -> list[str] | str:

@@ -12,15 +12,9 @@ from intrinsic.checks import check_memory
 from intrinsic.errors import UserError
 from intrinsic.files.read_json import read_json
 from intrinsic.peft.layout import CONFIG, PICKLE, WEIGHTS
+from intrinsic.peft.peft_type import peft_types
 
-# what we read, by type, and what says nothing about the weights: which layers have updates, and how they start, is in
-# the file
-READ = {
-    "LORA": {"r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "lora_dropout", "target_parameters"},
-    "VERA": {"r", "projection_prng_key", "vera_dropout", "save_projection", "d_initial", "init_weights"},
-    "IA3": {"feedforward_modules", "init_ia3_weights"},
-}
-NEEDED = {"LORA": ("r", "lora_alpha"), "VERA": ("r", "projection_prng_key"), "IA3": ()}
+# what says nothing about the weights: which layers have updates, and how they start, is in the file
 SILENT = {"target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "task_type", "auto_mapping"}
 SILENT |= {"base_model_name_or_path", "revision", "peft_version", "inference_mode", "fan_in_fan_out"}
 SILENT |= {"peft_type", "modules_to_save"}
@@ -30,6 +24,7 @@ STARTS = (True, False, None, "gaussian", "orthogonal", "eva")  # that leave the 
 OTHERS = {
     "PROMPT_TUNING": "whose prompt shares one softmax with the text and moves its positions; space=prompt has a gate",
     "PREFIX_TUNING": "whose prefix shares one softmax with the text and moves its positions; space=prefix has a gate",
+    "FOURIERFT": "whose waves are another basis than projection=dct's, of another length",
 }
 
 
@@ -67,13 +62,14 @@ def read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 def _check_config(config: dict[str, Any], folder: str | Path) -> None:
     kind = config.get("peft_type")
-    if not isinstance(kind, str) or kind not in READ:
-        reason = OTHERS.get(str(kind), f"need {', '.join(READ)}")
+    known = peft_types()
+    if not isinstance(kind, str) or kind not in known:
+        reason = OTHERS.get(str(kind), f"need {', '.join(known)}")
         raise UserError(
             f"{folder} holds an adapter of peft_type={kind}, {reason}: load it with PEFT, and merge it there if it can"
         )
-    if any(key not in config for key in NEEDED[kind]):
-        wanted = " or no ".join(NEEDED[kind])
+    if any(key not in config for key in known[kind].needed):
+        wanted = " or no ".join(known[kind].needed)
         raise UserError(f"{folder} has no {wanted} in its {CONFIG}: write it with PEFT's save_pretrained")
     start = config.get("init_lora_weights")
     if start not in STARTS:
@@ -81,7 +77,7 @@ def _check_config(config: dict[str, Any], folder: str | Path) -> None:
             f"{folder} has init_lora_weights={start!r}, which changes the base's weights: convert it with PEFT's "
             "save_pretrained(..., path_initial_model_for_weight_conversion=...)"
         )
-    silent = READ[kind] | SILENT | {"init_lora_weights", "corda_config", "eva_config", "loftq_config", "lora_ga_config"}
+    silent = known[kind].knobs | SILENT
     for key, value in config.items():
         if key not in silent and value and value != DEFAULTS.get(key):
             raise UserError(

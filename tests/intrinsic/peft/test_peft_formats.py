@@ -4,7 +4,18 @@ import json
 
 import pytest
 import torch
-from peft import IA3Config, LoraConfig, PrefixTuningConfig, PromptTuningConfig, VeraConfig, get_peft_model
+from peft import (
+    FourierFTConfig,
+    IA3Config,
+    LoraConfig,
+    PrefixTuningConfig,
+    PromptTuningConfig,
+    ShiraConfig,
+    TinyLoraConfig,
+    UniLoraConfig,
+    VeraConfig,
+    get_peft_model,
+)
 from safetensors.torch import load_file, save_file
 
 import intrinsic
@@ -17,6 +28,14 @@ VERA = {"target_modules": ["query", "value", "intermediate.dense"], "r": 3}
 CASES = {
     "VeRA": (bert, VeraConfig(**VERA, vera_dropout=0.1)),
     "VeRA of Conv1D": (gpt2, VeraConfig(r=2, target_modules=["c_attn", "c_fc"], fan_in_fan_out=True)),
+    "SHiRA": (bert, ShiraConfig(r=2, target_modules=["query", "intermediate.dense"], task_type="SEQ_CLS")),
+    "TinyLoRA": (bert, TinyLoraConfig(r=2, u=5, target_modules=["query", "value"], task_type="SEQ_CLS")),
+    "TinyLoRA, tied": (gpt2, TinyLoraConfig(r=3, u=4, weight_tying=0.6, target_modules=["c_attn", "c_fc"])),
+    "TinyLoRA of what is small": (bert, TinyLoraConfig(r=20, u=4, target_modules="all-linear", weight_tying=1.0)),
+    "TinyLoRA, drawn": (bert, TinyLoraConfig(u=5, projection_seed=3, save_projection=False, target_modules=["query"])),
+    "UniLoRA": (bert, UniLoraConfig(r=3, theta_d_length=50, target_modules=["query", "value"], save_indices=True)),
+    "UniLoRA, drawn": (bert, UniLoraConfig(r=3, theta_d_length=50, target_modules=["query", "value"], proj_seed=4)),
+    "UniLoRA of Conv1D": (gpt2, UniLoraConfig(r=2, theta_d_length=70, target_modules=["c_attn", "mlp.c_proj"])),
     "IA3": (bert, IA3Config(task_type="SEQ_CLS")),
     "IA3 of names": (bert, IA3Config(target_modules=["0.output.dense", "query"], feedforward_modules=["query"])),
     "IA3 of Conv1D": (gpt2, IA3Config(fan_in_fan_out=True)),
@@ -48,8 +67,61 @@ def check(make, config, tmp_path):
     torch.testing.assert_close(outputs(intrinsic.load(make(), tmp_path / "ours.safetensors").eval()), outputs(net))
     intrinsic.export_peft(net, tmp_path / "back")
     torch.testing.assert_close(outputs(peft_on(make(), tmp_path / "back")), expected, atol=TOLERANCE, rtol=0)
-    if isinstance(config, IA3Config):
+    if isinstance(config, IA3Config | ShiraConfig):
         assert net.count()["trained"] == sum(p.numel() for p in theirs.parameters() if p.requires_grad)
+
+
+SHIRA = {"space": intrinsic.Full(targets=["query", "value"]), "projection": intrinsic.Select}
+WIDE = intrinsic.Full(targets=["query", "intermediate.dense"])
+XS = {"space": intrinsic.LoRAXS(3, targets=["query", "value"], singular="input")}
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "kind"),
+    [
+        (bert, {**SHIRA, "dim": 100, "head": "train"}, None),
+        (bert, {**SHIRA, "dim": 41, "granularity": "block", "head": "project"}, None),
+        (bert, {**SHIRA, "dim": 3}, "SHIRA"),  # most layers have none
+        (bert, {**XS, "projection": intrinsic.Dense, "dim": 5, "head": "train"}, "TINYLORA"),
+        (bert, {**XS, "projection": intrinsic.Dense, "dim": 5, "granularity": "tensor"}, "TINYLORA"),
+        (bert, XS, "TINYLORA"),
+        (gpt2, {"space": intrinsic.LoRAXS(10), "projection": intrinsic.OneHot, "dim": 7}, "TINYLORA"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:fan_in_fan_out")
+def test_peft_on_ours(make, options, kind, tmp_path):
+    net = intrinsic.Subspace(make(), **options).eval()
+    stir(net.parameters())
+    intrinsic.export_peft(net, tmp_path, peft_type=kind)
+    ours = outputs(net)
+    assert not torch.allclose(ours, outputs(make()), atol=100 * TOLERANCE)
+    theirs = peft_on(make(), tmp_path)
+    assert theirs.peft_config["default"].peft_type == (kind or "SHIRA")
+    torch.testing.assert_close(outputs(theirs), ours, atol=TOLERANCE, rtol=0)
+    torch.testing.assert_close(outputs(intrinsic.load_peft(make(), tmp_path).eval()), ours, atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "match"),
+    [
+        ({"projection": intrinsic.Fastfood, "dim": 9}, None, "space=lora or ia3, or full with select, got space=Full"),
+        ({"projection": intrinsic.Select, "dim": 9}, "LORA", "need peft_type=SHIRA for space=Full, got 'LORA'"),
+        ({"projection": intrinsic.Select, "dim": 3000}, None, "holds weights of linear layers that share none, got"),
+        (
+            {**SHIRA, "space": WIDE, "dim": 1275},
+            None,
+            r"r \(in \+ out\) weights of each layer, here r=10, more than bert.* has: write",
+        ),
+        ({**XS, "projection": intrinsic.Dense, "dim": 5, "head": "project"}, "TINYLORA", "has v for R alone"),
+        ({"space": intrinsic.LoRAXS(3, rank_pattern={"query": 2})}, "TINYLORA", "one rank, here 3, and .* has 2"),
+        ({"space": intrinsic.LoRA(2)}, "TINYLORA", "need peft_type=LORA for space=LoRA, got 'TINYLORA'"),
+    ],
+)
+def test_what_pefts_types_do_not_hold(options, kind, match, tmp_path):
+    net = intrinsic.Subspace(bert(), **options)
+    with pytest.raises(intrinsic.UserError, match=match):
+        intrinsic.export_peft(net, tmp_path / "adapter", peft_type=kind)
+    assert not (tmp_path / "adapter").exists()
 
 
 @pytest.mark.parametrize(("make", "options"), [(bert, {"head": "train"}), (gpt2, {})])
@@ -87,6 +159,8 @@ def of(config, make=bert):
     return lambda folder: get_peft_model(make(), config).save_pretrained(folder)
 
 
+SHIRA_OF_PEFT = ShiraConfig(r=2, target_modules=["query"])
+TINY, UNI = TinyLoraConfig(target_modules=["query"]), UniLoraConfig(r=2, theta_d_length=50, target_modules=["query"])
 PROMPT = {"task_type": "SEQ_CLS", "num_virtual_tokens": 3}
 
 
@@ -95,9 +169,32 @@ PROMPT = {"task_type": "SEQ_CLS", "num_virtual_tokens": 3}
     [
         (of(PromptTuningConfig(**PROMPT)), {}, bert, "PROMPT_TUNING, whose prompt shares one softmax .* load it with"),
         (of(PrefixTuningConfig(**PROMPT)), {}, bert, "PREFIX_TUNING, whose prefix shares one softmax .* load it with"),
-        (of(IA3Config(task_type="SEQ_CLS")), {"peft_type": "OFT"}, bert, "peft_type=OFT, need LORA, VERA, IA3: load"),
+        (
+            of(IA3Config(task_type="SEQ_CLS")),
+            {"peft_type": "OFT"},
+            bert,
+            "=OFT, need IA3, LORA, SHIRA, TINYLORA, UNILORA, VERA: load",
+        ),
         (of(IA3Config(task_type="SEQ_CLS")), {}, gpt2, "modules_to_save|scales bert.encoder.layer.0.*no such linear"),
         (of(IA3Config(task_type="SEQ_CLS")), {}, lambda: bert(hidden_size=8), "holds .* and the model needs"),
+        (
+            of(FourierFTConfig(n_frequency=9, target_modules=["query"])),
+            {},
+            bert,
+            "FOURIERFT, whose waves are another",
+        ),
+        (of(SHIRA_OF_PEFT), {}, gpt2, "chooses weights of bert.*needs each in a linear layer that shares none"),
+        (of(SHIRA_OF_PEFT), {}, lambda: bert(hidden_size=8), "names places of bert.* that it does not have or names"),
+        (of(SHIRA_OF_PEFT), {"tensors": lambda t: t.pop(next(k for k in t if "_ind" in k))}, bert, "no row and column"),
+        (
+            of(TINY),
+            {"tensors": lambda t: t.pop(next(k for k in t if "_B" in k))},
+            bert,
+            "no numbers of TinyLoRA",
+        ),
+        (of(TINY), {"bias": "all"}, bert, "bias='all', which TINYLORA here does not support"),
+        (of(UNI), {"theta_d_length": 40}, bert, "holds no theta of 40 numbers"),
+        (of(UNI), {"layers_to_transform": [0]}, bert, "has layers_to_transform and no indices: write it with"),
         (of(VeraConfig(**VERA)), {}, gpt2, "updates bert.encoder.* no such layer that VeRA fits"),
         (of(VeraConfig(**VERA)), {}, lambda: bert(hidden_size=32), r"holds \(16,\) and \(3,\) for bert"),
         (of(VeraConfig(**VERA)), {"bias": "all"}, bert, "bias='all', which VERA here does not support"),

@@ -130,7 +130,7 @@ def shared():
         (
             bert,
             {"space": intrinsic.Full()},
-            "PEFT's format holds space=lora or ia3, got space=Full: write it with in",
+            "PEFT's format holds space=lora or ia3, or full with select, got space=Full",
         ),
         (gpt2, {"space": intrinsic.LoRA(2), "head": "train"}, "would untie the head lm_head from transformer.wte"),
         (bert, {"space": intrinsic.LoRA(2, targets=".*query|classifier"), "head": "train"}, "leave it out of targets"),

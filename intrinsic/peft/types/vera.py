@@ -1,8 +1,7 @@
-"""VeRA in PEFT's format, read as LoRA."""
+"""VeRA, read as LoRA."""
 
 from collections.abc import Mapping
 from math import sqrt
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,21 +9,36 @@ from torch import Tensor, nn
 
 from intrinsic.errors import UserError
 from intrinsic.peft.layout import PREFIX, factor_keys
+from intrinsic.peft.peft_type import Adapter, PeftType
+from intrinsic.peft.types.lora import TYPE as LORA
 
 _B, _D = ".vera_lambda_b", ".vera_lambda_d"
 
 
-def vera_as_lora(
-    model: nn.Module, config: Mapping[str, Any], tensors: Mapping[str, Tensor], folder: str | Path
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The configuration and the tensors of the same function as LoRA: A = diag(d) A, B = diag(b) B.
+class Vera(PeftType):
+    """The same function as LoRA: A = diag(d) A, B = diag(b) B.
 
     PEFT cuts A and B of all layers from two matrices as large as the largest of them: they are in the file, or drawn by
     torch from `projection_prng_key`, A first, evenly within sqrt(6 / columns).
-
-    Raises:
-        UserError: if a layer is not the model's, or lacks one of its vectors.
     """
+
+    knobs = frozenset({"r", "projection_prng_key", "vera_dropout", "save_projection", "d_initial", "init_weights"})
+    needed = ("r", "projection_prng_key")
+
+    def read(
+        self, model: nn.Module, config: Mapping[str, Any], tensors: Mapping[str, Tensor], folder: object
+    ) -> Adapter:
+        """Factors of LoRA, of layers that the model has, with both vectors."""
+        return LORA.read(model, *_as_lora(model, config, tensors, folder), folder)
+
+
+TYPE = Vera()
+
+
+def _as_lora(
+    model: nn.Module, config: Mapping[str, Any], tensors: Mapping[str, Tensor], folder: object
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The configuration and the tensors of LoRA."""
     rank = config["r"]
     rest, found, sizes = dict(tensors), {}, {}
     shared = {end: rest.pop(key) for key in tensors for end in ("vera_A", "vera_B") if f".{key}".endswith(f".{end}")}
@@ -54,11 +68,4 @@ def vera_as_lora(
                 f"{rank}: load it around the model that it was made for"
             )
         rest |= zip(factor_keys(name, embedding=False), (d[:, None] * A, b[:, None] * B), strict=True)
-    lora = {
-        "peft_type": "LORA",
-        "r": rank,
-        "lora_alpha": rank,
-        "lora_dropout": config.get("vera_dropout", 0.0),
-        "modules_to_save": config.get("modules_to_save"),
-    }
-    return lora, rest
+    return {"r": rank, "lora_alpha": rank, "lora_dropout": config.get("vera_dropout", 0.0)}, rest

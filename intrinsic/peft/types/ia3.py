@@ -1,8 +1,7 @@
-"""(IA)^3 in PEFT's format."""
+"""(IA)^3."""
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -10,37 +9,50 @@ from torch import Tensor, nn
 from intrinsic.errors import UserError
 from intrinsic.layers.rescaled import Rescaled
 from intrinsic.layers.rescaled_places import rescalable
-from intrinsic.peft.layout import PREFIX, exact_targets
+from intrinsic.peft.layout import PREFIX, common_config, exact_targets
+from intrinsic.peft.peft_type import Adapter, PeftType
 from intrinsic.spaces.ia3 import IA3
-from intrinsic.surgery.transformers_internals import name_or_path
+from intrinsic.subspace import Subspace
 
 _END = ".ia3_l"
 
 
-def ia3_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """The scales by PEFT's name: (1, in) of inputs, (out, 1) of outputs."""
-    return {
-        f"{PREFIX}{name}{_END}": module.ia3_l.view((1, -1) if module.inputs else (-1, 1))
-        for name, module in _layers(model).items()
-    }
+class Ia3(PeftType):
+    """Scales of a layer's inputs (1, in) or outputs (out, 1)."""
+
+    knobs = frozenset({"feedforward_modules", "init_ia3_weights"})
+
+    def read(
+        self, model: nn.Module, config: Mapping[str, Any], tensors: Mapping[str, Tensor], folder: object
+    ) -> Adapter:
+        """The scales, of layers that the model has."""
+        scales, rest = _split(tensors)
+        space = _space(model, scales, folder)
+        return Adapter(space, [scale.flatten() for scale in scales.values()], rest)
+
+    def writes(self, net: Subspace) -> bool:
+        """(IA)^3."""
+        return isinstance(net.space, IA3)
+
+    def write(self, net: Subspace, head: str | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The scales by PEFT's names."""
+        layers = _layers(net.model)
+        tensors = {
+            f"{PREFIX}{name}{_END}": module.ia3_l.view((1, -1) if module.inputs else (-1, 1))
+            for name, module in layers.items()
+        }
+        return tensors, {
+            **common_config("IA3", net.model, head),
+            "target_modules": _exactly(list(layers)),
+            "feedforward_modules": _exactly([name for name, module in layers.items() if module.inputs]),
+            "fan_in_fan_out": any(not isinstance(module.base, nn.Linear) for module in layers.values()),
+        }
 
 
-def ia3_config(model: nn.Module, head: str | None) -> dict[str, Any]:
-    """adapter_config.json."""
-    layers = _layers(model)
-    return {
-        "peft_type": "IA3",
-        "task_type": None,
-        "base_model_name_or_path": name_or_path(getattr(model, "config", None)),
-        "target_modules": _exactly(list(layers)),
-        "feedforward_modules": _exactly([name for name, module in layers.items() if module.inputs]),
-        "fan_in_fan_out": any(not isinstance(module.base, nn.Linear) for module in layers.values()),
-        "modules_to_save": None if head is None else [head],
-        "inference_mode": True,
-    }
+TYPE = Ia3()
 
 
-def split_ia3(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def _split(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The scales by the layer's name, and the other tensors by their names in the model."""
     scales: dict[str, Tensor] = {}
     rest: dict[str, Tensor] = {}
@@ -50,7 +62,7 @@ def split_ia3(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[st
     return scales, rest
 
 
-def ia3_space(model: nn.Module, scales: dict[str, Tensor], folder: str | Path) -> IA3:
+def _space(model: nn.Module, scales: dict[str, Tensor], folder: object) -> IA3:
     """The space that scales these layers; `scales` is put in its order.
 
     Raises:
