@@ -11,6 +11,4 @@ def subset(split: Split, examples: int, seed: int) -> Split:
     if len(split) <= examples:
         return split
     some = torch.from_numpy(rng.permutation(rng.fan_out(seed, "examples"), len(split))[:examples]).sort().values
-    rows = some.to(split.inputs.device)
-    lengths = None if split.lengths is None else split.lengths[some]
-    return Split(split.inputs[rows], split.targets[rows], lengths)
+    return split.select(some)

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from experiments.run.setup import Setup
 from intrinsic.errors import UserError
@@ -9,6 +10,7 @@ from intrinsic.files.seed_of import SOURCES, own_seeds
 from intrinsic.subspace import Subspace
 from intrinsic.tasks.batches import batches
 from intrinsic.tasks.task import Task
+from intrinsic.training.grpo import GRPO
 from intrinsic.training.seeded import seeded
 
 
@@ -29,7 +31,7 @@ def check_seeds(setup: Setup) -> None:
     if not setup.draws_init:
         idle["init"] = "theta_0 that init brings along (see init.source.seed): use init=scratch, or null"
     left = {"init", "projection", "order"} - own.keys() - idle.keys()
-    if ("dropout" in own or (setup.seed and not left)) and not _drops(setup.net, setup.task):
+    if ("dropout" in own or (setup.seed and not left)) and not _drops(setup.net, setup.task, setup.optimizer):
         idle["dropout"] = "a model without dropout: set it, or use null"
     for source in SOURCES:
         if source in own and source in idle:
@@ -39,9 +41,9 @@ def check_seeds(setup: Setup) -> None:
         raise UserError(f"seed={setup.seed} does nothing beside {names}: leave it out, or one of these")
 
 
-def _drops(net: Subspace, task: Task) -> bool:
-    """Whether a pass in training mode draws from torch's random state; episodes do."""
-    if task.environment is not None:
+def _drops(net: Subspace, task: Task, optimizer: Optimizer) -> bool:
+    """Whether a pass in training mode draws from torch's random state; episodes and answers do."""
+    if task.environment is not None or isinstance(optimizer, GRPO):
         return True
     device, mode = task.train.inputs.device, net.training
     buffers = {name: buffer.clone() for name, buffer in net.model.named_buffers()}

@@ -20,7 +20,7 @@ from intrinsic.files.records import OUTPUT
 from intrinsic.files.run_id import run_id
 from intrinsic.files.tensors import read_tensors, write_tensors
 from intrinsic.subspace import Subspace
-from intrinsic.tasks.task import Split, Task
+from intrinsic.tasks.task import Task
 from intrinsic.terminal.say import say
 from intrinsic.training.fit import data_order, fit
 
@@ -121,8 +121,7 @@ class SourceTask:
             yield task, whole
         if rest:
             some = data_order(rng.fan_out(self.recipe["seed"], "rest"), len(train))[: rest * size]
-            lengths = None if train.lengths is None else train.lengths[some]
-            yield replace(task, train=Split(train.inputs[some], train.targets[some], lengths)), 1
+            yield replace(task, train=train.select(some)), 1
 
     def _epochs(self, task: Task) -> int:
         return sum(epochs for _, epochs in self._parts(task))

@@ -11,6 +11,7 @@ from experiments.config.build import build
 from intrinsic import rng
 from intrinsic.errors import UserError
 from intrinsic.models.hugging_face.objective import hf_objective
+from intrinsic.tasks.instructions import instruct
 from intrinsic.tasks.language import language
 from intrinsic.tasks.task import Task
 from intrinsic.tasks.tokens import tokenize
@@ -83,6 +84,10 @@ class Reader:
             )
         objective = self._objective(task)
         tokenizer = self.make_tokenizer()
+        if task.generation is not None:
+            if objective != "causal":
+                raise UserError(f"{self.name} answers no prompts, it predicts hidden tokens: need a causal model")
+            return instruct(task, tokenizer, data_dir)
         tokens = tokenize(task, tokenizer, data_dir)
         return tokens if objective is None else language(tokens, tokenizer, objective=objective, seed=dataset["seed"])
 
@@ -94,4 +99,5 @@ class Reader:
             return None
         if not self.predicts_text:
             raise UserError(f"{self.name} classifies, dataset=text has no labels: use model=hf_lm, or dataset=sst2")
-        return hf_objective(self.node["name"], self.node["objective"])
+        objective: str | None = self.node["objective"]
+        return hf_objective(self.node["name"], self.node["objective"]) if "name" in self.node else objective

@@ -83,6 +83,51 @@ class HFTokenizer:
         with self._reading():
             return sorted({*self._cut.all_special_ids, *self._cut("", "")["input_ids"]})
 
+    @property
+    def end(self) -> int | None:
+        """The id of the token that ends a text; None if there is none."""
+        end: int | None = self._cut.eos_token_id
+        return end
+
+    def encode(self, texts: Sequence[str], *, opens: bool) -> list[list[int]]:
+        """The tokens of each text, none cut off, without special ones; where it `opens`, with those before a text."""
+        with self._reading():
+            rows: list[list[int]] = self._cut(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+            first = self._opening() if opens else []
+        if any(max(row, default=0) >= self._known for row in rows):
+            raise UserError(
+                f"{self._folder} cuts a text into tokens beyond the vocab_size={self._known} of config.json"
+            )
+        return [[*first, *row] for row in rows]
+
+    def _opening(self) -> list[int]:
+        """The special tokens that stand before a text, such as BOS."""
+        plain, whole = (self._cut("a", add_special_tokens=each)["input_ids"] for each in (False, True))
+        size = len(plain)
+        return next((whole[:i] for i in range(len(whole) - size + 1) if whole[i : i + size] == plain), [])
+
+    def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """The text of each row of tokens, special ones as they are written."""
+        with self._reading():
+            return [self._cut.decode(list(row), clean_up_tokenization_spaces=False) for row in rows]
+
+    def render(self, messages: Sequence[dict[str, str]], *, answered: bool) -> str:
+        """A conversation by the chat template; not `answered`: with what opens the next answer.
+
+        Raises:
+            UserError: without a template, and for one that cannot write this.
+        """
+        if not getattr(self._cut, "chat_template", None):
+            raise UserError(
+                f"the tokenizer of {self.name} has no chat template: need chat_template.jinja beside it, or prompt and "
+                "completion as texts"
+            )
+        with self._reading():
+            text: str = self._cut.apply_chat_template(
+                list(messages), tokenize=False, add_generation_prompt=not answered
+            )
+        return text
+
     def save(self, folder: str | Path) -> None:
         """Write its files into a folder, as transformers reads them."""
         self._cut.save_pretrained(folder)

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from intrinsic.errors import UserError
 from intrinsic.tasks.environment import Environment
+from intrinsic.tasks.generation import Generation
 
 
 @dataclass(frozen=True)
@@ -16,18 +17,26 @@ class Split:
     """Examples in memory: `inputs` (n, ...) and `targets` (n, ...), row i of each being example i.
 
     `lengths` (n,) int64, on the CPU: how much of the last axis of each input is used, where it is padded. None: all.
+    `rows` (n,) int64, on the CPU: which example of the dataset each one is, where answers are judged by it.
     """
 
     inputs: Tensor
     targets: Tensor
     lengths: Tensor | None = None
+    rows: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     def to(self, device: torch.device | str) -> "Split":
         """Return the split with its examples on `device`."""
-        return Split(self.inputs.to(device), self.targets.to(device), self.lengths)
+        return replace(self, inputs=self.inputs.to(device), targets=self.targets.to(device))
+
+    def select(self, some: Tensor) -> "Split":
+        """Return the split of these examples, (m,) int64 of positions, on the CPU."""
+        own = some.to(self.inputs.device)
+        lengths, rows = (None if each is None else each[some] for each in (self.lengths, self.rows))
+        return Split(self.inputs[own], self.targets[own], lengths, rows)
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,9 @@ class Task:
     `environment`: inputs are seeds of its episodes, outputs a number for each action, and the metric is the mean
     return; there is no score of an example, and no loss. None: inputs are examples.
 
+    `generation`: how prompts are answered, and answers judged: of the metrics, `exact_match` is by greedy answers, and
+    `score` is called token_accuracy. None: nothing is generated.
+
     `texts`: what there is to read, one or two texts each. Inputs (n,) int64 are then positions in it, until a model's
     tokenizer turns them into what that model takes. None: inputs are what models take.
     """
@@ -65,6 +77,7 @@ class Task:
     tokens: Callable[[Tensor], Tensor] | None = None
     noise: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
     environment: Environment | None = None
+    generation: Generation | None = None
 
     def __post_init__(self) -> None:
         if self.environment is None and (self.score is None) == (self.metrics is None):

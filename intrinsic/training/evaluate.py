@@ -7,6 +7,7 @@ from intrinsic.subspace import Subspace
 from intrinsic.tasks.batches import batches
 from intrinsic.tasks.environment import Environment
 from intrinsic.tasks.task import Split, Task
+from intrinsic.training.exact_match import exact_match
 from intrinsic.training.seeded import seeded
 
 EVALUATION_BATCH = 1000  # examples
@@ -43,6 +44,10 @@ def evaluate(net: Subspace, task: Task, split: Split) -> dict[str, float]:
                 seen.append((outputs.cpu(), targets.cpu()))
             else:
                 score += task.score(outputs, targets).sum().item()
+    if task.generation is not None:
+        mean = torch.tensor(loss / judged, dtype=torch.float64)
+        found = {"loss": loss / judged, "token_accuracy": score / judged, "perplexity": mean.exp().item()}
+        return found if task.generation.verifier is None else {**found, "exact_match": exact_match(net, task, split)}
     if task.metrics is None:
         beside = (
             {} if task.tokens is None else {"perplexity": torch.tensor(loss / judged, dtype=torch.float64).exp().item()}

@@ -21,8 +21,10 @@ from intrinsic.training.early_stopping import EarlyStopping
 from intrinsic.training.epoch import Epoch
 from intrinsic.training.evolution_strategy import EvolutionStrategy
 from intrinsic.training.evolve import evolve
+from intrinsic.training.grpo import GRPO
 from intrinsic.training.learning_rates import LearningRates
 from intrinsic.training.optimizer_step import OptimizerStep
+from intrinsic.training.policy_gradient import policy_gradient
 from intrinsic.training.q_learn import q_learn
 from intrinsic.training.regularized import regularized
 from intrinsic.training.seeded import seeded
@@ -69,7 +71,7 @@ def fit(
     """
     check_numbers(epochs=epochs, batch_size=batch_size, l2_weights=l2_weights, patience=patience)
     _check_optimizer(net, task, optimizer, l2_weights)
-    steps = -(-len(task.train) // batch_size)
+    steps = -(-len(task.train) // batch_size) * (optimizer.updates if isinstance(optimizer, GRPO) else 1)
     rates = LearningRates(optimizer, schedule, interval, steps=steps, epochs=len(history))
     if isinstance(optimizer, DeepQLearning) and rates.move_each_step:
         raise UserError("optim=dqn takes as many steps as its episodes last: use schedule=constant, or interval=epoch")
@@ -84,6 +86,11 @@ def fit(
         if isinstance(optimizer, DeepQLearning):
             own = rng.fan_out(drops, "episodes")
             return q_learn(net, task, optimizer, step, batch_size=batch_size, l2_weights=l2_weights, seed=own)
+        if isinstance(optimizer, GRPO):
+            own, order = rng.fan_out(drops, "answers"), data_order(orders, len(task.train))
+            return policy_gradient(
+                net, task, optimizer, step, rates, batch_size=batch_size, order=order, l2_weights=l2_weights, seed=own
+            )
         taken = (number - 1) * steps
         return _train(net, task, step, rates, batch_size, orders, rng.fan_out(drops, "dropout"), l2_weights, taken)
 
@@ -114,7 +121,12 @@ def _check_optimizer(net: Subspace, task: Task, optimizer: Optimizer, l2_weights
             raise UserError(f"optim=dqn values a choice of actions, {environment.name} takes numbers: use optim=es")
     elif environment is not None and not strategy:
         raise UserError(f"{environment.name} has returns, and no loss to differentiate: use optim=es")
-    if isinstance(net, Redrawn) and (strategy or environment is not None):
+    if isinstance(optimizer, GRPO) and (task.generation is None or task.generation.verifier is None):
+        raise UserError(
+            "optim=grpo learns from answers that are right or wrong: use dataset=pairs dataset.verifier=exact"
+        )
+    rewarded = strategy or environment is not None or isinstance(optimizer, GRPO)
+    if isinstance(net, Redrawn) and rewarded:
         raise UserError(f"redraw={net.every} counts steps of a gradient on examples: use redraw=null")
     if strategy and l2_weights:
         raise UserError(f"optim=es ranks scores, which have no penalty, got l2_weights={l2_weights}: use l2_weights=0")

@@ -1,9 +1,10 @@
 """The frame of all models of transformers: how they are loaded, and how they read our inputs."""
 
 import functools
+import inspect
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -13,6 +14,12 @@ from intrinsic.errors import UserError
 from intrinsic.surgery.head import under
 
 LAYER = re.compile(r"\.(\d+)\.", re.ASCII)
+CACHED = {
+    "attention_mask",
+    "position_ids",
+    "past_key_values",
+    "use_cache",
+}  # what a model takes that keeps keys and values
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -109,7 +116,8 @@ def check_backbone(model: Any, absent: set[str], head: str | None, folder: str) 
 def reading(model: Any, precision: str) -> nn.Module:
     """The model, which now also takes (n, 2, length) integers and then returns its logits; its class keeps its name."""
     model.config.use_cache = False
-    model.__class__ = _reading(type(model))  # type: ignore[arg-type]  # a class is hashable
+    told = getattr(model.config, "type_vocab_size", 0) > 1  # the models that tell the two texts of a pair apart
+    model.__class__ = _reading(type(model), told)  # type: ignore[arg-type]  # a class is hashable
     model.precision = precision
     return model
 
@@ -135,8 +143,11 @@ def try_reading(model: Any, length: int, folder: str) -> tuple[int, ...]:
 
 
 @functools.cache
-def _reading(kind: type[nn.Module]) -> type[nn.Module]:
-    """The class of a model that also reads our inputs; equal in everything else, its name included."""
+def _reading(kind: type[nn.Module], told: bool) -> type[nn.Module]:
+    """The class of a model that also reads our inputs; equal in everything else, its name included.
+
+    `told`: it reads which of two texts a token is from.
+    """
 
     @functools.wraps(kind.forward)
     def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -145,7 +156,7 @@ def _reading(kind: type[nn.Module]) -> type[nn.Module]:
         ids, kinds = args[0].long().unbind(1)
         used = ids >= 0
         options = {"attention_mask": used.long()}
-        if getattr(self.config, "type_vocab_size", 0) > 1:  # the models that tell the two texts of a pair apart
+        if told:
             options["token_type_ids"] = kinds.clamp(min=0)
         padding = self.config.get_text_config().pad_token_id
         half = self.precision == "bfloat16" or (self.precision == "auto" and ids.is_cuda)
@@ -153,4 +164,25 @@ def _reading(kind: type[nn.Module]) -> type[nn.Module]:
             logits: Tensor = kind.forward(self, input_ids=ids.where(used, padding), **options).logits
         return logits.float() if half else logits
 
-    return type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__})
+    own = {"forward": forward, "__module__": kind.__module__}
+    if set(inspect.signature(kind.forward).parameters) >= CACHED:
+        own["next_logits"] = _next_logits(kind)
+    return type(kind.__name__, (kind,), own)
+
+
+def _next_logits(kind: type[nn.Module]) -> Callable[..., tuple[Tensor, Any]]:
+    last = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(kind.forward).parameters else {}
+
+    def next_logits(self: Any, ids: Tensor, used: Tensor, cache: Any) -> tuple[Tensor, Any]:
+        """The logits after the last of `ids` (n, length), which go on from `cache`: (n, vocabulary), the cache.
+
+        `used` (n, length seen in all): False for padding, which stands before a text.
+        """
+        places = (used.long().cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        half = self.precision == "bfloat16" or (self.precision == "auto" and ids.is_cuda)
+        given = {"attention_mask": used.long(), "position_ids": places, "past_key_values": cache, "use_cache": True}
+        with torch.autocast(ids.device.type, torch.bfloat16, enabled=half):
+            found = kind.forward(self, input_ids=ids, **given, **last)
+        return found.logits[:, -1].float(), found.past_key_values
+
+    return next_logits
