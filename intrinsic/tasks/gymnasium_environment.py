@@ -12,7 +12,7 @@ from torch import Tensor
 from intrinsic.checks import integer
 from intrinsic.errors import UserError
 from intrinsic.missing_package import missing_package
-from intrinsic.tasks.environment import Environment
+from intrinsic.tasks.environment import Environment, Policy
 from intrinsic.terminal.one_line import one_line
 
 ATARI = "ALE/"  # ids of the package ale-py, which registers them when it is imported
@@ -68,12 +68,28 @@ class GymnasiumEnvironment(Environment):
 
     def step(self, state: Any, actions: Tensor) -> tuple[Any, Tensor, Tensor, Tensor]:
         """Act: (n,) int64, or (n, num_actions) numbers."""
-        given = actions.cpu().numpy()
-        given = given + self._first if self.is_choice else given.reshape(len(given), *self._action_shape)
-        observations, rewards, fallen, late, _ = state.step(given)
+        observations, rewards, fallen, late, _ = state.step(self._given(actions))
         numbers = self._observed(observations), torch.from_numpy(rewards).float(), torch.from_numpy(fallen | late)
         seen, gained, ended = (each.to(actions.device) for each in numbers)
         return state, seen, gained, ended
+
+    def returns(self, policy: Policy, seeds: Tensor) -> Tensor:
+        """Those of `Environment.returns`; an episode that has ended takes no more steps."""
+        state, first = self.reset(seeds)
+        seen, total, alive = [first[0].numpy()] * len(seeds), np.zeros(len(seeds), np.float32), list(range(len(seeds)))
+        observations = first
+        for _ in range(self.horizon):
+            given, going = self._given(self.actions(policy(observations))), []
+            for k in alive:
+                seen[k], reward, fallen, late, _ = state.envs[k].step(given[k])
+                total[k] += np.float32(reward)
+                if not (fallen or late):
+                    going.append(k)
+            alive = going
+            if not alive:
+                break
+            observations = self._observed(np.stack(seen)).to(first.device)
+        return torch.from_numpy(total).to(first.device)
 
     def actions(self, outputs: Tensor) -> Tensor:
         """The choice of the largest, or the numbers themselves, between their bounds."""
@@ -87,8 +103,13 @@ class GymnasiumEnvironment(Environment):
         drawn = super().random_outputs(count, generator)
         return drawn if self.is_choice else self._low + (self._high - self._low) * drawn
 
-    def _observed(self, observations: np.ndarray) -> Tensor:
-        return torch.from_numpy(observations).float() * self._scale
+    def _observed(self, observations: Any) -> Tensor:
+        return torch.from_numpy(np.asarray(observations)).float() * self._scale
+
+    def _given(self, actions: Tensor) -> np.ndarray:
+        """Actions as gymnasium takes them."""
+        given: np.ndarray = actions.cpu().numpy()
+        return given + self._first if self.is_choice else given.reshape(len(given), *self._action_shape)
 
     def _make(self, count: int) -> Any:
         """So many episodes side by side, kept for the next time."""

@@ -13,6 +13,7 @@ from intrinsic.errors import UserError
 from intrinsic.projections.base import Projection
 from intrinsic.subspace import Subspace
 from intrinsic.surgery.tree import parameter_slots
+from intrinsic.training.stacked_mlp import stacked_mlp
 
 Call = Callable[..., Any]  # what a model returns for its arguments
 
@@ -101,7 +102,8 @@ class Replicas:
         def one(tensors: dict[str, Tensor], inputs: Tensor) -> Any:
             return functional_call(self._nets[0].model, tensors, (inputs,), tie_weights=False)
 
-        return lambda inputs: vmap(one, randomness="different")(tensors, inputs)
+        plain = stacked_mlp(self._nets[0].model, tensors)
+        return plain or (lambda inputs: vmap(one, randomness="different")(tensors, inputs))
 
     def place(self, trained: Mapping[str, Tensor]) -> None:
         """Have the replicas stand at other trained numbers, by name: (replicas, *shape)."""

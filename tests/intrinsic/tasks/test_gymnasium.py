@@ -12,6 +12,7 @@ from intrinsic.data.cartpole import CartPole
 from intrinsic.data.gymnasium import gymnasium as task_of
 from intrinsic.errors import UserError
 from intrinsic.models.mlp import MLP
+from intrinsic.tasks.environment import Environment
 from intrinsic.tasks.gymnasium_environment import GymnasiumEnvironment
 from intrinsic.training.deep_q_learning import DeepQLearning
 from intrinsic.training.evolution_strategy import EvolutionStrategy
@@ -83,6 +84,19 @@ def test_numbers_are_cut_off_at_their_bounds():
     found = environment.returns(policy(1), SEEDS)
     act = [lambda o: policy(1)(o).clamp(-3, 3).numpy()]
     assert found.tolist() == [alone("InvertedPendulum-v5", int(s), act[0]) for s in SEEDS]
+
+
+@pytest.mark.parametrize(("name", "outputs"), [("CartPole-v0", 2), ("InvertedPendulum-v5", 1)])
+def test_an_episode_that_has_ended_is_left_alone(name, outputs):
+    """Its return is that of the loop which steps all of them on, and again what it was when the places are taken."""
+    if outputs == 1:
+        pytest.importorskip("mujoco")
+    environment = GymnasiumEnvironment(name)
+    found = environment.returns(policy(outputs), SEEDS)
+    assert torch.equal(found, Environment.returns(environment, policy(outputs), SEEDS))
+    assert torch.equal(found, environment.returns(policy(outputs), SEEDS))
+    assert found.dtype == torch.float32
+    assert len(set(found.tolist())) > 1  # they end at different times
 
 
 def net(outputs):

@@ -18,6 +18,7 @@ from intrinsic.tasks.task import Split, classification
 from intrinsic.training.evolution_strategy import EvolutionStrategy, ranks
 from intrinsic.training.fit import fit
 from intrinsic.training.replicas import Replicas
+from intrinsic.training.stacked_mlp import stacked_mlp
 from intrinsic.training.start import start
 
 
@@ -67,6 +68,25 @@ def test_members_are_nets_of_their_own():
         with torch.no_grad():
             net.z.copy_(z[k])
             torch.testing.assert_close(outputs[k], net(observations[k]))
+
+
+@pytest.mark.parametrize("options", [{}, {"space": intrinsic.Head()}, {"space": intrinsic.LoRA(rank=2)}])
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_a_population_of_mlps_is_that_of_vmap(options, dropout, monkeypatch):
+    """In batched products where it can be, which is when no layer drops anything and all weights are members' own."""
+    torch.manual_seed(0)
+    net = intrinsic.Subspace(MLP((2, 2), 2, depth=2, width=20, dropout=dropout), **options)
+    net.train(dropout == 0)
+    population, observations = Replicas([net] * 4), torch.randn(4, 7, 2, 2)
+    population.place({name: torch.randn(4, *parameter.shape) for name, parameter in net.named_parameters()})
+    found = population.models()(observations)
+    seen = []
+    monkeypatch.setattr("intrinsic.training.replicas.stacked_mlp", lambda model, tensors: seen.append(tensors))
+    torch.testing.assert_close(found, population.models()(observations))
+    assert len(seen) == 1
+    made = stacked_mlp(net.model, seen[0])
+    assert (made is not None) == (not options)
+    assert stacked_mlp(MLP((4,), 2, depth=1, width=3, dropout=0.5), {}) is None  # it drops
 
 
 def test_cartpole_is_the_equations_of_its_source():
