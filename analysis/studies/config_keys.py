@@ -12,7 +12,9 @@ from analysis.studies.plain import plain
 from intrinsic.errors import UserError
 from intrinsic.files.run_id import INCIDENTAL
 
-METHOD = {"rank", "dim", "head", "space", "projection", "subspace"}  # config nodes that say what is trained
+# config nodes that say what is trained, which of its parts learn faster, and how a projection chooses weights
+METHOD = {"rank", "dim", "head", "space", "projection", "subspace", "lr_groups", "lr_ratio"}
+METHOD |= {"select_by", "select_batches"}
 FREE = METHOD | {"method", "seed", "seeds", "lr", "optim"} | INCIDENTAL  # what may differ between the runs of one task
 
 PLAIN = {str, int, float, bool, type(None)}

@@ -27,7 +27,7 @@ ORDER = {
         ["__init__"],
     ],
     "experiments": [["config", "step", "terminal"], ["hessian", "loggers"], ["run"], ["finished"], [COMMANDS]],
-    "analysis": [["references", "studies"], ["figures"], ["advice", "page"], ["publication"], [COMMANDS]],
+    "analysis": [["references", "studies"], ["figures"], ["advice", "page"], ["publication"], ["results"], [COMMANDS]],
 }
 WITHOUT = {  # what a part must not import
     "intrinsic": {"hydra", "omegaconf", "pandas", "matplotlib", "experiments", "analysis"},
