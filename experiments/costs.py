@@ -4,7 +4,8 @@ python -m experiments.costs docs/results/costs.json               measures every
 python -m experiments.costs docs/results/costs.json mnist_fc lora     these rows
 
 A row has a name, the choices and knobs of run.py (`overrides`), and how many runs they stand for (`runs`). What is
-measured is what `experiments.describe` prints: parameters, bytes, the time of a step. No run's folder is written.
+measured is what `experiments.describe` prints: parameters, bytes, the time of a step; on a CPU the CPU's own time, in
+which other processes have no part: set threads=1. No run's folder is written.
 """
 
 import json
@@ -54,11 +55,12 @@ def costs(file: Path, names: Sequence[str] = ()) -> Path:
         row = rows[name]
         with one_line_errors(), initialize_config_dir(str(CONF), version_base="1.3"):
             config = resolve(compose("config", row["overrides"]), {}, row["overrides"])
-        found = describe(config)
+        device = choose_device(config["device"])
+        found = describe(config, of_cpu=device.type == "cpu")
         row["measured"] = {
             "seconds": round(found.seconds, 6), "steps": found.steps, "epochs": config["epochs"],
             "numbers": found.numbers, "bytes": found.bytes, "flops": sum(found.flops.values()),
-            "environment": environment(choose_device(config["device"])),
+            "environment": environment(device),
         }  # fmt: skip
         say(f"{name}: {1000 * found.seconds:.1f} ms a step, {found.steps} steps, {config['epochs']} epochs")
         write_atomically(file, partial(_write, _text(content)))

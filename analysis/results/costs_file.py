@@ -81,7 +81,9 @@ class CostsFile:
             f"{row['measured']['environment'].get('threads')} thread(s)"
             for row in self.rows.values()
         }
-        return f"*Medians of three steps; {'; '.join(sorted(made))}. [Costs](results/costs.json).*"
+        return (
+            f"*Medians of three steps, in seconds of the CPU; {'; '.join(sorted(made))}. [Costs](results/costs.json).*"
+        )
 
 
 def _hours(row: dict[str, Any]) -> float:

@@ -46,8 +46,12 @@ class Description:
     steps: int
 
 
-def describe(config: dict[str, Any]) -> Description:
+def describe(config: dict[str, Any], *, of_cpu: bool = False) -> Description:
     """Build what a resolved config stands for, and take some steps.
+
+    Args:
+        config: resolved.
+        of_cpu: see `step_seconds`.
 
     Raises:
         UserError: as a run of this config, and if a step does not fit into memory.
@@ -58,7 +62,7 @@ def describe(config: dict[str, Any]) -> Description:
         _ = setup.source_task  # its mistakes
         setup = Setup({**config, "init": {"source": None}})
     try:
-        return _described(setup)
+        return _described(setup, of_cpu)
     except Exception as error:
         if not out_of_memory(error):
             raise
@@ -66,7 +70,7 @@ def describe(config: dict[str, Any]) -> Description:
         raise UserError(f"out of memory ({line}): use a smaller model or batch_size") from None
 
 
-def _described(setup: Setup) -> Description:
+def _described(setup: Setup, of_cpu: bool) -> Description:
     if setup.task.environment is not None:
         raise UserError("describe takes steps of gradients, and episodes have none: run it for an epoch, epochs=1")
     if isinstance(setup.optimizer, GRPO):
@@ -79,7 +83,7 @@ def _described(setup: Setup) -> Description:
         torch.manual_seed(0)  # of dropout
         costs = step_costs(net, loss, batch, setup.make_optimizer, setup.l2_weights, copied=False)
         step = training_step(net, loss, batch, setup.optimizer, setup.l2_weights)
-        seconds = step_seconds(step, setup.device)
+        seconds = step_seconds(step, setup.device, of_cpu=of_cpu)
     of = costs["bytes"]
     trained, projection = _bytes(net.parameters()), _bytes(net.projection.fixed_tensors().values())
     own = _bytes(net.parameters(recurse=False))

@@ -37,13 +37,24 @@ def training_step(
     return step
 
 
-def step_seconds(step: Callable[[], object], device: torch.device, *, warm: int = 1, steps: int = 3) -> float:
-    """The median of `steps` calls, in seconds, after `warm` that compile and allocate."""
+def step_seconds(
+    step: Callable[[], object], device: torch.device, *, warm: int = 1, steps: int = 3, of_cpu: bool = False
+) -> float:
+    """The median of `steps` calls, in seconds, after `warm` that compile and allocate.
+
+    Args:
+        step: a step.
+        device: that it takes place on.
+        warm: calls that are not timed.
+        steps: calls that are.
+        of_cpu: of all of this process's threads, and not by the clock: what other processes do is not in it.
+    """
+    clock = time.process_time if of_cpu else time.perf_counter
     seconds = []
     for _ in range(warm + steps):
-        began = time.perf_counter()
+        began = clock()
         step()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(clock() - began)
     return median(seconds[warm:])

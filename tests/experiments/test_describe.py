@@ -150,8 +150,9 @@ def test_what_does_not_fit_is_one_line(described, monkeypatch):
         described()
 
 
-def test_the_time_of_a_step_is_the_median_after_one(monkeypatch):
+@pytest.mark.parametrize(("name", "of_cpu"), [("perf_counter", False), ("process_time", True)])
+def test_the_time_of_a_step_is_the_median_after_one(monkeypatch, name, of_cpu):
     spent = iter([9.0, 1.0, 5.0, 2.0])
     clock = itertools.accumulate(itertools.chain.from_iterable((0.0, next(spent)) for _ in range(4)))
-    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
-    assert step_seconds(lambda: None, torch.device("cpu")) == 2.0
+    monkeypatch.setattr(f"time.{name}", lambda: next(clock))
+    assert step_seconds(lambda: None, torch.device("cpu"), of_cpu=of_cpu) == 2.0
