@@ -41,7 +41,8 @@ class RepeatedProducts:
             self._multiply = kernels.repeated_rmatvec(projection, self._like, torch.empty_like(self._z))
 
     def _where(self) -> list[int]:
-        return [self._z.data_ptr(), *[origin.data_ptr() for origin in self._origins]]
+        """The addresses of what kernels read by address: only what is contiguous is at one."""
+        return [part.data_ptr() if part.is_contiguous() else -1 for part in (self._z, *self._origins)]
 
     def displace(self) -> None:
         """Write theta_0 + P z into `out`."""

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from intrinsic.projections.base import Projection
 from intrinsic.projections.kernels.select import is_tracing
-from intrinsic.subspace.flat import Flat, with_dense_gradient
+from intrinsic.subspace.dense_gradient import with_dense_gradient
+from intrinsic.subspace.flat import Flat
 from intrinsic.subspace.layer_scales import Scales
 from intrinsic.subspace.leaves import Leaves
 from intrinsic.subspace.substitution import Substitution
@@ -74,7 +75,7 @@ class Displacement:
         if any(map(is_tracing, coordinates)) or not any(part.requires_grad for part in coordinates):
             return None
         flat = self._flat
-        if flat is None or not flat.holds(parameters):
+        if flat is None or not flat.holds(parameters, projection):
             uniform = len({(p.dtype, p.device) for p in parameters}) == 1
             scales = Scales(self._layers, self._sizes) if self._layers else None
             flat = Flat(parameters, projection, scales=scales, stream=self.stream) if uniform else None

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from intrinsic.projections.base import Projection
+from intrinsic.projections.repeated_products import RepeatedProducts
 from intrinsic.subspace.buffer import Buffer
+from intrinsic.subspace.dense_gradient import dense
 from intrinsic.subspace.layer_scales import Scales
 from intrinsic.surgery.optimizer_internals import has_hooks
 from intrinsic.surgery.torch_internals import renumber, version
@@ -57,12 +59,16 @@ class Flat:
         self._offset: Tensor | None = None
         self._waiting = False  # whether a backward pass that needs theta is still to come
 
-    def holds(self, parameters: Sequence[nn.Parameter]) -> bool:
-        """Whether theta_0 is still in these parameters, of the same dtype and on the same device."""
+    def holds(self, parameters: Sequence[nn.Parameter], projection: Projection) -> bool:
+        """Whether this is of P, and theta_0 still in these parameters, of the same dtype and on the same device."""
         like = self._like
-        return len(parameters) == len(self._origin) and all(
-            new is old and new.dtype == like.dtype and new.device == like.device
-            for new, old in zip(parameters, self._origin, strict=True)
+        return (
+            projection is self.projection
+            and len(parameters) == len(self._origin)
+            and all(
+                new is old and new.dtype == like.dtype and new.device == like.device
+                for new, old in zip(parameters, self._origin, strict=True)
+            )
         )
 
     def weights(self, z: Tensor, lambdas: Tensor | None = None) -> tuple[Tensor, ...]:
@@ -93,7 +99,9 @@ class Flat:
             node: Any = made[0].grad_fn
             if self._waiting or getattr(node, "theta", None) is not self._theta or not _are_of(made, node, z):
                 return False
-            self._displace(z.detach(), None)
+            if node.products is None:
+                node.products = RepeatedProducts(self.projection, z, self._origin, self._theta, self._views)
+            node.products.displace()
             self._waiting = True
             return True
 
@@ -108,9 +116,11 @@ class Flat:
 
     def pull_back(self, ctx: Any, pieces: list[Tensor]) -> tuple[Tensor, Tensor | None]:
         """The gradients of z and lambda for that of theta, in pieces. Without autograd."""
-        if self.scales is None:
+        if self.scales is None and ctx.products is None:
             return self.projection.multiply_pieces(pieces, out=torch.empty_like(ctx.z)), None
         with self._backward:
+            if self.scales is None:
+                return ctx.products.multiply(pieces), None
             if self._gradient is None:
                 self._gradient = self._theta.new_empty(self._size, dtype=ctx.z.dtype)
             g = torch.cat([piece.reshape(-1) for piece in pieces], out=self._gradient)
@@ -123,7 +133,7 @@ class Flat:
 
 def _note(ctx: Any, z: Tensor, lambdas: Tensor | None, flat: Flat) -> None:
     ctx.flat, ctx.theta, ctx.offset, ctx.z, ctx.lambdas = flat, flat._theta, flat._offset, z, lambdas
-    ctx.kind, ctx.versions = (z.dtype, z.device), _versions(ctx)
+    ctx.kind, ctx.versions, ctx.products = (z.dtype, z.device), _versions(ctx), None
 
 
 def _are_of(made: Sequence[Tensor], node: Any, z: Tensor) -> bool:
@@ -197,23 +207,3 @@ class _PlaceOne(torch.autograd.Function):
             found[layer] = g.to(found.dtype).dot(ctx.offset[low : low + len(g)])
             to_z *= ctx.lambdas[layer]
         return to_z, found, None, None, None
-
-
-def with_dense_gradient(x: Tensor) -> Tensor:
-    """x, whose gradient is `dense`."""
-    return _WithDenseGradient.apply(x)
-
-
-def dense(grad: Tensor) -> Tensor:
-    """A gradient as other steps need it: not sparse, as that of an nn.Embedding(sparse=True)."""
-    return grad if grad.layout == torch.strided else grad.to_dense()
-
-
-class _WithDenseGradient(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        return dense(grads[0])

@@ -11,7 +11,7 @@ from intrinsic.projections.base import Projection
 from intrinsic.projections.kernels.select import is_tracing
 from intrinsic.projections.repeated_products import RepeatedProducts
 from intrinsic.subspace.buffer import Buffer
-from intrinsic.subspace.flat import dense
+from intrinsic.subspace.dense_gradient import dense
 from intrinsic.subspace.substitution import Substitution
 from intrinsic.surgery.compiler_internals import is_compiled
 from intrinsic.surgery.optimizer_internals import has_hooks

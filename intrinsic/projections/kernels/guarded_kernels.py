@@ -80,7 +80,8 @@ class GuardedKernels:
                 multiply()
             except Exception as error:
                 self._take(error)
-                _matvec(projection, z, origins, out)
+                with _full_precision(z):
+                    _matvec(projection, z, origins, out)
 
         return again
 
@@ -98,7 +99,8 @@ class GuardedKernels:
                 multiply(pieces, out)
             except Exception as error:
                 self._take(error)
-                _rmatvec(projection, pieces, out)
+                with _full_precision(out):
+                    _rmatvec(projection, pieces, out)
 
         return again
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.support.flat_net import flat_gradient, inputs, subspace
+from tests.support.flat_net import flat_gradient, functional_gradient, inputs, subspace
 
 
 @pytest.mark.parametrize("touch", ["hook", "retain_grad", "in place", "detach", "new z", "cast z"])
@@ -49,3 +49,26 @@ def test_a_net_that_has_taken_steps_is_forgotten():
     del net
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.parametrize("touch", ["theta_0 elsewhere", "theta_0 strided", "z elsewhere", "in place", "another P"])
+def test_a_pass_that_repeats_another_sees_what_has_changed(touch):
+    """What is looked up once for weights that are filled again: addresses, and P."""
+    net, x = subspace().eval(), inputs()
+    for _ in range(3):
+        flat_gradient(net, x)
+    second = net.model.second.weight
+    if touch == "theta_0 elsewhere":
+        second.data = 2 * second.data
+    elif touch == "theta_0 strided":  # square: of the same shape, at the same address
+        second.data = second.data.t()
+    elif touch == "z elsewhere":
+        net.z.data = 2 * net.z.data
+    elif touch == "in place":
+        with torch.no_grad():
+            second.mul_(2)
+            net.z.mul_(2)
+    else:
+        net.projection = type(net.projection)(net.dim, net.full_dim, seed=7)
+    for _ in range(3):
+        torch.testing.assert_close(flat_gradient(net, x), functional_gradient(net, x))
