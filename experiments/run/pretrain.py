@@ -33,18 +33,27 @@ class SourceTask:
     """Full training of a model on another task.
 
     Args:
-        recipe: `SOURCE` or `BURN_IN`, and the model: all that the weights depend on.
+        recipe: `SOURCE` or `BURN_IN`, the model, and its tokenizer where it has one: all that the weights depend on.
         own: the run's dataset.
         folder: where they are kept.
+        data_dir: of the run.
     """
 
     recipe: dict[str, Any]
     own: Mapping[str, Any]
     folder: Path
+    data_dir: str | None = None
 
     @classmethod
-    def of(cls, init: Mapping[str, Any], dataset: Mapping[str, Any], model: Mapping[str, Any], folder: Path) -> Self:
-        """The source task that `init` says, as changes of a run's dataset.
+    def of(
+        cls,
+        init: Mapping[str, Any],
+        dataset: Mapping[str, Any],
+        reader: Reader,
+        folder: Path,
+        data_dir: str | None = None,
+    ) -> Self:
+        """The source task that `init` says, as changes of a run's dataset, for what reads that.
 
         Raises:
             UserError: if it changes a knob that the run's dataset does not have.
@@ -64,7 +73,10 @@ class SourceTask:
                 f"init=pretrained needs a dataset with the knob {min(foreign)}, which "
                 f"{dataset['_target_']} does not have: use init=scratch"
             )
-        return cls({**source, "dataset": {**dataset, **source["dataset"]}, "model": model}, dataset, folder)
+        recipe = {**source, "dataset": {**dataset, **source["dataset"]}, "model": reader.node}
+        if reader.tokenizer is not None:
+            recipe["tokenizer"] = reader.tokenizer
+        return cls(recipe, dataset, folder, data_dir)
 
     def weights(self, target: Task, device: torch.device) -> dict[str, Tensor]:
         """The state dict of the model after training, on a CPU; for a run's task, whose outputs it must suit.
@@ -84,13 +96,15 @@ class SourceTask:
 
     def _train(self, target: Task, path: Path, device: torch.device) -> None:
         recipe = self.recipe
-        task: Task = target if recipe["dataset"] == self.own else build(recipe["dataset"], "dataset")
-        if (task.input_shape, task.num_outputs) != (target.input_shape, target.num_outputs):
+        reader = Reader(recipe["model"], recipe.get("tokenizer"))
+        task = target if recipe["dataset"] == self.own else reader.task(recipe["dataset"], self.data_dir)
+        alike = reader.reads_text or task.input_shape == target.input_shape  # texts may be longer or shorter
+        if not alike or task.num_outputs != target.num_outputs:
             raise UserError(
                 f"the source task has inputs {task.input_shape} and {task.num_outputs} outputs, the run's task "
                 f"{target.input_shape} and {target.num_outputs}: change init.source.dataset"
             )
-        net = Subspace(Reader(recipe["model"], None).model(task, recipe["seed"]).to(device))
+        net = Subspace(reader.model(task, recipe["seed"]).to(device))
         optimizer, task = build(recipe["optim"], "optim")(net.parameters()), task.to(device)
         options = {"batch_size": recipe["batch_size"], "seed": rng.fan_out(recipe["seed"], "training")}
         say(f"{self._what} first", sys.stderr)

@@ -171,8 +171,8 @@ class Setup:
     @property
     def source_task(self) -> SourceTask:
         """What theta_0 is trained on before, where it is."""
-        own = self.config["dataset"], self.config["model"]
-        return SourceTask.of(self.config["init"], *own, Path(self.config["output"]) / ".pretrained")
+        folder = Path(self.config["output"]) / ".pretrained"
+        return SourceTask.of(self.config["init"], self.config["dataset"], self.reader, folder, self.config["data_dir"])
 
     @cached_property
     def make_optimizer(self) -> Callable[[Any], Optimizer]:

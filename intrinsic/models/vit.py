@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from intrinsic.checks import check_memory, integer, share
 from intrinsic.errors import UserError
-from intrinsic.layers.attention import Attention
 from intrinsic.models.check_layers import check_layers
+from intrinsic.models.transformer_block import TransformerBlock, xavier_uniform
 
 _STD = 0.02  # of the initial class token, positions and head
 
@@ -59,14 +58,10 @@ class ViT(nn.Module):
         self.token = nn.Parameter(torch.empty(width))
         self.positions = nn.Parameter(torch.empty(1 + rows * columns, width))
         self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.Sequential(*(_Block(width, heads, dropout) for _ in range(depth)))
+        self.blocks = nn.Sequential(*(TransformerBlock(width, heads, dropout) for _ in range(depth)))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, num_outputs)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                nn.init.xavier_uniform_(module.weight.data.flatten(1))  # a view: writes into the weight
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
+        xavier_uniform(self)
         for tensor in (self.token, self.positions, self.head.weight):
             nn.init.normal_(tensor, std=_STD)
 
@@ -81,42 +76,3 @@ class ViT(nn.Module):
         token = self.token.expand(len(inputs), 1, -1)
         x = self.dropout(torch.cat([token, patches], dim=1) + self.positions)
         return self.head(self.norm(self.blocks(x)[:, 0]))
-
-
-class _Block(nn.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x)), with dropout on both branches."""
-
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(width)
-        self.attention = _Attention(width, heads)
-        self.norm2 = nn.LayerNorm(width)
-        self.up = nn.Linear(width, 4 * width)
-        self.down = nn.Linear(4 * width, width)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (n, tokens, width) to the same shape."""
-        x = x + self.dropout(self.attention(self.norm1(x)))
-        return x + self.dropout(self.down(self.dropout(functional.gelu(self.up(self.norm2(x))))))
-
-
-class _Attention(nn.Module):
-    """softmax(Q K^T / sqrt(width / heads)) V for each head, then `output`."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
-        self.output = nn.Linear(width, width)
-        self.mix = Attention(heads, width // heads)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (n, tokens, width) to the same shape."""
-        query, key, value = (
-            layer(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (n, heads, tokens, width / heads)
-            for layer in (self.query, self.key, self.value)
-        )
-        return self.output(self.mix(query, key, value).transpose(1, 2).flatten(2))

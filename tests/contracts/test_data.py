@@ -80,6 +80,8 @@ def test_contract(path):
     task = built(path)
     if task.environment is not None:
         pytest.skip("episodes: tests/intrinsic/training/test_evolution.py, tests/intrinsic/tasks/test_gymnasium.py")
+    if task.generation is not None:
+        pytest.skip("prompts, before a tokenizer cuts them: tests/intrinsic/data/test_arithmetic.py")
     for split in splits(task):
         assert len(split) == len(split.inputs) == len(split.targets) > 0
         assert split.inputs.shape[1:] == task.input_shape

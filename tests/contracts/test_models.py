@@ -35,7 +35,7 @@ SMALL = {
     "minilm_patches": {"layers": 1},
     **{name: {"side": 32, "source": None} for name in CONVOLUTIONS},
 }
-PREDICT = ("hf_lm", "smollm2_lm")
+PREDICT = ("hf_lm", "smollm2_lm", "decoder")
 every_model = pytest.mark.parametrize("path", CONFIGS, ids=[path.stem for path in CONFIGS])
 every_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 
@@ -43,7 +43,7 @@ every_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @cache
 def constructor(path):
     if path.stem in PREDICT:
-        pytest.skip("its outputs are tokens: tests/intrinsic/models/test_language.py and test_gguf.py")
+        pytest.skip("its outputs are tokens: tests/intrinsic/models/test_language.py, test_gguf.py and test_decoder.py")
     options = composed(f"model={path.stem}")["model"]
     if path.stem == "hf":  # a name is asked for
         pytest.importorskip("transformers")
