@@ -2,7 +2,9 @@
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,6 +46,18 @@ STYLE: dict[Any, Any] = {
     "text.parse_math": False,  # names come from records: a $ in them is a $
     "savefig.dpi": 150,
 }
+_METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}}  # same rows, same bytes
+_formats = ContextVar("_formats", default=tuple(_METADATA))
+
+
+@contextmanager
+def for_a_page() -> Iterator[None]:
+    """Figures within are saved without a PDF, which takes longer than the PNG: a page shows that alone."""
+    before = _formats.set(("png",))
+    try:
+        yield
+    finally:
+        _formats.reset(before)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +141,7 @@ def draw_curves(
 
 
 def save_figure(figure: Figure, rows: pd.DataFrame, name: str, out: Path) -> tuple[Path, ...]:
-    """Write `out/name.png`, `.pdf` and `.csv`, all or none, and return the three paths.
+    """Write `out/name.png`, `.pdf` and `.csv`, all or none, and return their paths; see `for_a_page`.
 
     A PNG of more than 200 kB is written in 256 colours, about a third of the bytes.
 
@@ -138,9 +152,9 @@ def save_figure(figure: Figure, rows: pd.DataFrame, name: str, out: Path) -> tup
     engine = figure.get_layout_engine()
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands there
-        for suffix, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):  # same rows, same bytes
+        for suffix in _formats.get():
             buffer = io.BytesIO()
-            figure.savefig(buffer, format=suffix, metadata=metadata)
+            figure.savefig(buffer, format=suffix, metadata=_METADATA[suffix])
             contents[suffix] = buffer.getvalue()
             figure.set_layout_engine("none")  # the PDF has the PNG's layout, whose search takes longer than drawing
     figure.set_layout_engine(engine)

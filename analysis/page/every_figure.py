@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import analysis
-from analysis.figures.figure import CurvesResult, FigureResult
+from analysis.figures.figure import CurvesResult, FigureResult, for_a_page
 from intrinsic.errors import UserError
 
 DRAWS = "Draw "  # what the first lines of their docstrings begin with
@@ -62,7 +62,7 @@ def figures_of(
     missing: dict[str, str] = {}
     for name, function in figure_functions().items():
         chosen = {"metric": metric} if metric and "metric" in inspect.signature(function).parameters else {}
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, for_a_page():
             try:
                 drawn = function(*studies, out=folder, where=list(where), **chosen)
             except UserError as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.figures.figure import Outcome
+from analysis.figures.figure import Outcome, for_a_page
 from analysis.results.markdown import inert, span
 from analysis.results.small_study import read_small_study, records_of, unpack
 from analysis.studies.config_keys import task_keys, value_text
@@ -65,7 +65,8 @@ class Committed:
         if key not in self._outcomes:
             function = getattr(import_module(f"analysis.{command}"), command)
             out = self._home / "figures" / self.name / str(len(self._outcomes))
-            self._outcomes[key] = function(self.folder, out=out, **options)
+            with for_a_page():
+                self._outcomes[key] = function(self.folder, out=out, **options)
         return self._outcomes[key]
 
     def figure(self, says: str, command: str, name: str = "", **options: Any) -> str:

@@ -9,9 +9,12 @@ import re
 import struct
 import sys
 
+import pandas as pd
 import pytest
 from matplotlib import image
+from matplotlib.figure import Figure
 
+from analysis.figures.figure import for_a_page, save_figure
 from analysis.page.every_figure import figure_functions
 from analysis.page.findings import best, thresholds
 from analysis.page.protocol import protocol, question
@@ -192,3 +195,15 @@ def test_mistakes_end_in_one_line(demo, tmp_path, capsys):
 def test_heavy_packages_wait():
     done = python("-c", "import sys, analysis.report; print(*sys.modules)")
     assert not {"bokeh", "jinja2", "torch", "matplotlib.pyplot"} & set(done.stdout.split()), done.stderr
+
+
+def test_a_page_has_the_figures_of_their_commands_without_the_files_for_print(tmp_path):
+    rows = pd.DataFrame({"x": [1, 10], "score": [0.2, 0.6]})
+    figure = Figure(layout="constrained")
+    figure.subplots().plot(rows["x"], rows["score"])
+    paths = save_figure(figure, rows, "both", tmp_path)
+    with for_a_page():
+        shown = save_figure(figure, rows, "page", tmp_path)
+    assert [path.suffix for path in paths] == [".png", ".pdf", ".csv"]
+    assert [path.suffix for path in shown] == [".png", ".csv"]
+    assert shown[0].read_bytes() == paths[0].read_bytes()
