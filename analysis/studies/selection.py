@@ -89,7 +89,7 @@ def _curve(frame: pd.DataFrame, across: Sequence[str]) -> pd.Series:
                 here, lambda key: key.partition(".")[0] in METHOD or key in across, copied=("rank", "dim", "seed")
             )
         }
-        keys = _own(keys, list(group["config"]))
+        keys = _own(keys - {"dim"}, list(group["config"]))  # which differs at one count with what is trained beside z
         for index, flat in group["config"].items():
             said = [entry(key, flat) for key in sorted(keys) if key in flat or not _of_a_class(key, keys)]
             names[index] = ", ".join(dict.fromkeys([str(name), *said]))

@@ -1,4 +1,5 @@
 import itertools
+import json
 
 import pandas as pd
 import pytest
@@ -98,6 +99,18 @@ def test_a_curve_of_another_class_is_named_by_its_class(study):
             add(study, method="subspace", dim=dim, space={"_target_": "spaces.LoRA", "alpha": 8, "targets": targets})
     names = {"subspace, space=Full", "subspace, space=LoRA, targets=a", "subspace, space=LoRA, targets=b"}
     assert set(dim_curve(study).points["curve"]) == names
+
+
+def test_a_size_that_differs_at_one_count_is_no_name(study):
+    """A trained head of 650 beside 350 coordinates, and 1,000 coordinates, are of two heads and not of two sizes."""
+    for dim, head in ((300, "freeze"), (1000, "freeze"), (350, "train")):
+        path = add(study, "subspace", dim=dim)
+        record = json.loads(path.read_text())
+        record["numbers"]["trained"] = dim + 650 * (head == "train")
+        record["config"]["head"] = head
+        path.write_text(json.dumps(record))
+    curves = compare(study).points.groupby("curve")["x"].apply(list).to_dict()
+    assert curves == {"subspace, head=freeze": [300, 1000], "subspace, head=train": [1000]}
 
 
 def test_runs_without_a_score_are_listed(study):

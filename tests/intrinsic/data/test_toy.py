@@ -46,6 +46,8 @@ def test_nine_coordinates_cannot_solve_it(name):
         assert sorted(losses)[5] > 0.1
 
 
+# few waves over the weights have sums that are multiples of one another, and few single weights leave sums out
+SINGULAR = [*(("dct", dim) for dim in (9, 10, 15)), ("select", 9), ("select", 10)]
 DAY = [("fastfood", 10)]  # that fewer cannot is shown without training, above
 
 
@@ -56,6 +58,7 @@ DAY = [("fastfood", 10)]  # that fewer cannot is shown without training, above
         pytest.param(name, dim, marks=() if (name, dim) in DAY else pytest.mark.nightly)
         for name in RANDOM
         for dim in (9, 10, 15)
+        if (name, dim) not in SINGULAR
     ],
 )
 def test_training_solves_it_from_ten_on(name, dim):
