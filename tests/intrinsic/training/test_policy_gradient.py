@@ -1,0 +1,234 @@
+"""Policy gradients on prompts, beside naive formulas in float64 and autograd of the expected reward."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+import intrinsic
+from intrinsic.errors import UserError
+from intrinsic.models.hf_lm import hf_lm
+from intrinsic.subspace import Subspace
+from intrinsic.training.drawn_answers import DrawnAnswers, by_chance, grpo_loss
+from intrinsic.training.exact_answers import ExactAnswers, OneTokenRewards
+from intrinsic.training.fit import fit
+from intrinsic.training.generate import generate
+from intrinsic.training.grpo import GRPO
+from tests.intrinsic.training.test_generate import task_of
+from tests.support.tiny_language import MODEL
+from tests.support.tiny_pairs import LETTERS, make_pairs_folder, write_sums
+
+pytest.importorskip("transformers")
+
+METHODS = {
+    "full": {},
+    "subspace": {"projection": intrinsic.Fastfood, "dim": 40},
+    "lora": {"space": intrinsic.LoRA(rank=2)},
+}
+every_method = pytest.mark.parametrize("method", METHODS)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_pairs_folder(tmp_path_factory.mktemp("llama"), initializer_range=0.3)
+
+
+@pytest.fixture(scope="module")
+def task(folder, tmp_path_factory):
+    """Sums below 10, each answered by one token."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        return task_of(folder, write_sums(tmp_path_factory.mktemp("sums") / "s.jsonl", most=5), max_new_tokens=1)
+
+
+def net_of(folder, task, method="full"):
+    return Subspace(hf_lm(task.input_shape, task.num_outputs, name=str(folder), **MODEL).double(), **METHODS[method])
+
+
+def move(net):
+    """Somewhere else than at theta_0."""
+    with torch.no_grad():
+        for lane, parameter in enumerate(net.parameters()):
+            parameter += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(lane))
+
+
+def expected_reward(net, split):
+    """The mean over prompts of sum_a pi(a | prompt) r(a): each prompt by itself, its reward 1 for the sum alone."""
+    total = 0
+    for (ids, kinds), row in zip(split.inputs, split.rows.tolist(), strict=True):
+        logits = net(input_ids=ids[kinds == 0].long()[None]).logits
+        total = total + logits[0, -1].softmax(-1)[LETTERS.index(str(sum(divmod(row, 5))))]
+    return total / len(split)
+
+
+def grads(net, loss):
+    return torch.cat([g.reshape(-1) for g in torch.autograd.grad(loss, list(net.parameters()), materialize_grads=True)])
+
+
+@every_method
+def test_the_exact_gradient_is_that_of_the_expected_reward(method, folder, task):
+    net = net_of(folder, task, method)
+    move(net)
+    split = task.train.select(torch.arange(7))
+    optimizer = GRPO(net.parameters(), samples="exact", normalize=False)
+    batch = ExactAnswers(net, OneTokenRewards(task), optimizer, split)
+    expected = expected_reward(net, split)
+    found = grads(net, batch.loss(net.weights()))
+    torch.testing.assert_close(-found, grads(net, expected), atol=1e-6 * found.abs().max().item(), rtol=1e-6)
+    assert batch.reward == pytest.approx(expected.item(), rel=1e-6)
+    assert found.abs().max() > 1e-4
+
+
+@every_method
+def test_the_drawn_gradient_is_so_in_expectation(method, folder, task, monkeypatch):
+    """Over all pairs of answers, each pair with its probability; the mean of a pair takes half of the gradient.
+
+    The baseline of a group holds the answer's own reward: E sum_i (r_i - mean r) grad log pi_i / G is
+    (1 - 1 / G) times the gradient of the expected reward.
+    """
+    net = net_of(folder, task, method)
+    move(net)
+    size = task.num_outputs
+    every = torch.cartesian_prod(torch.arange(size), torch.arange(size))  # (size^2, 2)
+    monkeypatch.setattr("intrinsic.training.drawn_answers.by_chance", lambda *_, **__: lambda *_: every.flatten())
+    split = task.train.select(torch.zeros(1, dtype=torch.int64))
+    ids, kinds = split.inputs[0]
+    shares = net(input_ids=ids[kinds == 0].long()[None]).logits[0, -1].detach().softmax(-1)
+
+    class Weighted(GRPO):
+        def advantages(self, rewards):
+            weights = shares[every].prod(1, keepdim=True) * len(every)
+            return weights * super().advantages(rewards.double())
+
+    many = task.train.select(torch.zeros(len(every), dtype=torch.int64))
+    batch = DrawnAnswers(net, task, Weighted(net.parameters(), group=2, normalize=False), many, seed=0)
+    found = grads(net, batch.loss(net.weights()))
+    expected = grads(net, expected_reward(net, split))
+    torch.testing.assert_close(-2 * found, expected, atol=1e-6 * expected.abs().max().item(), rtol=1e-6)
+    assert expected.abs().max() > 1e-4
+
+
+def test_the_loss_is_the_formula():
+    """Term by term, with several tokens, changed probabilities and a divergence."""
+    draw = torch.Generator().manual_seed(0)
+    now, old, first = (-torch.rand(6, 4, generator=draw, dtype=torch.float64) for _ in range(3))
+    used = torch.arange(4) < torch.tensor([1, 4, 2, 3, 4, 2])[:, None]
+    advantages = torch.randn(6, 1, generator=draw, dtype=torch.float64)
+    for kl in (0.0, 0.3):
+        total, count = 0.0, 0
+        for answer in range(6):
+            for token in range(int(used[answer].sum())):
+                rho = math.exp(now[answer, token] - old[answer, token])
+                a = advantages[answer].item()
+                q = math.exp(first[answer, token] - now[answer, token])
+                total += -min(rho * a, min(max(rho, 0.8), 1.2) * a) + kl * (q - math.log(q) - 1)
+                count += 1
+        found = grpo_loss(now, old, first if kl else None, advantages, used, clip=0.2, kl=kl)
+        assert found.item() == pytest.approx(total / count, rel=1e-12)
+
+
+def test_advantages():
+    rewards = torch.tensor([[1.0, 0, 0, 1], [1, 1, 1, 1], [0, 0, 0, 1]], dtype=torch.float64)
+    made = GRPO([torch.zeros(1, requires_grad=True)], group=4)
+    for row, found in zip(rewards.tolist(), made.advantages(rewards), strict=True):
+        mean = sum(row) / 4
+        deviation = math.sqrt(sum((r - mean) ** 2 for r in row) / 3)
+        assert found.tolist() == pytest.approx([(r - mean) / (deviation + 1e-4) for r in row])
+    made.normalize = False
+    assert made.advantages(rewards)[2].tolist() == [-0.25, -0.25, -0.25, 0.75]
+    shares = torch.tensor([[0.1, 0.2, 0.3, 0.4]], dtype=torch.float64)
+    made.normalize = True
+    deviation = math.sqrt(0.4 * 0.6)
+    expected = [-0.4 / (deviation + 1e-4)] * 3 + [0.6 / (deviation + 1e-4)]
+    assert made.exact_advantages(rewards[2:], shares)[0].tolist() == pytest.approx(expected)
+
+
+def test_tokens_are_drawn_by_their_probabilities():
+    logits = torch.tensor([0.0, 1.0, -1.0, 2.0]).expand(40_000, -1)
+    found = by_chance(40_000, 3, temperature=2.0, seed=5)(logits, 1)
+    shares = (logits[0].double() / 2).softmax(-1)
+    counts = torch.bincount(found, minlength=4)
+    # five standard deviations of a count of 40,000 draws
+    assert ((counts - 40_000 * shares).abs() < 5 * (40_000 * shares * (1 - shares)).sqrt()).all()
+    assert torch.equal(found, by_chance(40_000, 3, temperature=2.0, seed=5)(logits, 1))
+    assert not torch.equal(found, by_chance(40_000, 3, temperature=2.0, seed=5)(logits, 2))
+
+
+def logs(net, split):
+    rows = [net(input_ids=ids[kinds == 0].long()[None]).logits[0, -1] for ids, kinds in split.inputs]
+    return torch.stack(rows).log_softmax(-1)
+
+
+@every_method
+def test_the_exact_divergence(method, folder, task):
+    """0.5 times the mean over prompts of sum_a pi log(pi / pi_0), added to the loss."""
+    net = net_of(folder, task, method)
+    split = task.train.select(torch.arange(3))
+    optimizers = [GRPO(net.parameters(), samples="exact", normalize=False, kl=kl) for kl in (0.0, 0.5)]
+    with torch.no_grad():
+        first = logs(net, split)
+        move(net)
+        plain, held = (ExactAnswers(net, OneTokenRewards(task), o, split).loss(net.weights()) for o in optimizers)
+        now = logs(net, split)
+    expected = 0.5 * (now.exp() * (now - first)).sum(1).mean()
+    assert (held - plain).item() == pytest.approx(expected.item(), rel=1e-6)
+    assert expected > 1e-3
+
+
+@every_method
+def test_the_estimated_divergence(method, folder, task):
+    """0.5 times the mean over the drawn tokens of q - log q - 1, q = pi_0 / pi; the net stays where it is."""
+    net = net_of(folder, task, method)
+    split = task.train.select(torch.arange(3))
+    optimizers = [GRPO(net.parameters(), group=4, normalize=False, kl=kl) for kl in (0.0, 0.5)]
+    with torch.no_grad():
+        first = logs(net, split)
+        move(net)
+        before = [parameter.clone() for parameter in net.parameters()]
+        plain, held = (DrawnAnswers(net, task, o, split, seed=1).loss(net.weights()) for o in optimizers)
+        assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
+        behind = (first - logs(net, split)).repeat_interleave(4, 0)
+        many = task.train.select(torch.arange(3).repeat_interleave(4))
+        drawn = generate(net, task, many.inputs, by_chance(12, 1, temperature=1.0, seed=1))
+        behind = behind.gather(1, drawn)
+    expected = 0.5 * (behind.exp() - behind - 1).mean()
+    assert (held - plain).item() == pytest.approx(expected.item(), rel=1e-6)
+    assert expected > 1e-3
+
+
+@pytest.mark.parametrize("samples", ["drawn", "exact"])
+def test_rewards_rise(samples, folder, task):
+    torch.manual_seed(0)
+    net = Subspace(hf_lm(task.input_shape, task.num_outputs, name=str(folder), **MODEL))
+    optimizer = GRPO(net.parameters(), lr=0.01, samples=samples, group=16)
+    state = torch.get_rng_state()
+    epochs = list(fit(net, task, optimizer, epochs=12, batch_size=8, seed=0))
+    assert torch.equal(state, torch.get_rng_state())
+    rewards = [-epoch.train_loss for epoch in epochs]
+    assert rewards[-1] > 0.15 + rewards[0]
+    assert epochs[-1].train["exact_match"] > 0.3
+
+
+def test_answers_of_several_tokens_cannot_be_weighed(folder, task):
+    longer = replace(task, generation=replace(task.generation, max_new_tokens=2))
+    with pytest.raises(UserError, match="weighs all answers of one token, got .*max_new_tokens=2: use"):
+        OneTokenRewards(longer)
+
+
+@pytest.mark.parametrize(
+    ("option", "match"),
+    [
+        ({"samples": "all"}, "need optim.samples=drawn or exact"),
+        ({"group": 1}, "need an integer optim.group >= 2"),
+        ({"updates": 0}, "need an integer optim.updates >= 1"),
+        ({"temperature": 0}, "need optim.temperature > 0"),
+        ({"normalize": 1}, "need optim.normalize to be true or false, got optim.normalize=1"),
+        ({"eps": -1}, "need a finite optim.eps >= 0"),
+        ({"clip": -1}, "need a finite optim.clip >= 0"),
+        ({"kl": math.inf}, "need a finite optim.kl >= 0"),
+    ],
+)
+def test_bad_options(option, match):
+    with pytest.raises(UserError, match=match):
+        GRPO([torch.zeros(1, requires_grad=True)], **option)
