@@ -2,8 +2,11 @@
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from functools import wraps
+from types import MethodType
+from typing import TYPE_CHECKING, Any, Self
 
+import torch
 from torch import Tensor, nn
 
 from intrinsic.errors import UserError
@@ -12,22 +15,41 @@ from intrinsic.surgery.added_module import AddedModule
 from intrinsic.surgery.sharding import holds_shards, is_sharded
 from intrinsic.surgery.torch_internals import ignore_in_ddp, own_modules
 
-_FORWARDED = ("config", "main_input_name", "activation_checkpointing_enable", "gradient_checkpointing_enable")
+if TYPE_CHECKING:
+    from intrinsic.subspace.subspace import Subspace
+
+_FORWARDED = (
+    "config",
+    "main_input_name",
+    "activation_checkpointing_enable",
+    "gradient_checkpointing_enable",
+    "activation_checkpointing_disable",
+    "gradient_checkpointing_disable",
+    "is_activation_checkpointing",
+    "is_gradient_checkpointing",
+    "generation_config",
+    "add_model_tags",
+)
+_PARTS = ("base_model", "get_output_embeddings")  # of transformers' models, that compute: at theta_0 + P z alone
 
 
 class Compatible(AddedModule):
-    """A module around a `model` that Hugging Face's Trainer and DistributedDataParallel can train in the model's place.
+    """A module around a `model` that Trainer, TRL and DistributedDataParallel can train in the model's place.
 
     Trainer finds the model's config and its switch for activation checkpointing here; it needs
     `remove_unused_columns=False`, because `forward` takes whatever the model takes, and `label_names=["labels"]` for
     metrics in evaluation. Its own checkpoints hold the base as well:
     `save_strategy="no"` and `intrinsic.save` leave a few kB.
 
+    A function that somebody puts in the place of `forward`, as TRL's trainers do, may call parts of the model: while it
+    runs, they compute at theta_0 + P z.
+
     Of DistributedDataParallel's traffic nothing grows with the model: the gradient of the trained numbers, and the
     model's persistent buffers. Every process makes the same base and P from the same seed; neither is sent.
     """
 
     model: nn.Module
+    is_replaced = False  # whether something was put in the place of `forward`
     moves_base = False  # whether weights that are not trained move all the same, as in `Redrawn`
 
     def __new__(cls, model: Any = None, *_: Any, **__: Any) -> Self:
@@ -54,9 +76,36 @@ class Compatible(AddedModule):
         try:
             return super().__getattr__(name)
         except AttributeError:
-            if name not in _FORWARDED or "model" not in own_modules(self):
+            part = name in _PARTS and (self.is_under_way() or (self.is_replaced and self.identity))
+            if not (name in _FORWARDED or part) or "model" not in own_modules(self):
                 raise
             return getattr(self.model, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "forward":
+            self.is_replaced = True
+            value = MethodType(_at_weights(value, self), self)
+        super().__setattr__(name, value)
+
+    def generate(self, *args: Any, **kwargs: Any) -> Any:
+        """What the `generate` of a model of transformers returns, at theta_0 + P z, without gradients.
+
+        Raises:
+            UserError: if the model has none.
+        """
+        if not callable(getattr(self.model, "generate", None)):
+            raise UserError(
+                f"{type(self.model).__name__} generates nothing: need a causal language model of transformers"
+            )
+        with torch.no_grad(), self.at(self.weights()) as model:
+            return model.generate(*args, **kwargs)
+
+    def around(self, model: nn.Module) -> "Subspace":
+        """A net made like this one, around another model."""
+        from intrinsic.subspace.subspace import Subspace
+
+        same = ("space", "dim", "granularity", "scales", "head", "seed", "projection_seed")
+        return Subspace(model, projection=self.make_projection, **{name: getattr(self, name) for name in same})
 
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
@@ -80,6 +129,20 @@ class Compatible(AddedModule):
         self.register_state_dict_post_hook(own_storage)
         persistent = set(self.model.state_dict(prefix="model."))  # P has no buffers, and a fingerprint that takes time
         ignore_in_ddp(self, [name for name, _ in self.named_buffers() if name not in persistent])
+
+
+def _at_weights(function: Callable[..., Any], net: "Compatible") -> Callable[..., Any]:
+    """A method that calls a function where the places hold theta_0 + P z; in a copy of the net it is the copy's."""
+    is_method = isinstance(function, MethodType) and function.__self__ is net
+
+    @wraps(function)
+    def forward(self: "Subspace", *args: Any, **kwargs: Any) -> Any:
+        called = MethodType(function.__func__, self) if is_method else function  # type: ignore[attr-defined]
+        if self.is_under_way():  # several were put there, one around another
+            return called(*args, **kwargs)
+        return self.run(called, self.weights(), *args, **kwargs)
+
+    return forward
 
 
 def own_storage(net: nn.Module, state: dict[str, Any], prefix: str, _: Any) -> None:

@@ -113,6 +113,11 @@ def places(module: nn.Module) -> Places:
     return found
 
 
+def innermost() -> Mapping[int, Tensor] | None:
+    """What the innermost call that is under way in this thread has put in the places; None outside of any."""
+    return _thread.calls[-1] if _thread.calls else None
+
+
 @contextmanager
 def put(tensors: Mapping[int, Tensor]) -> Iterator[None]:
     """Let this thread find these tensors, by the parameter's id, in the places: these, and no outer call's."""

@@ -137,15 +137,23 @@ class Subspace(Compatible):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the model returns, at the weights theta_0 + P z."""
-        return self.call(self.weights(), *args, **kwargs)
+        return self.model(*args, **kwargs) if self.is_under_way() else self.call(self.weights(), *args, **kwargs)
 
     def call(self, weights: Mapping[str, Tensor], /, *args: Any, **kwargs: Any) -> Any:
         """What the model returns at these weights: those of `weights()`, for code that also needs them itself."""
+        return self.run(self.model, weights, *args, **kwargs)
+
+    def run(self, function: Callable[..., Any], weights: Mapping[str, Tensor], /, *args: Any, **kwargs: Any) -> Any:
+        """What the model, or a function that calls parts of it, returns at these weights."""
         if self.identity:
             with put({}):  # no other net's weights
-                return self.model(*args, **kwargs)
+                return function(*args, **kwargs)
         state = tuple((id(part), version(part)) for part in self._coordinates()) if torch.is_grad_enabled() else ()
-        return self._places().call(self.model, weights, args, kwargs, state=state)
+        return self._places().call(function, weights, args, kwargs, state=state)
+
+    def is_under_way(self) -> bool:
+        """Whether what stands in the place of `forward` runs in this thread, and finds theta_0 + P z."""
+        return self.is_replaced and not self.identity and self._places().is_under_way()
 
     @contextmanager
     def at(self, weights: Mapping[str, Tensor]) -> Iterator[nn.Module]:
@@ -177,11 +185,6 @@ class Subspace(Compatible):
 
     def _coordinates(self) -> list[Tensor]:
         return [self.z, self.lambdas] if self.layer_of else [self.z]
-
-    def around(self, model: nn.Module) -> "Subspace":
-        """A net made like this one, around another model."""
-        same = ("space", "dim", "granularity", "scales", "head", "seed", "projection_seed")
-        return Subspace(model, projection=self.make_projection, **{name: getattr(self, name) for name in same})
 
     def forget(self) -> None:
         """Let go of what is kept between calls: buffers of the size of theta, made anew when they are needed."""

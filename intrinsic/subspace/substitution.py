@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from intrinsic.errors import UserError
-from intrinsic.subspace.places import SHARD_FIRST, Places, places, put
+from intrinsic.subspace.places import SHARD_FIRST, Places, innermost, places, put
 from intrinsic.surgery.sharding import is_fsdp
 from intrinsic.surgery.torch_internals import (
     next_sequence_number,
@@ -30,6 +30,14 @@ class _Call(NamedTuple):
     first: int  # the numbers that autograd gave to the steps of the call: first, ..., end - 1
     end: int
     state: Hashable
+
+
+class _Placed(dict[int, Tensor]):
+    """Tensors by the parameter's id, and whose call has them in the places."""
+
+    def __init__(self, user: "Substitution", tensors: Mapping[int, Tensor]) -> None:
+        super().__init__(tensors)
+        self.user = user
 
 
 class Substitution:
@@ -116,24 +124,29 @@ class Substitution:
         """Let this thread find these tensors, by the parameter's name, in the places."""
         return put(self._by_id(tensors))
 
-    def _by_id(self, tensors: Mapping[str, Tensor]) -> dict[int, Tensor]:
-        return {id(owner.original(key)): tensors[name] for owner, key, name, _ in self._places}
+    def _by_id(self, tensors: Mapping[str, Tensor]) -> "_Placed":
+        return _Placed(self, {id(owner.original(key)): tensors[name] for owner, key, name, _ in self._places})
+
+    def is_under_way(self) -> bool:
+        """Whether the innermost call of this thread is one of these."""
+        call = innermost()
+        return isinstance(call, _Placed) and call.user is self
 
     def call(
         self,
-        model: nn.Module,
+        model: Callable[..., Any],
         tensors: Mapping[str, Tensor],
         args: Sequence[Any],
         kwargs: dict[str, Any],
         *,
         state: Hashable = None,
     ) -> Any:
-        """What the model returns with a tensor, by the parameter's name, in every place.
+        """What the model, or a function of it, returns with a tensor, by the parameter's name, in every place.
 
         A backward pass that runs parts of the model again (activation checkpointing) finds them, too: those of the
         last call of the same `state`, such as the versions of what the tensors are made of.
         """
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() and isinstance(model, nn.Module):
             slots = {slot: tensor for name, tensor in tensors.items() for slot in self._slots[name]}
             return functional_call(model, slots, tuple(args), kwargs, tie_weights=False)
         placed = self._by_id(tensors)
