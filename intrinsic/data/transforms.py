@@ -63,7 +63,7 @@ class Transforms:
         """Return the three splits with all changes applied; the given tensors are not written to."""
         chosen = {"train": train, "validation": validation, "test": test}
         if self.classes is not None:
-            chosen = {name: self._first_classes(split, name) for name, split in chosen.items()}
+            chosen = {name: _first_classes(split, self.classes, name) for name, split in chosen.items()}
         train, validation, test = (
             Split(self._change_inputs(split.inputs), self._change_labels(split.targets, name))
             for name, split in chosen.items()
@@ -79,12 +79,6 @@ class Transforms:
         if self.classes is not None and self.classes > classes:
             raise UserError(f"need classes <= {classes}, which the data have, got classes={self.classes}")
         return classes if self.classes is None else self.classes
-
-    def _first_classes(self, split: Split, name: str) -> Split:
-        kept = split.targets < self.classes
-        if not kept.any():
-            raise UserError(f"classes={self.classes} keeps none of {len(split)} {name} examples: use more")
-        return Split(split.inputs[kept], split.targets[kept])
 
     def _change_inputs(self, inputs: Tensor) -> Tensor:
         if self.rotate % 360:
@@ -113,6 +107,13 @@ class Transforms:
             raise UserError(f"fraction={self.fraction} keeps none of {len(train)} training examples: use a larger one")
         kept = torch.from_numpy(permutation(fan_out(self.seed, "fraction"), len(train))[:count]).sort().values
         return Split(train.inputs[kept], train.targets[kept])
+
+
+def _first_classes(split: Split, classes: int, name: str) -> Split:
+    kept = split.targets < classes
+    if not kept.any():
+        raise UserError(f"classes={classes} keeps none of {len(split)} {name} examples: use more")
+    return Split(split.inputs[kept], split.targets[kept])
 
 
 def _is_number(value: object) -> bool:

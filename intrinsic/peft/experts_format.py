@@ -1,7 +1,6 @@
 """Updates of fused experts in PEFT's format: its `target_parameters`."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from torch import Tensor, nn
 
@@ -13,7 +12,7 @@ _INNER = ".base_layer"
 
 
 def split_experts(
-    factors: Mapping[str, list[Tensor]], modules: Mapping[str, nn.Module], targeted: Sequence[str], folder: str | Path
+    factors: Mapping[str, list[Tensor]], modules: Mapping[str, nn.Module], targeted: Sequence[str], folder: object
 ) -> dict[str, list[Tensor]]:
     """The factors, with those of experts by the tensor's name: A (experts, r, in), B (experts, out, r).
 

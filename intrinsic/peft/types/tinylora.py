@@ -87,7 +87,8 @@ class Tinylora(PeftType):
             tensors[f"{PREFIX}{layer_name}{_P}"] = part.unflatten(-1, layer.lora_R.shape)
         most = max(len(layer.lora_R) for layer in layers.values())
         for name, layer in layers.items():
-            if len(layer.lora_R) != min(most, *layer.base.weight.shape):
+            outputs, inputs = layer.lora_U.shape[0], layer.lora_V.shape[1]
+            if len(layer.lora_R) != min(most, outputs, inputs):
                 raise UserError(f"PEFT's TinyLoRA has one rank, here {most}, and {name} has {len(layer.lora_R)}")
         return tensors, {
             **common_config("TINYLORA", net.model, head),

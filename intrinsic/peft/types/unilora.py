@@ -45,7 +45,7 @@ class Unilora(PeftType):
         else:
             parts = _drawn(model, config, rank, length, folder)
         for name, (places_a, scale_a, places_b, scale_b) in parts.items():
-            if any(part is None for part in (places_a, scale_a, places_b, scale_b)):
+            if places_a is None or scale_a is None or places_b is None or scale_b is None:
                 raise UserError(f"{folder} lacks indices or scales of {name}: write it with PEFT's save_pretrained")
             factors = theta[places_a.long()] * scale_a, theta[places_b.long()] * scale_b
             rest |= zip(factor_keys(name, embedding=False), factors, strict=True)
@@ -71,7 +71,8 @@ def _drawn(model: nn.Module, config: Mapping[str, Any], rank: int, length: int, 
     random.shuffle(drawn)
     counts = np.maximum(np.bincount(drawn, minlength=length), 1)
     scales, indices = torch.from_numpy(counts).float().rsqrt(), torch.from_numpy(drawn)
-    found, start = {}, 0
+    found: dict[str, list[Any]] = {}
+    start = 0
     for name, (outputs, inputs) in sizes.items():
         found[name] = []
         for shape in ((rank, inputs), (outputs, rank)):
