@@ -44,4 +44,5 @@ bench: setup
 	$(BIN)/python -m benchmarks
 
 docs: setup
+	$(BIN)/python -m analysis.results_page
 	$(BIN)/mkdocs build --strict

@@ -1,5 +1,6 @@
 """What papers claim of their methods, and what was measured here: each value from committed records."""
 
+import re
 from collections.abc import Callable
 
 import pandas as pd
@@ -66,12 +67,16 @@ def claims_table(study: Study, costs: CostsFile, **names: str) -> str:
         elif name in OF_COSTS:
             here = OF_COSTS[name](costs)
         else:
-            here = NOT_RUN
+            here = NOT_RUN if COMMANDS[name].startswith("python") else "not measured"
         lines.append(
             [claim.says, f"{claim.value} ({claim.of}; {claim.source})", here, WHY[name], f"`{COMMANDS[name]}`"]
         )
     heads = ("claim", "published", "measured here", "why they differ", "command")
     return table(dict.fromkeys(heads, "<"), lines)
+
+
+def _command(name: str) -> str:
+    return f"`{COMMANDS[name]}`" if COMMANDS[name].startswith("python") else COMMANDS[name]
 
 
 def _memory(costs: CostsFile) -> str:
@@ -93,8 +98,8 @@ def _mb(costs: CostsFile, name: str) -> str:
 
 
 def _of(costs: CostsFile) -> str:
-    shape = " x ".join(str(value) for value in costs.rows[FULL]["overrides"])
-    return f"MiniLM, query and value, rank 4: `{shape}`"
+    knobs = [knob for knob in costs.rows[LORA]["overrides"] if not knob.startswith("threads=")]
+    return f"`{' '.join(knobs)}`"
 
 
 def _checkpoint(costs: CostsFile) -> str:
@@ -127,7 +132,10 @@ def _scores(study: Committed, methods: tuple[str, ...]) -> str:
 def _compression(study: Committed) -> str:
     found = study.outcome("published").table.query("baseline == 'individual'").iloc[0]
     full_dim = next(task.full_dim for task in PUBLISHED if task.task == found["task"])
-    d90 = float(str(found["measured"]).partition("= ")[2].partition(" ")[0].replace(",", ""))
+    number = re.search(r"= (\d+)", str(found["measured"]))
+    if number is None:
+        raise UserError(f"{study.name}: need a d90 to tell its compression, got {found['measured']}")
+    d90 = float(number[1])
     sizes = [f"{count * FLOAT / 1e3:,.1f} kB" for count in (full_dim, d90)]
     return f"{full_dim:,} ÷ {d90:,.0f} = {full_dim / d90:,.0f}; {' and '.join(sizes)} ({_link(study)})"
 
@@ -143,11 +151,24 @@ def _link(study: Committed) -> str:
     return f"[records](results/{study.name}.json)"
 
 
+def _latency(study: Committed) -> str:
+    """The medians over the base's time, the least and the most over batches and lengths."""
+    rows = study.measured("latency")
+    rows = rows[rows["side"] != "base"]
+    rows["name"] = rows["side"] + rows["form"].map(lambda form: f", {form}" if form else "")
+    said = []
+    for name, here in rows.groupby("name", sort=False):
+        low, high = (100 * (ratio - 1) for ratio in (here["ratio"].min(), here["ratio"].max()))
+        said.append(f"{name} {low:+.0f} to {high:+.0f} %")
+    return f"{'; '.join(said)} ({_link(study)})"
+
+
 OF_COSTS: dict[str, Callable[[CostsFile], str]] = {"memory": _memory, "checkpoint": _checkpoint, "speed": _speed}
 MEASURES: dict[str, Callable[[Committed], str]] = {
     "rank": lambda study: _scores(study, ("lora", "full")),
     "optimum": lambda study: _scores(study, ("lora", "adapter", "prefix")),
     "prefix": lambda study: _scores(study, ("lora", "lora_prefix")),
     "compression": _compression,
+    "latency": _latency,
     "scales": _scales,
 }

@@ -59,6 +59,17 @@ class Committed:
         """See `load_records`."""
         return load_records([self.folder], where, split, across=across)[0]
 
+    def measured(self, figure: str) -> pd.DataFrame:
+        """The rows of a figure of measurements that the file keeps.
+
+        Raises:
+            UserError: if it has none.
+        """
+        rows = self.content.get("measured", {}).get(figure)
+        if not rows:
+            raise UserError(f"{self.name} keeps no rows of {figure}: commit_results --figure {figure}")
+        return pd.DataFrame(rows)
+
     def outcome(self, command: str, **options: Any) -> Outcome:
         """What the command `analysis.COMMAND` finds in the runs; once for the same options."""
         key = f"{command} {sorted(options.items())}"

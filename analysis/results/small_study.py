@@ -6,7 +6,7 @@ the last one are not in it.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from intrinsic.files.atomic import write_atomically
 from intrinsic.files.read_json import read_json
 from intrinsic.files.records import NAME
 
+Rows = list[dict[str, Any]]
 FORMAT = 1
 LEFT_OUT = ("best", "peak_memory_bytes", "fingerprint", "replicas")  # of a record
 OF_EPOCH = ("loss", "seconds", "best")  # of an epoch, and of the scores of a split
@@ -24,7 +25,9 @@ DIGITS = 9  # of a score, behind the point
 AGAIN = "write it again by python -m analysis.commit_results"
 
 
-def pack(studies: Sequence[str | Path], commands: Sequence[str], note: str) -> dict[str, Any]:
+def pack(
+    studies: Sequence[str | Path], commands: Sequence[str], note: str, measured: Mapping[str, Rows] = {}
+) -> dict[str, Any]:
     """The runs of studies as one mapping: format, commands, note, common, and methods, each with its common part.
 
     Runs are in the order of methods, sizes and seeds.
@@ -33,6 +36,7 @@ def pack(studies: Sequence[str | Path], commands: Sequence[str], note: str) -> d
         studies: folders of runs; runs of several tasks may lie in them.
         commands: what made the runs, as it was typed.
         note: what else a reader must know; "" for nothing.
+        measured: by the name of a figure that needs more than records, the rows that it has drawn.
 
     Raises:
         UserError: as `analysis.studies.records.every`.
@@ -46,7 +50,8 @@ def pack(studies: Sequence[str | Path], commands: Sequence[str], note: str) -> d
         of_method = [own(record, common) for record in records if record["method"] == method]
         alike = shared(of_method)
         parts.append({"common": alike, "runs": [own(run, alike) for run in of_method]})
-    return {"format": FORMAT, "commands": list(commands), "note": note, "common": common, "methods": parts}
+    content = {"format": FORMAT, "commands": list(commands), "note": note, "common": common, "methods": parts}
+    return content | ({"measured": dict(measured)} if measured else {})
 
 
 def _small(record: dict[str, Any]) -> dict[str, Any]:

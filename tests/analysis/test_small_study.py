@@ -6,6 +6,8 @@ import pytest
 
 from analysis.commit_results import commit_results, main
 from analysis.compare import compare
+from analysis.rank_curve import rank_curve
+from analysis.results.committed import Committed
 from analysis.results.small_study import merged, own, pack, read_small_study, shared, unpack
 from analysis.studies.records import load_records
 from intrinsic.errors import UserError
@@ -73,6 +75,18 @@ def test_written_again_it_is_the_same_file_and_keeps_its_commands(study, tmp_pat
     unpack(read_small_study(path), tmp_path / "again")
     commit_results([tmp_path / "again", study], path)
     assert path.read_bytes() == first
+
+
+def test_rows_of_a_figure_are_kept(study, tmp_path):
+    path = commit_results([study], tmp_path / "a.json", commands=["python run.py"], figures=["rank_curve"])
+    kept = Committed(path, tmp_path / "home").measured("rank_curve")
+    drawn = rank_curve(study, out=tmp_path / "out").rows
+    assert kept["run_id"].tolist() == drawn["run_id"].tolist()
+    assert kept["score"].tolist() == pytest.approx(drawn["score"].tolist(), nan_ok=True)
+    with pytest.raises(UserError, match="a keeps no rows of latency: commit_results --figure latency"):
+        Committed(path, tmp_path / "again").measured("latency")
+    with pytest.raises(UserError, match=r"no figure nothing: there are .*rank_curve"):
+        commit_results([study], path, figures=["nothing"])
 
 
 def test_what_is_shared_stands_once_and_nothing_is_lost():
