@@ -1,5 +1,6 @@
 """One run from its resolved config to its record."""
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from experiments.run.setup import Setup
 from experiments.run.state import RunState
 from experiments.terminal.progress import Progress
 from intrinsic.files.records import Record
+from intrinsic.terminal.say import say
 from intrinsic.training.fit import fit
 from intrinsic.training.start import start
 
@@ -25,6 +27,7 @@ def train(config: dict[str, Any], folder: Path) -> Record:
     state = RunState(folder / "state.safetensors", net, optimizer, config["checkpoint_seconds"])
     check_seeds(setup)
     beginning = start(net, task)
+    _tell_of_solved(beginning)
     epochs = fit(
         net,
         task,
@@ -44,3 +47,9 @@ def train(config: dict[str, Any], folder: Path) -> Record:
     return write_result(
         config, folder, net, task, state.history, setup.device, beginning, started=started, seconds=state.seconds()
     )
+
+
+def _tell_of_solved(beginning: dict[str, Any]) -> None:
+    """Say that theta_0 answers every prompt right, where it does: nothing is left to learn, and no reward differs."""
+    if all(beginning[split].get("exact_match") == 1 for split in ("train", "validation")):
+        say("note: theta_0 answers every prompt right, nothing is left to learn: the floor of a d90 is 1", sys.stderr)

@@ -1,10 +1,16 @@
 """Runs on prompts and completions: supervised, and by rewards; stopped ones go on, and what is refused in one line."""
 
 import pytest
+import torch
 
+from experiments.finished.guess import guess
+from experiments.run.setup import Setup
+from intrinsic.errors import UserError
+from intrinsic.threshold.estimate_threshold import estimate_threshold
+from intrinsic.training.generate import generate
 from tests.support.configs import composed
 from tests.support.stopped_run import check_going_on
-from tests.support.tiny_pairs import make_pairs_folder, write_sums
+from tests.support.tiny_pairs import make_pairs_folder, write_rows, write_sums
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("surroundings")]
 
@@ -50,6 +56,51 @@ def test_a_run_by_rewards_that_was_stopped_goes_on(case, method, folder, sums, t
     more += ["epochs=3", "checkpoint_seconds=0.0", f"output={tmp_path}", "device=cpu"]
     record = check_going_on(composed(*command(folder, sums, *more)), tmp_path)
     assert all(-1 <= epoch["train_loss"] <= 0 for epoch in record.history[1:])
+
+
+@pytest.mark.parametrize("more", ["", "optim=grpo"], ids=["supervised", "rewarded"])
+def test_a_base_that_answers_every_prompt(more, program, folder, sums, tmp_path):
+    """What its start says is in the record, in one line of the run, and in the answer of a search."""
+    answered = answers_of(folder, sums, tmp_path)
+    given = " ".join(
+        [
+            *command(folder, answered),
+            f"study=solved epochs=1 lr=0.00001 dataset.verifier=exact dataset.max_new_tokens=1 {more}",
+        ]
+    )
+    status, out, err = program(given.replace("lr=0.02", "").replace("dataset.verifier=number", ""), tmp_path)
+    assert status == 0, err
+    (note,) = [line for line in err.splitlines() if line.startswith("note:")]
+    assert note == "note: theta_0 answers every prompt right, nothing is left to learn: the floor of a d90 is 1"
+    assert "test exact_match 1.0000 → 1.0000" in out
+    known = {"dims": [1, 2, 3], "scores": [1.0, 1, 1], "baselines": [1.0], "start": 1.0}
+    assert str(estimate_threshold(**known)) == "d90 = 0 (the start is above the target: 1 >= 0.9; use floor=start)"
+    with pytest.raises(UserError, match="need a baseline above floor, got a mean of 1 and floor=1"):
+        estimate_threshold(**known, floor=1.0)
+
+
+def answers_of(folder, sums, tmp_path):
+    """The prompts with what the model itself answers, to which the tokenizer adds an end."""
+    setup = Setup(composed(*command(folder, sums, "method=full", "dataset.max_new_tokens=1")))
+    task, net = setup.task, setup.net.eval()
+    rows = []
+    for split in (task.train, task.validation, task.test):
+        texts = task.generation.texts(generate(net, task, split.inputs))
+        numbers = [divmod(row, 6) for row in split.rows.tolist()]
+        rows += [{"prompt": f"{a}+{b}=", "completion": t} for (a, b), t in zip(numbers, texts, strict=True)]
+    return write_rows(tmp_path / "answered.jsonl", rows)
+
+
+def test_the_guess_of_tokens(folder, sums):
+    """The commonest token, and the shares of all, of the training targets: beside outputs that say so everywhere."""
+    task = Setup(composed(*command(folder, sums, "method=full"))).task
+    seen = task.train.targets[task.train.targets >= 0]
+    shares = torch.bincount(seen, minlength=task.num_outputs).double() / len(seen)
+    outputs = shares.clamp_min(1e-38).log().expand(*task.test.targets.shape, -1)
+    found = guess(task, task.test)
+    assert found["loss"] == pytest.approx(task.loss(outputs, task.test.targets).item(), rel=1e-6)
+    hits = task.score(outputs, task.test.targets).sum() / task.tokens(task.test.targets).sum()
+    assert found["token_accuracy"] == pytest.approx(hits.item())
 
 
 COMMANDS = [
