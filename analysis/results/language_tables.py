@@ -9,7 +9,10 @@ from analysis.references.hu_aghajanyan import DID, HU_MATRICES, HU_RANKS, SAID
 from analysis.results.committed import Committed
 from analysis.results.markdown import table
 from analysis.results.published_tables import interval
+from analysis.studies.config_keys import value_text
 from analysis.studies.selection import choose_settings
+
+SIZES = ("rank", "dim", "bottleneck", "length")  # knobs of methods
 
 
 def method_table(study: Committed, across: tuple[str, ...] = ()) -> str:
@@ -17,13 +20,15 @@ def method_table(study: Committed, across: tuple[str, ...] = ()) -> str:
     frame = study.frame(across=across)
     rows, points = choose_settings(frame.assign(x=frame["trained"]), "test", across)
     used = rows[rows["chosen"] & rows["score"].notna()]
+    configs = dict(zip(frame["run_id"], frame["config"], strict=True))
     seconds = {record.run_id: record.seconds for record in study.records}
     lines = []
     for _, point in points.sort_values("trained").iterrows():
         runs = used[(used["curve"] == point["curve"]) & (used["x"] == point["x"])]
         if runs.empty:
             continue
-        size = "".join(f", {key} {int(runs[key].iloc[0])}" for key in ("rank", "dim") if runs[key].notna().all())
+        flat = configs[str(runs["run_id"].iloc[0])]
+        size = "".join(f", {key} {value_text(flat[key])}" for key in SIZES if key in flat)
         validation = runs["validation_score"]
         lines.append([
             f"`{point['curve']}`{size}", f"{point['trained']:,}",
