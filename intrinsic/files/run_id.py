@@ -23,6 +23,7 @@ SINCE_OF: dict[str, dict[str, Any]] = {
     "intrinsic.spaces.full.Full": {"targets": None},
     "intrinsic.models.hf.hf": {"layers": None},
     "intrinsic.models.hf_lm.hf_lm": {"layers": None},
+    "intrinsic.training.evolution_strategy.EvolutionStrategy": {"solved": None},
     "intrinsic.data.digits.digits": _IMAGES,
     "intrinsic.data.mnist.mnist": _IMAGES,
     "intrinsic.data.cifar10.cifar10": _IMAGES,
@@ -50,7 +51,7 @@ def run_id(config: Mapping[str, Any]) -> str:
         essential["threads"] = config["threads"]
     if isinstance(essential.get("dataset"), Mapping):
         essential["dataset"] = {key: value for key, value in essential["dataset"].items() if key != "data_dir"}
-    for part in ("space", "model", "dataset"):
+    for part in ("space", "model", "dataset", "optim"):
         if isinstance(node := essential.get(part), Mapping):
             before = SINCE_OF.get(str(node.get("_target_")), {})
             essential[part] = {key: value for key, value in node.items() if key not in before or value != before[key]}

@@ -13,8 +13,8 @@ from intrinsic.training.evaluate import evaluate
 class EarlyStopping:
     """Where a run stands: the number of its next epoch, and whether it is over.
 
-    Over after `epochs`, after divergence, when the task `is_solved`, or after `patience` epochs without a better
-    validation score.
+    Over after `epochs`, after divergence, when the task `is_solved`, when a validation score is `enough`, or after
+    `patience` epochs without a better one.
     """
 
     def __init__(
@@ -25,8 +25,9 @@ class EarlyStopping:
         history: Sequence[Epoch] = (),
         *,
         is_solved: Callable[[], bool] | None = None,
+        enough: float | None = None,
     ) -> None:
-        self._is_solved = is_solved
+        self._is_solved, self._enough = is_solved, math.inf if enough is None else enough
         self._task, self._epochs, self._patience = task, epochs, patience
         self._best = max((epoch.validation[task.metric] for epoch in history), default=-math.inf)
         self._since_best = next((i for i, epoch in enumerate(reversed(history)) if epoch.best), 0)
@@ -35,6 +36,8 @@ class EarlyStopping:
 
     def _ended(self) -> bool:
         if self._is_solved is not None and self._is_solved():
+            return True
+        if self._best >= self._enough:
             return True
         return self.number > self._epochs or (self._patience is not None and self._since_best >= self._patience)
 

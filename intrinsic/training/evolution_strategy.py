@@ -25,9 +25,10 @@ class EvolutionStrategy(Adam):
         sigma: how far the members stand, in units of the trained numbers.
         population: members, an even number.
         betas: of Adam.
+        solved: a validation score, such as a mean return, that ends the training; null: none.
 
     Raises:
-        UserError: unless population is even, and sigma > 0.
+        UserError: unless population is even, sigma > 0, and solved a number.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class EvolutionStrategy(Adam):
         sigma: float = 0.3,
         population: int = 64,
         betas: tuple[float, float] = (0.9, 0.999),
+        solved: float | None = None,
     ) -> None:
         super().__init__(params, lr=lr, betas=betas)
         if integer("optim.population", population, 2) % 2:
@@ -45,6 +47,7 @@ class EvolutionStrategy(Adam):
         if not number("optim.sigma", sigma) > 0:
             raise UserError(f"need optim.sigma > 0, got optim.sigma={sigma}")
         self.population, self.sigma = population, float(sigma)
+        self.enough = None if solved is None else number("optim.solved", solved)
 
     def members(self, trained: Mapping[str, Tensor], seed: int) -> dict[str, Tensor]:
         """Numbers for each member, a function of `seed`: by name (*shape) -> (population, *shape)."""

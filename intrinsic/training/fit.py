@@ -95,7 +95,9 @@ def fit(
         return _train(net, task, step, rates, batch_size, orders, rng.fan_out(drops, "dropout"), l2_weights, taken)
 
     is_solved = optimizer.is_solved if isinstance(optimizer, DeepQLearning) else None
-    return _epochs(net, train, rates, EarlyStopping(task, epochs, patience, history, is_solved=is_solved))
+    enough = optimizer.enough if isinstance(optimizer, EvolutionStrategy) else None
+    course = EarlyStopping(task, epochs, patience, history, is_solved=is_solved, enough=enough)
+    return _epochs(net, train, rates, course)
 
 
 def check_numbers(*, epochs: int, batch_size: int, l2_weights: float, patience: int | None) -> None:

@@ -40,7 +40,7 @@ def test_the_id_depends_on_what_changes_the_numbers_and_on_nothing_else():
 @pytest.mark.parametrize("target", SINCE_OF)
 def test_an_argument_that_came_later_is_no_part_of_the_id_where_it_is_as_before(target):
     for key, before in SINCE_OF[target].items():
-        for part in ("space", "model", "dataset"):
+        for part in ("space", "model", "dataset", "optim"):
             old, now, other = (
                 {part: {"_target_": target, **more}} for more in ({}, {key: before}, {key: "something else"})
             )

@@ -89,6 +89,20 @@ def test_a_population_of_mlps_is_that_of_vmap(options, dropout, monkeypatch):
     assert stacked_mlp(MLP((4,), 2, depth=1, width=3, dropout=0.5), {}) is None  # it drops
 
 
+def test_a_score_that_is_enough_ends_a_run():
+    """After the first epoch that reaches it, and again when the run is opened anew."""
+    task, net = cartpole(episodes=8), policy_net()
+    optimizer = EvolutionStrategy(net.parameters(), lr=0.3, population=8, solved=5)  # as any policy reaches
+    history = list(fit(net, task, optimizer, epochs=3, batch_size=8, seed=0))
+    assert len(history) == 1
+    assert history[0].test is not None
+    assert not list(fit(net, task, optimizer, epochs=3, batch_size=8, seed=0, history=history))
+    optimizer = EvolutionStrategy(net.parameters(), lr=0.3, population=8, solved=201)  # which none does
+    assert len(list(fit(net, task, optimizer, epochs=3, batch_size=8, seed=0))) == 3
+    with pytest.raises(UserError, match=r"need a finite optim\.solved, got optim\.solved='high'"):
+        EvolutionStrategy(net.parameters(), solved="high")
+
+
 def test_cartpole_is_the_equations_of_its_source():
     """Written out once more, for one episode in Python's floats."""
     environment, generator = CartPole(), torch.Generator().manual_seed(0)
