@@ -69,7 +69,7 @@ def _cells(points: pd.DataFrame) -> dict[int, pd.Series]:
     """The point nearest to each budget, where one is near."""
     found = {}
     for budget in BUDGETS:
-        near = points[(points["trained"] - budget).abs() <= NEAR * budget]
+        near = points[((points["trained"] - budget).abs() <= NEAR * budget) & (points["finished"] > 0)]
         if len(near):
             found[budget] = near.loc[(near["trained"] - budget).abs().astype(float).idxmin()]
     return found
