@@ -57,10 +57,11 @@ class RepeatedProducts:
     def multiply(self, pieces: Sequence[Tensor]) -> Tensor:
         """P^T g, (dim,), for gradients that may lie in memory in any way."""
         out = torch.empty_like(self._z)
-        if self._multiply is None or not all(map(self._is_plain, pieces)):
+        if self._multiply is None or not self._are_plain(pieces):
             return self._projection.multiply_pieces(pieces, out=out)
         self._multiply(pieces, out)
         return out
 
-    def _is_plain(self, piece: Tensor) -> bool:
-        return type(piece) is Tensor and piece.dtype == self._like[0].dtype and piece.is_contiguous()
+    def _are_plain(self, pieces: Sequence[Tensor]) -> bool:
+        dtype = self._like[0].dtype
+        return all(type(piece) is Tensor and piece.dtype == dtype and piece.is_contiguous() for piece in pieces)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from operator import is_
 from typing import Any
 
 import torch
@@ -61,15 +62,10 @@ class Flat:
 
     def holds(self, parameters: Sequence[nn.Parameter], projection: Projection) -> bool:
         """Whether this is of P, and theta_0 still in these parameters, of the same dtype and on the same device."""
-        like = self._like
-        return (
-            projection is self.projection
-            and len(parameters) == len(self._origin)
-            and all(
-                new is old and new.dtype == like.dtype and new.device == like.device
-                for new, old in zip(parameters, self._origin, strict=True)
-            )
-        )
+        if projection is not self.projection or len(parameters) != len(self._origin):
+            return False
+        same, dtype, device = map(is_, parameters, self._origin), self._like.dtype, self._like.device
+        return all(same) and all(new.dtype == dtype and new.device == device for new in parameters)
 
     def weights(self, z: Tensor, lambdas: Tensor | None = None) -> tuple[Tensor, ...]:
         """The weights, differentiable with respect to z or lambda; valid until the next call after their backward."""
@@ -139,7 +135,7 @@ def _note(ctx: Any, z: Tensor, lambdas: Tensor | None, flat: Flat) -> None:
 def _are_of(made: Sequence[Tensor], node: Any, z: Tensor) -> bool:
     """Whether weights are as a step of the graph has made them of z."""
     same = node.z is z and node.kind == (z.dtype, z.device)
-    return same and all(w.grad_fn is node and not w.retains_grad and not has_hooks(w) for w in made)
+    return same and all(w.grad_fn is node and not w.retains_grad for w in made) and not has_hooks(*made)
 
 
 def _versions(ctx: Any) -> list[int]:

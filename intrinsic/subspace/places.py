@@ -1,8 +1,7 @@
 """A module's parameters, in whose places a call may find other tensors: in its own thread, and for its time alone."""
 
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Protocol
 from weakref import WeakSet
 
@@ -118,13 +117,21 @@ def innermost() -> Mapping[int, Tensor] | None:
     return _thread.calls[-1] if _thread.calls else None
 
 
-@contextmanager
-def put(tensors: Mapping[int, Tensor]) -> Iterator[None]:
-    """Let this thread find these tensors, by the parameter's id, in the places: these, and no outer call's."""
-    if graph_task() == -1:
-        _thread.again.clear()  # what an exception in a backward pass has left
-    _thread.calls.append(tensors)
-    try:
-        yield
-    finally:
+class Put:
+    """Let this thread find these tensors, by the parameter's id, in the places: these, and no outer call's.
+
+    A class, as a step's overhead counts: entering a function's context takes twice as many calls.
+    """
+
+    __slots__ = ("_tensors",)
+
+    def __init__(self, tensors: Mapping[int, Tensor]) -> None:
+        self._tensors = tensors
+
+    def __enter__(self) -> None:
+        if graph_task() == -1:
+            _thread.again.clear()  # what an exception in a backward pass has left
+        _thread.calls.append(self._tensors)
+
+    def __exit__(self, *_: object) -> None:
         _thread.calls.pop()

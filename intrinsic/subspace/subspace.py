@@ -27,7 +27,7 @@ from intrinsic.subspace.fingerprint import fingerprint
 from intrinsic.subspace.layer_scales import layers_of
 from intrinsic.subspace.leaves import Leaves
 from intrinsic.subspace.merge import merge
-from intrinsic.subspace.places import put
+from intrinsic.subspace.places import Put
 from intrinsic.subspace.recurrent import take_turns
 from intrinsic.subspace.substitution import Substitution
 from intrinsic.subspace.unwrap import unwrap
@@ -146,7 +146,7 @@ class Subspace(Compatible):
     def run(self, function: Callable[..., Any], weights: Mapping[str, Tensor], /, *args: Any, **kwargs: Any) -> Any:
         """What the model, or a function that calls parts of it, returns at these weights."""
         if self.identity:
-            with put({}):  # no other net's weights
+            with Put({}):  # no other net's weights
                 return function(*args, **kwargs)
         state = tuple((id(part), version(part)) for part in self._coordinates()) if torch.is_grad_enabled() else ()
         return self._places().call(function, weights, args, kwargs, state=state)
@@ -158,7 +158,7 @@ class Subspace(Compatible):
     @contextmanager
     def at(self, weights: Mapping[str, Tensor]) -> Iterator[nn.Module]:
         """The model, in whose places this thread finds these weights: those of `weights()`."""
-        with put({}) if self.identity else self._places().put(weights):
+        with Put({}) if self.identity else self._places().put(weights):
             yield self.model
 
     def weights(self) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from intrinsic.errors import UserError
-from intrinsic.subspace.places import SHARD_FIRST, Places, innermost, places, put
+from intrinsic.subspace.places import SHARD_FIRST, Places, Put, innermost, places
 from intrinsic.surgery.sharding import is_fsdp
 from intrinsic.surgery.torch_internals import (
     next_sequence_number,
@@ -122,7 +122,7 @@ class Substitution:
 
     def put(self, tensors: Mapping[str, Tensor]) -> AbstractContextManager[None]:
         """Let this thread find these tensors, by the parameter's name, in the places."""
-        return put(self._by_id(tensors))
+        return Put(self._by_id(tensors))
 
     def _by_id(self, tensors: Mapping[str, Tensor]) -> "_Placed":
         return _Placed(self, {id(owner.original(key)): tensors[name] for owner, key, name, _ in self._places})
@@ -150,7 +150,7 @@ class Substitution:
             slots = {slot: tensor for name, tensor in tensors.items() for slot in self._slots[name]}
             return functional_call(model, slots, tuple(args), kwargs, tie_weights=False)
         placed = self._by_id(tensors)
-        with put(placed):
+        with Put(placed):
             if not torch.is_grad_enabled():
                 return model(*args, **kwargs)
             self._latest = state, placed

@@ -27,6 +27,6 @@ def is_watched(optimizer: Optimizer) -> bool:
     return not counts or any(told) or not own.keys().isdisjoint(("zero_grad", "grad_scale", "found_inf"))
 
 
-def has_hooks(leaf: Tensor) -> bool:
-    """Whether somebody is told of a leaf's gradient."""
-    return bool(leaf._backward_hooks or leaf._post_accumulate_grad_hooks)
+def has_hooks(*tensors: Tensor) -> bool:
+    """Whether somebody is told of the gradient of one of these."""
+    return any(tensor._backward_hooks or tensor._post_accumulate_grad_hooks for tensor in tensors)
