@@ -36,8 +36,8 @@ class CostsFile:
 
     @cached_property
     def hours(self) -> dict[str, str]:
-        """`2.5 h of a core` for the runs of each row."""
-        return {name: f"{_hours(row):,.2g} h of a core" for name, row in self.rows.items() if row["runs"]}
+        """`2.5 h`, of a core, for the runs of each row."""
+        return {name: f"{_hours(row):,.2g} h" for name, row in self.rows.items() if row["runs"]}
 
     def measured(self, name: str, *path: str) -> Any:
         """A measured value of a row: `seconds`, or `bytes`, `total`.

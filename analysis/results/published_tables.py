@@ -35,7 +35,7 @@ def published_table(studies: Sequence[Committed], costs: Mapping[str, str]) -> s
             _, row = measured[task.task]
             rows.append([*start, row["individual"], row["global"], row["runs"]])
         else:
-            rows.append([*start, f"composed, not run: {costs[task.task]}" if task.task in costs else "below", "", ""])
+            rows.append([*start, f"not run: {costs[task.task]}" if task.task in costs else "below", "", ""])
     heads = {"task": "<", "D": ">", "d90, as published": ">", "individual": ">", "global": ">"}
     return table(heads | {"measured: individual": "<", "measured: global": "<", "runs": ">"}, rows)
 

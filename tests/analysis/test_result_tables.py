@@ -87,10 +87,10 @@ def test_curves_stand_beside_the_published_ones(tmp_path):
     assert found["500"] == ["0.901 ± 0.013", "2", "0.862 to 0.869", "**+0.032**"]
     assert found["300"] == ["not run", "", "0.817 to 0.819", ""]
     assert found["full"] == ["0.981 ± 0.000", "2", "0.980 to 0.982", "0"]
-    whole = cells(published_table([study], {"cifar_fc": "3 h of a core"}))
+    whole = cells(published_table([study], {"cifar_fc": "3 h"}))
     assert whole["`mnist_fc`"][:4] == ["199,210", "750", "625", "850"]
     assert whole["`mnist_fc`"][4].partition(" ")[0].isdigit()
-    assert whole["`cifar_fc`"][4] == "composed, not run: 3 h of a core"
+    assert whole["`cifar_fc`"][4] == "not run: 3 h"
     assert whole["`mnist_lenet`"][4] == "below"
     assert [row[0] for row in [line.split("|")[1:3] for line in grid_table(study).splitlines()[2:]]] == [" 200 "]
 

@@ -136,7 +136,7 @@ def test_costs_that_are_not_measured_are_refused(tmp_path):
     measured = {"seconds": 0.5, "steps": 72, "epochs": 100, "bytes": {"total": 10}}
     (tmp_path / "costs.json").write_text(json.dumps({"format": 1, "rows": [row | {"measured": measured}]}))
     costs = CostsFile(tmp_path / "costs.json")
-    assert costs.hours == {"a": "2 h of a core"}  # 0.5 s * 72 * 100 * 2 / 3600
+    assert costs.hours == {"a": "2 h"}  # 0.5 s * 72 * 100 * 2 / 3600
     assert costs.ratio("a", "a", "bytes", "total") == 1
     with pytest.raises(UserError, match="the costs have no b seconds"):
         costs.measured("b", "seconds")
