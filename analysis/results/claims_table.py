@@ -159,7 +159,7 @@ def _latency(study: Committed) -> str:
     said = []
     for name, here in rows.groupby("name", sort=False):
         low, high = (100 * (ratio - 1) for ratio in (here["ratio"].min(), here["ratio"].max()))
-        said.append(f"{name} {low:+.0f} to {high:+.0f} %")
+        said.append(f"{name} {low:+.1f} to {high:+.1f} %")
     return f"{'; '.join(said)} ({_link(study)})"
 
 
