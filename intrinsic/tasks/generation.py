@@ -68,7 +68,8 @@ class Generation:
     def texts(self, tokens: Tensor) -> list[str]:
         """What was answered: (n, length) token ids, negative beyond the end, which itself is no part of the text."""
         assert self.tokenizer is not None
-        rows = [[token for token in row if token >= 0 and token != self.end] for row in tokens.tolist()]
+        end = self.end
+        rows = [[token for token in row if token >= 0 and token != end] for row in tokens.tolist()]
         return self.tokenizer.decode(rows)
 
     def judge(self, tokens: Tensor, rows: Tensor) -> Tensor:

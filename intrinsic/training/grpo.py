@@ -65,12 +65,11 @@ class GRPO(AdamW):
         if samples not in SAMPLES:
             raise UserError(f"need optim.samples={' or '.join(SAMPLES)}, got optim.samples={samples!r:.100}")
         self.group, self.updates = integer("optim.group", group, 2), integer("optim.updates", updates, 1)
-        self.samples, self.temperature = samples, number("optim.temperature", temperature, 0)
-        if not self.temperature > 0:
-            raise UserError(f"need optim.temperature > 0, got optim.temperature={temperature}")
+        self.samples = samples
+        self.temperature, self.eps = _above_zero("temperature", temperature), _above_zero("eps", eps)
         if not isinstance(normalize, bool):
             raise UserError(f"need optim.normalize to be true or false, got optim.normalize={normalize!r:.100}")
-        self.normalize, self.eps = normalize, number("optim.eps", eps, 0)
+        self.normalize = normalize
         self.kl, self.max_change = number("optim.kl", kl, 0), number("optim.clip", clip, 0)
         self._first = [p.detach().clone() for p in self._trained()] if self.kl else []
 
@@ -100,6 +99,12 @@ class GRPO(AdamW):
                 yield
             finally:
                 _copy(trained, now)
+
+
+def _above_zero(name: str, value: float) -> float:
+    if not number(f"optim.{name}", value) > 0:
+        raise UserError(f"need optim.{name} > 0, got optim.{name}={value}")
+    return float(value)
 
 
 def _copy(into: list[Tensor], values: list[Tensor]) -> None:

@@ -168,6 +168,8 @@ def test_a_tokenizer_without_a_chat_template(folder, tmp_path):
     [
         ("{{ messages[0]['content'] }}{% if not add_generation_prompt %}1{% endif %}x", "writes another prompt where"),
         ("{{ nothing.at.all }}", r"cannot load .* \(UndefinedError: .*need a tokenizer"),
+        ("{{ ''.__class__.__mro__ }}", r"cannot load .* \(SecurityError: .*need a tokenizer"),
+        ("{% include '/etc/hosts' %}", r"cannot load .* \(TypeError: no loader for this environment"),
     ],
 )
 def test_a_chat_template_that_does_not_go_on(tmp_path, template, match):

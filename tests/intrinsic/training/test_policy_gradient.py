@@ -224,7 +224,7 @@ def test_answers_of_several_tokens_cannot_be_weighed(folder, task):
         ({"updates": 0}, "need an integer optim.updates >= 1"),
         ({"temperature": 0}, "need optim.temperature > 0"),
         ({"normalize": 1}, "need optim.normalize to be true or false, got optim.normalize=1"),
-        ({"eps": -1}, "need a finite optim.eps >= 0"),
+        ({"eps": 0}, "need optim.eps > 0, got optim.eps=0"),
         ({"clip": -1}, "need a finite optim.clip >= 0"),
         ({"kl": math.inf}, "need a finite optim.kl >= 0"),
     ],
