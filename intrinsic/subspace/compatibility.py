@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _FORWARDED = (
     "config",
+    "dtype",
     "main_input_name",
     "activation_checkpointing_enable",
     "gradient_checkpointing_enable",

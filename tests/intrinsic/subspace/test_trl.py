@@ -140,6 +140,14 @@ def test_a_subspace_has_the_losses_of_differentiable_steps(folder, tmp_path, mon
     )  # steps of 0.05, of gradients that differ by rounding
 
 
+@pytest.mark.parametrize("options", [SUBSPACE, LORA], ids=["subspace", "lora"])
+def test_the_divergence_is_from_the_folder(options, folder, tmp_path):
+    """Which is theta_0: none at the first update, some at the second."""
+    trainer = rewarded(net_of(folder, options), tmp_path, beta=0.1)
+    first, second = logged(trainer, "kl")
+    assert abs(first) < 1e-6 < second
+
+
 def test_answers_are_generated_by_the_trained_weights(folder, tmp_path, monkeypatch):
     """After an update: greedy ones are those of the merged model."""
     net = net_of(folder, SUBSPACE)
