@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from intrinsic.data.idx_task import IdxFiles, idx_task
+from intrinsic.data.idx import IdxFiles, idx_task
 from intrinsic.data.transforms import Transforms
 from intrinsic.errors import UserError
 from intrinsic.files.data_folder import data_folder

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from intrinsic.checks import check_memory, integer, share
 from intrinsic.errors import UserError
 from intrinsic.models.check_layers import check_layers
-from intrinsic.models.transformer_block import TransformerBlock, xavier_uniform
+from intrinsic.models.transformer import TransformerBlock, xavier_uniform
 
 _STD = 0.02  # of the initial class token, positions and head
 
