@@ -35,7 +35,7 @@ def command(folder, sums, *more):
 METHODS = {"full": [], "lora": [], "subspace": ["dim=50"]}
 GRPO = {
     "plain": [],
-    "kl": ["optim.kl=0.1", "optim.updates=2"],
+    "kl": ["optim.kl=0.1", "optim.updates=2", "seeds.dropout=3"],
     "exact": ["optim.samples=exact", "dataset.max_new_tokens=1"],
 }
 

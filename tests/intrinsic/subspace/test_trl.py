@@ -4,6 +4,8 @@ import pytest
 import torch
 
 import intrinsic
+from intrinsic.training.drawn_answers import grpo_loss
+from intrinsic.training.grpo import GRPO
 from tests.support.tiny_pairs import make_letters, make_pairs_folder
 
 pytestmark = pytest.mark.slow
@@ -57,7 +59,7 @@ def digits(completions, **_):
     return [float(sum(letter.isdigit() for letter in text)) for text in completions]
 
 
-def rewarded(net, tmp_path, **options):
+def rewarded(net, tmp_path, reward=digits, **options):
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
@@ -65,7 +67,7 @@ def rewarded(net, tmp_path, **options):
     arguments = GRPOConfig(str(tmp_path), **{**COMMON, **own, **options})
     data = Dataset.from_list(ROWS)
     trainer = GRPOTrainer(
-        net, reward_funcs=digits, args=arguments, train_dataset=data, processing_class=make_letters(template="")
+        net, reward_funcs=reward, args=arguments, train_dataset=data, processing_class=make_letters(template="")
     )
     trainer.train()
     return trainer
@@ -146,6 +148,40 @@ def test_the_divergence_is_from_the_folder(options, folder, tmp_path):
     trainer = rewarded(net_of(folder, options), tmp_path, beta=0.1)
     first, second = logged(trainer, "kl")
     assert abs(first) < 1e-6 < second
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5])
+def test_trl_has_the_loss_of_our_own_loop(beta, folder, tmp_path, monkeypatch):
+    """Of the same answers: the advantages of their rewards, the mean over tokens, and the divergence."""
+    from trl import GRPOTrainer
+
+    seen, rewards, usual = [], [], GRPOTrainer.compute_loss
+    made = GRPO([torch.zeros(1, requires_grad=True)], group=4)
+
+    def compute_loss(self, model, inputs, **given):
+        ids = torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], 1)
+        used = inputs["completion_mask"].bool()
+        with torch.no_grad():
+            logits = model(input_ids=ids, attention_mask=torch.cat([inputs["prompt_mask"], used.long()], 1)).logits
+            shares = logits.log_softmax(-1)[:, -used.shape[1] - 1 : -1].gather(2, inputs["completion_ids"][..., None])
+        first = inputs["ref_per_token_logps"] if beta else None
+        size = inputs["advantages"][:, None]
+        ours = grpo_loss(shares[..., 0], shares[..., 0], first, size, used, clip=0.2, kl=beta)
+        expected = made.advantages(torch.tensor(rewards[-1]).view(-1, 4)).flatten()
+        torch.testing.assert_close(size[:, 0].sort().values, expected.sort().values)  # TRL shuffles a batch
+        seen.append((ours.item(), usual(self, model, inputs, **given)))
+        return seen[-1][1]
+
+    def noted(completions, **_):
+        rewards.append(digits(completions))
+        return rewards[-1]
+
+    monkeypatch.setattr(GRPOTrainer, "compute_loss", compute_loss)
+    rewarded(net_of(folder, SUBSPACE), tmp_path, noted, beta=beta)
+    assert len(seen) == 2
+    for ours, theirs in seen:
+        assert ours == pytest.approx(theirs.item(), rel=1e-4, abs=1e-6)
+    assert abs(seen[1][0]) > 1e-3
 
 
 def test_answers_are_generated_by_the_trained_weights(folder, tmp_path, monkeypatch):
