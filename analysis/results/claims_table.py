@@ -38,7 +38,7 @@ COMMANDS = {
     "latency": "python -m experiments.latency outputs/STUDY",
     "rank": "python run.py experiment=hu2021/sizes",
     "optimum": "python run.py experiment=hu2021/sizes",
-    "prefix": "python run.py experiment=hu2021/methods method=lora,lora_prefix",
+    "prefix": "python run.py experiment=hu2021/sizes method=lora_prefix rank=4 length=4",
     "compression": "python run.py experiment=li2018/mnist_fc",
     "size": "python run.py experiment=aghajanyan2020/size model.layers=1,3,6",
     "scales": "python run.py experiment=aghajanyan2020/sst2 method=subspace,said",
