@@ -25,6 +25,7 @@ on_images = pytest.mark.parametrize("name", LI)  # text needs files and a pretra
 FULL_DIMS = {  # of those that are not 784-200-200-10
     "toy": 1000, "mnist_lenet": 44_426, "mnist_lenet_shuffled_pixels": 44_426, "mnist_lenet_untied": 286_334,
     "mnist_fc_lenet": 3_640_574, "mnist_fc_shuffled_labels": 959_610, "cifar_fc": 656_810, "cifar_lenet": 62_006,
+    "imagenet_squeezenet": 1_248_424,
 }  # fmt: skip
 
 
@@ -36,9 +37,10 @@ def task(config):
     """A few random examples in the shape of the experiment's data, whose files need not be there."""
     if config["dataset"]["_target_"].endswith("toy"):
         return build(config["dataset"], "dataset")
-    shape = (3, 32, 32) if "cifar" in config["dataset"]["_target_"] else (1, 28, 28)
+    of = config["dataset"]["_target_"]
+    shape = (3, 32, 32) if "cifar" in of or of.endswith(".images") else (1, 28, 28)
     split = Split(torch.rand(8, *shape), torch.arange(8))
-    return classification(split, split, split, num_outputs=10)
+    return classification(split, split, split, num_outputs=1000 if of.endswith(".images") else 10)
 
 
 def setup(config):

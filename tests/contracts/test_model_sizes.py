@@ -9,6 +9,7 @@ from intrinsic.models.fc_lenet import FCLeNet
 from intrinsic.models.lenet import LeNet
 from intrinsic.models.mlp import MLP
 from intrinsic.models.resnet20 import ResNet20
+from intrinsic.models.squeezenet import SqueezeNet
 from intrinsic.models.sums import Sums
 from intrinsic.models.untied_lenet import UntiedLeNet
 from intrinsic.models.vit import ViT
@@ -43,9 +44,10 @@ def test_published_sizes(model, expected):
         (partial(MLP, (4,), 2, depth=2, width=400, dropout=0.0), 163_202),
         (partial(MLP, (376,), 17, depth=2, width=256, dropout=0.0), 166_673),  # humanoid
         (partial(Atari, (4, 84, 84), 6), 1_005_974),  # Pong
+        (partial(SqueezeNet, (3, 224, 224), 1000, dropout=0.5), 1_248_424),  # ImageNet
     ],
 )
-def test_published_sizes_of_policies(model, expected):
+def test_published_sizes_of_others(model, expected):
     assert size(model()) == expected
 
 

@@ -18,6 +18,7 @@ from intrinsic.models.fc_lenet import FCLeNet
 from intrinsic.models.lenet import LeNet
 from intrinsic.models.mlp import MLP
 from intrinsic.models.resnet20 import ResNet20
+from intrinsic.models.squeezenet import SqueezeNet
 from intrinsic.models.sums import Sums
 from intrinsic.models.untied_lenet import UntiedLeNet
 from intrinsic.models.vit import ViT
@@ -173,6 +174,8 @@ FC = {"depth": 1, "width": 8, "dropout": 0.0}
         (lambda: Atari((1, 8, 8), 0), r"Atari: need an integer .* >= 1, got .*=0"),
         (lambda: ResNet20((1, 7, 8), 10), r"ResNet20: need images .* at least 8 x 8 pixels, got \(1, 7, 8\)"),
         (lambda: ResNet20((1, 8, 8), 2.5), r"ResNet20: need an integer .* >= 1, got .*=2\.5"),
+        (lambda: SqueezeNet((3, 20, 32), 10, dropout=0), r"SqueezeNet: need images .* 21 pixels, got \(3, 20, 32\)"),
+        (lambda: SqueezeNet((3, 32, 32), 10, dropout=1), "SqueezeNet: need 0 <= dropout < 1, got dropout=1"),
         (lambda: ViT((1, 8, 9), 10, **VIT), r"ViT: need images .* divisible by patch=2, got \(1, 8, 9\)"),
         (lambda: ViT((1, 8), 10, **VIT), r"ViT: need images .* got \(1, 8\)"),
         (lambda: ViT((1, 8, 8), 10, **{**VIT, "heads": 3}), "width divisible by heads, got width=8, heads=3"),
