@@ -116,7 +116,7 @@ def test_a_page_with_code_alone(page, tmp_path, monkeypatch, capsys):
 def test_commands_that_are_not_run_are_composed():
     """Those of sh blocks: each group, choice and knob is there."""
     lines = [line for page in PAGES for block in pages.blocks(page, "sh") for line in pages.lines(block.text)]
-    given = [shlex.split(line)[2:] for line in lines if line.startswith("python run.py ")]
+    given = [shlex.split(line, comments=True)[2:] for line in lines if line.startswith("python run.py ")]
     assert len(given) > 25
     for words in given:
         with initialize_config_dir(str(CONF), version_base="1.3"):

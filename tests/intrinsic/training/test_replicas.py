@@ -79,7 +79,7 @@ def test_every_model_can_be_replicated(model):
     if "tokenizer" in composed(f"model={model}"):
         pytest.skip("batches of text are refused")
     generator = torch.Generator().manual_seed(0)
-    inputs = torch.rand(20, 1, 16, 16, generator=generator, dtype=torch.float64)
+    inputs = torch.rand(20, 1, 24, 24, generator=generator, dtype=torch.float64)
     split = Split(inputs, torch.arange(20) % 10)
 
     node = composed(f"model={model}", "init=scratch")["model"]
@@ -87,7 +87,7 @@ def test_every_model_can_be_replicated(model):
 
     def of(seed):
         torch.manual_seed(seed)
-        return build(node, "model")((1, 16, 16), 10).double()
+        return build(node, "model")((1, 24, 24), 10).double()
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
