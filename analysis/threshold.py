@@ -29,6 +29,7 @@ from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_atomically
 
 FORMAT = 1
+BANDS = 3  # intervals that may be shown as bands behind the curves
 
 
 def threshold(
@@ -161,10 +162,18 @@ def _figure(
     for number, each in enumerate(found):
         if each.threshold is not None and each.threshold.censored != "start":
             low, high = each.threshold.low or left, each.threshold.high or right
+            value = each.threshold.value if each.threshold.censored is None else None
             colour = COLOURS[number % len(COLOURS)]
-            axes.axvspan(low, high, color=colour, alpha=0.15, lw=0, zorder=0)
-            if each.threshold.censored is None:
-                axes.axvline(each.threshold.value, color=colour, lw=1.0, zorder=1)
+            if len(found) <= BANDS:
+                axes.axvspan(low, high, color=colour, alpha=0.15, lw=0, zorder=0)
+                if value is not None:
+                    axes.axvline(value, color=colour, lw=1.0, zorder=1)
+            else:  # a bar at the foot for each: bands would hide each other
+                look: Any = {"color": colour, "transform": axes.get_xaxis_transform(), "zorder": 1}
+                height = 0.03 * (number + 1)
+                axes.plot([low, high], [height, height], lw=2.5, alpha=0.5, solid_capstyle="butt", **look)
+                if value is not None:
+                    axes.plot([value], [height], marker="|", ms=7, mew=1.8, **look)
     axes.set_xlim(left, right)
     return figure
 
