@@ -11,7 +11,7 @@ from intrinsic.files.atomic import write_together
 from intrinsic.files.expand_path import expand_path
 from intrinsic.layers.low_rank import LowRank
 from intrinsic.peft.layout import CONFIG, PREFIX, WEIGHTS, check_unshared
-from intrinsic.peft.peft_type import peft_types
+from intrinsic.peft.peft_type import WrittenPeftType, peft_types
 from intrinsic.subspace import Subspace
 from intrinsic.surgery.head import find_head, under
 from intrinsic.surgery.tree import parameter_slots
@@ -50,11 +50,11 @@ def export_peft(net: Subspace, folder: str | Path, *, peft_type: str | None = No
     """
     if not isinstance(net, Subspace):
         raise UserError(f"need an intrinsic.Subspace, got {type(net).__name__}")
-    kind, folder = _kind(net, peft_type), expand_path(folder)
+    layout, folder = _format(net, peft_type), expand_path(folder)
     check_unshared(net.model)
     head = _trained_head(net)
     with torch.no_grad(), net.at(net.weights()):
-        tensors, config = peft_types()[kind].write(net, head)
+        tensors, config = layout.write(net, head)
         if head is not None:
             state = net.model.get_submodule(head).state_dict()
             tensors |= {f"{PREFIX}{head}.{name}": tensor.clone() for name, tensor in state.items()}
@@ -69,8 +69,9 @@ def export_peft(net: Subspace, folder: str | Path, *, peft_type: str | None = No
     )
 
 
-def _kind(net: Subspace, wanted: str | None) -> str:
-    fitting = [name for name, kind in peft_types().items() if kind.writes(net)]
+def _format(net: Subspace, wanted: str | None) -> WrittenPeftType:
+    written = {name: kind for name, kind in peft_types().items() if isinstance(kind, WrittenPeftType)}
+    fitting = [name for name, kind in written.items() if kind.writes(net)]
     if not fitting:
         raise UserError(
             f"PEFT's format holds space=lora or ia3, or full with select, got space={type(net.space).__name__}: write "
@@ -78,7 +79,7 @@ def _kind(net: Subspace, wanted: str | None) -> str:
         )
     if wanted is not None and wanted not in fitting:
         raise UserError(f"need peft_type={' or '.join(fitting)} for space={type(net.space).__name__}, got {wanted!r}")
-    return wanted or ("LORA" if "LORA" in fitting else fitting[0])
+    return written[wanted or ("LORA" if "LORA" in fitting else fitting[0])]
 
 
 def _trained_head(net: Subspace) -> str | None:

@@ -33,7 +33,7 @@ class Adapter:
 
 
 class PeftType(ABC):
-    """How adapters of one `peft_type` are read, and written if `writes` says so."""
+    """How adapters of one `peft_type` are read."""
 
     knobs: ClassVar[frozenset[str]]  # of its configuration, what is read or says nothing about the function
     needed: ClassVar[tuple[str, ...]] = ()  # without which nothing can be read
@@ -48,17 +48,21 @@ class PeftType(ABC):
             UserError: if they do not fit it.
         """
 
+
+class WrittenPeftType(PeftType):
+    """A type of which adapters are written, too."""
+
+    @abstractmethod
     def writes(self, net: Subspace) -> bool:
         """Whether its format holds what the net trains."""
-        return False
 
+    @abstractmethod
     def write(self, net: Subspace, head: str | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The tensors, with the weights at z in their places, and adapter_config.json.
 
         Raises:
             UserError: for what the format cannot hold.
         """
-        raise NotImplementedError
 
 
 @cache

@@ -153,6 +153,6 @@ def test_a_strangers_runs(tmp_path, methods, match):
 )
 def test_bad_arguments(study, arguments, match, monkeypatch, capsys):
     monkeypatch.chdir(study.parent)
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match=r"^2$"):
         main(arguments)
     assert match in capsys.readouterr().err

@@ -10,14 +10,14 @@ from intrinsic.errors import UserError
 from intrinsic.layers.rescaled import Rescaled
 from intrinsic.layers.rescaled_places import rescalable
 from intrinsic.peft.layout import PREFIX, common_config, exact_targets
-from intrinsic.peft.peft_type import Adapter, PeftType
+from intrinsic.peft.peft_type import Adapter, WrittenPeftType
 from intrinsic.spaces.ia3 import IA3
 from intrinsic.subspace import Subspace
 
 _END = ".ia3_l"
 
 
-class Ia3(PeftType):
+class Ia3(WrittenPeftType):
     """Scales of a layer's inputs (1, in) or outputs (out, 1)."""
 
     knobs = frozenset({"feedforward_modules", "init_ia3_weights"})

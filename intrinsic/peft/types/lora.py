@@ -12,14 +12,14 @@ from intrinsic.layers.low_rank.conv1d import LowRankConv1D
 from intrinsic.peft.experts_format import split_experts
 from intrinsic.peft.layout import OUT_PROJ, PREFIX, common_config, exact_pattern, exact_targets, factor_keys
 from intrinsic.peft.lora_updates import Update, lora_updates, update_factors
-from intrinsic.peft.peft_type import Adapter, PeftType
+from intrinsic.peft.peft_type import Adapter, WrittenPeftType
 from intrinsic.spaces.lora import LoRA
 from intrinsic.spaces.low_rank import LowRankSpace
 from intrinsic.subspace import Subspace
 from intrinsic.surgery.targets import find_targets
 
 
-class Lora(PeftType):
+class Lora(WrittenPeftType):
     """B A of each layer; of ours whatever has low-rank updates, as it is at z."""
 
     knobs = frozenset(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from intrinsic.errors import UserError
 from intrinsic.peft.layout import PREFIX, common_config, exact_targets
-from intrinsic.peft.peft_type import Adapter, PeftType
+from intrinsic.peft.peft_type import Adapter, WrittenPeftType
 from intrinsic.projections.select import Select
 from intrinsic.spaces.full import Full
 from intrinsic.subspace import Subspace
@@ -20,7 +20,7 @@ from intrinsic.surgery.head import under
 _WEIGHT, _INDICES = ".shira_weight", ".shira_indices"
 
 
-class Shira(PeftType):
+class Shira(WrittenPeftType):
     """space=full with projection=select: the places (2, k), row and column, and the numbers (k,) of each linear layer.
 
     PEFT has r (in + out) places in each layer, of one r for all. Where fewer are chosen, the first free ones join them

@@ -12,7 +12,7 @@ from intrinsic.errors import UserError
 from intrinsic.layers.low_rank import LowRank
 from intrinsic.layers.low_rank.conv1d import LowRankConv1D
 from intrinsic.peft.layout import PREFIX, common_config, exact_pattern, exact_targets, factor_keys
-from intrinsic.peft.peft_type import Adapter, PeftType
+from intrinsic.peft.peft_type import Adapter, WrittenPeftType
 from intrinsic.peft.types.lora import TYPE as LORA
 from intrinsic.spaces.lora_xs import LoRAXS
 from intrinsic.subspace import Subspace
@@ -20,7 +20,7 @@ from intrinsic.subspace import Subspace
 _A, _B, _P, _V = ".tinylora_A", ".tinylora_B", ".tinylora_P", "base_model.tinylora_v."
 
 
-class Tinylora(PeftType):
+class Tinylora(WrittenPeftType):
     """B R A with R = sum_i v_i P_i; layers of a group share v. Read as LoRA, the same function: B and R A.
 
     PEFT has the roots of the singular values on both sides, we all of them on one, so that the same v is another
