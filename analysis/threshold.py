@@ -21,7 +21,7 @@ from analysis.figures.start_levels import start_levels
 from analysis.studies.config_keys import keys_under
 from analysis.studies.differences import differences, differences_table
 from analysis.studies.efforts import effort_lines, efforts
-from analysis.studies.estimates import AXES, Estimate, estimates, incomplete
+from analysis.studies.estimates import AXES, Estimate, estimates, incomplete, one_baseline
 from analysis.studies.floor import Floor, without_start
 from analysis.studies.records import load_records
 from analysis.studies.selection import failures, points_table
@@ -47,6 +47,7 @@ def threshold(
     estimand: str = "mean",
     confidence: float = 0.95,
     across: Sequence[str] = (),
+    baseline: Sequence[str] = (),
     runs: Sequence[str] | None = None,
     name: str = "threshold",
     setting: Sequence[str] = (),
@@ -76,6 +77,7 @@ def threshold(
         confidence: of the interval.
         across: dotted config keys, or nodes such as `model`, in which runs may differ: curves are named by them, and
             each has the baseline of its own network, or the one that there is.
+        baseline: `key=value` of the runs of full training that set the target of all curves, `model.name=NAME`, say.
         runs: only runs with these ids.
         name: of the files.
         setting: what the runs have in common beside their task, for the file.
@@ -88,14 +90,14 @@ def threshold(
     frame, notes = load_records(studies, where, reported, epoch, runs, across, metric)
     options: dict[str, Any] = {"fraction": fraction, "floor": floor, "chance": chance, "estimator": estimator}
     options |= {"estimand": estimand, "confidence": confidence, "axis": axis, "across": keys_under(frame, across)}
-    rows, points, found = estimates(frame, split=reported, **options)
+    rows, points, found = estimates(one_baseline(frame, baseline), split=reported, **options)
     problem = incomplete(found, axis)
     if problem is not None:
         raise UserError(f"{', '.join(map(str, studies))}: {problem}")
     beside: list[Estimate] = []
     if split is None:
         seen, _ = load_records(studies, where, "validation", epoch, runs, across)
-        beside = estimates(seen, split="validation", **options)[2]
+        beside = estimates(one_baseline(seen, baseline), split="validation", **options)[2]
     pairs = differences(found)
     effort = effort_lines(efforts(rows, frame))
     ylabel = f"{reported} {rows['metric'].max()}{' at the best epoch' * (epoch == 'best')}"

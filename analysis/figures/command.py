@@ -52,6 +52,10 @@ OPTIONS: dict[str, Option] = {
         "draw tasks that differ in this key of their config, or in a node of it, e.g. model.width or model; repeatable",
         REPEATABLE,
     ),
+    "baseline": (
+        "one target for all curves: that of full training whose config has it, e.g. model.width=200; repeatable",
+        REPEATABLE | {"metavar": "KEY=VALUE"},
+    ),
 }
 HIDDEN = {"runs", "name", "setting"}  # for callers in Python
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.studies.config_keys import value_text, varying_keys
+from analysis.studies.config_keys import task_keys, value_text, varying_keys
 from analysis.studies.floor import Floor
 from analysis.studies.plain import plain
+from analysis.studies.records import meeting
 from analysis.studies.selection import choose_settings, entry
 from intrinsic.errors import UserError
 from intrinsic.threshold import Threshold, estimate_threshold
@@ -78,6 +79,23 @@ def estimates(
     parts = [_of_one_baseline(part, name, split, across, options) for name, part in networks(frame, across).items()]
     rows, points = (pd.concat(tables, ignore_index=True) for tables in list(zip(*parts, strict=True))[:2])
     return rows, points, [each for *_, found in parts for each in found]
+
+
+def one_baseline(frame: pd.DataFrame, conditions: Sequence[str]) -> pd.DataFrame:
+    """The runs less full training that does not meet every `key=value`: one target for all curves.
+
+    Raises:
+        UserError: as `meeting`, and if what is left of full training is of several tasks.
+    """
+    full = frame["method"] == BASELINE
+    if not conditions or not full.any():
+        return frame
+    kept = meeting(frame[full], conditions)
+    if tasks := task_keys(kept):
+        raise UserError(
+            f"need one baseline, got several with {' '.join(conditions)}: they differ in {', '.join(tasks)}"
+        )
+    return frame[~full | frame.index.isin(kept.index)]
 
 
 def networks(frame: pd.DataFrame, across: Sequence[str]) -> dict[str, pd.DataFrame]:

@@ -74,7 +74,7 @@ def load_records(
         frame = frame.drop_duplicates("run_id")
     if runs is not None:
         frame, notes = frame[frame["run_id"].isin(runs)], []
-    frame = _filter(frame, where)
+    frame = meeting(frame, where)
     across = keys_under(frame, across)
     for key in across:
         _need_key(frame, key, "--across KEY", key)
@@ -125,8 +125,12 @@ def _files(study: Path) -> tuple[list[Path], int]:
     return files, unfinished
 
 
-def _filter(frame: pd.DataFrame, where: Sequence[str]) -> pd.DataFrame:
-    """Keep the runs whose config meets every `key=value`; each key is one of some run, kept or not."""
+def meeting(frame: pd.DataFrame, where: Sequence[str]) -> pd.DataFrame:
+    """The runs whose config meets every `key=value`; each key is one of some run, kept or not.
+
+    Raises:
+        UserError: if no run has a key, or none meets a condition.
+    """
     conditions = [condition.partition("=") for condition in where]
     for (key, equals, _), condition in zip(conditions, where, strict=True):
         _need_key(frame, key if equals else "", "--where KEY=VALUE", condition)
@@ -158,4 +162,4 @@ def every(studies: Sequence[str | Path], where: Sequence[str] = ()) -> pd.DataFr
     """The rows of `load_records`, whatever their tasks, in the order of the studies."""
     files = [file for study in map(Path, studies) for file in _files(study)[0]]
     frame = pd.DataFrame(_rows(files, "test", "last")[0])
-    return _filter(frame, where)
+    return meeting(frame, where)

@@ -169,3 +169,29 @@ def test_the_baseline_may_be_of_another_start(study):
     assert near["baselines"] == far["baselines"] == [0.95, 0.952, 0.954]
     assert near["threshold"]["value"] < 1000 < far["threshold"]["value"]
     refused("different tasks: start.source is", study, figure=threshold)
+
+
+def test_one_baseline_for_all(study):
+    """Two networks against a target each, then against the better one's: that of the worse one moves up."""
+    for width, scale in ((50, 0.8), (200, 1.0)):
+        for seed in (0, 1, 2):
+            add(study, "full", 0.95 * scale, seed=seed, **{"model.width": width})
+            for dim in (30, 100, 300, 1000, 3000):
+                score = scale * accuracy(dim, seed)
+                config = {"model.width": width, "projection": "Fastfood", "dim": dim, "seed": seed}
+                add(study, "subspace", score, score, **config)
+    own, one = (
+        {
+            each["curve"].rpartition("=")[2]: each
+            for each in content(threshold(study, across=["model.width"], **more))["curves"]
+        }
+        for more in ({}, {"baseline": ["model.width=200"]})
+    )
+    assert own["50"]["threshold"]["target"] == pytest.approx(0.8 * own["200"]["threshold"]["target"])
+    assert one["50"]["threshold"]["target"] == one["200"]["threshold"]["target"] == own["200"]["threshold"]["target"]
+    assert one["200"]["threshold"]["value"] == own["200"]["threshold"]["value"]
+    assert (one["50"]["threshold"]["value"] or 3000) > own["50"]["threshold"]["value"]
+    with pytest.raises(UserError, match=r"no run has model.width=7; model.width is 200, 50"):
+        threshold(study, across=["model.width"], baseline=["model.width=7"])
+    with pytest.raises(UserError, match=r"need one baseline, got several with seed=0: they differ in model.width"):
+        threshold(study, across=["model.width"], baseline=["seed=0"])
