@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.studies.plain import plain
 from intrinsic.errors import UserError
-from intrinsic.files.run_id import INCIDENTAL
+from intrinsic.files.run_id import INCIDENTAL, SINCE, SINCE_OF
 
 # config nodes that say what is trained, which of its parts learn faster, and how a projection chooses weights
 METHOD = {"rank", "dim", "head", "space", "projection", "subspace", "lr_groups", "lr_ratio"}
@@ -32,19 +32,20 @@ def value_text(value: Any) -> str:
 def varying_keys(frame: pd.DataFrame, keep: Callable[[str], bool], copied: Sequence[str]) -> list[str]:
     """Name the config keys with `keep(key)` that differ between runs, less those that repeat one of the `copied`.
 
-    A key repeats another where it is there: the seed of a source that some runs have and others do without.
+    A key repeats another where it is there: the seed of a source that some runs have and others do without. A knob
+    that came later has in an earlier run what runs had before there was one.
     """
     configs = list(frame["config"])
     texts: dict[str, list[str]] = {}
 
     def column(key: str) -> list[str]:
         if key not in texts:
-            texts[key] = [value_text(flat.get(key)) for flat in configs]
+            texts[key] = [value_text(_value(flat, key)) for flat in configs]
         return texts[key]
 
     found = []
     for key in sorted(filter(keep, keys_of(configs))):
-        if _is_constant([flat.get(key) for flat in configs]) or len(set(column(key))) == 1:
+        if _is_constant([_value(flat, key) for flat in configs]) or len(set(column(key))) == 1:
             continue
         there = [number for number, flat in enumerate(configs) if key in flat]
         own = [column(key)[number] for number in there]
@@ -52,6 +53,13 @@ def varying_keys(frame: pd.DataFrame, keep: Callable[[str], bool], copied: Seque
         if not copies or len(set(own)) == 1:  # one value is equal to many
             found.append(key)
     return found
+
+
+def _value(flat: dict[str, Any], key: str) -> Any:
+    if key in flat:
+        return flat[key]
+    part, _, name = key.partition(".")
+    return SINCE_OF.get(str(flat.get(f"{part}._target_")), {}).get(name) if name else SINCE.get(key)
 
 
 def keys_of(configs: Iterable[dict[str, Any]]) -> set[str]:

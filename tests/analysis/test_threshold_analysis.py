@@ -136,6 +136,16 @@ def test_few_sizes_and_mixed_tasks_are_one_line(study):
         threshold(study)
 
 
+def test_a_knob_that_came_later_is_as_it_was_before_there_was_one(study):
+    digits = {"_target_": "intrinsic.data.digits.digits"}
+    fill(study, dataset=digits)
+    fill(study, dataset=digits | {"label_noise": 0.0}, redraw=None, redraw_optimizer="reset")
+    assert len(content(threshold(study))["curves"]) == 1
+    fill(study, dataset=digits, redraw=5)
+    with pytest.raises(UserError, match=r"the runs are of different tasks: redraw is null .* or 5"):
+        threshold(study)
+
+
 def test_a_node_that_is_null_in_some_runs(study):
     fill(study, model={"base": None})
     fill(study, model={"base": {"_target_": "theirs.Base", "seed": 0}})
