@@ -25,8 +25,8 @@ def data(device: torch.device, scale: str) -> tuple[str, Task]:
     """MNIST where its files are at hand, else the digits of scikit-learn; on `device`."""
     folder = data_folder(None, "mnist")
     if scale == "full" and any(folder.glob("train-images-idx3-ubyte*")):
-        return "MNIST", mnist(data_dir=None, name="mnist", **_PLAIN).to(device)  # type: ignore[arg-type]
-    return "digits", digits(**_PLAIN).to(device)  # type: ignore[arg-type]
+        return "MNIST", mnist(data_dir=None, name="mnist", **_PLAIN).to(device)
+    return "digits", digits(**_PLAIN).to(device)
 
 
 def nets(task: Task, dim: int, seeds: Sequence[int], device: torch.device, width: int = 200) -> list[Subspace]:

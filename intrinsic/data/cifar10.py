@@ -11,6 +11,7 @@ import torch
 from intrinsic.checks import check_memory
 from intrinsic.data.downloads import download
 from intrinsic.data.transforms import Transforms
+from intrinsic.data.with_transforms import with_transforms
 from intrinsic.errors import UserError
 from intrinsic.files.data_folder import data_folder, write_data
 from intrinsic.files.lock import locked
@@ -28,17 +29,8 @@ _BYTES = 6  # of memory for a byte of a file: as it is read, and as float32
 _CLASSES = 10
 
 
-def cifar10(
-    *,
-    data_dir: str | Path | None,
-    rotate: float,
-    shuffle_pixels: bool,
-    shuffle_labels: bool,
-    fraction: float,
-    seed: int,
-    label_noise: float = 0.0,
-    classes: int | None = None,
-) -> Task:
+@with_transforms
+def cifar10(*, data_dir: str | Path | None, transforms: Transforms) -> Task:
     """Load small colour photographs: inputs (n, 3, 32, 32) float32 in [0, 1], split 45,000 / 5,000 / 10,000.
 
     The files data_batch_1.bin ... data_batch_5.bin and test_batch.bin are read from the folder `cifar-10-batches-bin`
@@ -51,15 +43,6 @@ def cifar10(
 
     Source: Krizhevsky 2009, Learning multiple layers of features from tiny images.
     """
-    transforms = Transforms(
-        rotate=rotate,
-        shuffle_pixels=shuffle_pixels,
-        shuffle_labels=shuffle_labels,
-        fraction=fraction,
-        seed=seed,
-        label_noise=label_noise,
-        classes=classes,
-    )
     folder = data_folder(data_dir, _FOLDER)
     if _absent(folder):
         with locked(folder.parent / f".{folder.name}.lock", purpose="downloads the same data", setting="data_dir"):

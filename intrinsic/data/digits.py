@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from intrinsic.data.transforms import Transforms
+from intrinsic.data.with_transforms import with_transforms
 from intrinsic.missing_package import missing_package
 from intrinsic.rng import fan_out, permutation
 from intrinsic.tasks.task import Split, Task, classification
@@ -17,16 +18,8 @@ from intrinsic.tasks.task import Split, Task, classification
 SHA256 = "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22"  # of digits.csv.gz in scikit-learn
 
 
-def digits(
-    *,
-    rotate: float,
-    shuffle_pixels: bool,
-    shuffle_labels: bool,
-    fraction: float,
-    seed: int,
-    label_noise: float = 0.0,
-    classes: int | None = None,
-) -> Task:
+@with_transforms
+def digits(*, transforms: Transforms) -> Task:
     """Load 1,797 digits: inputs (n, 1, 8, 8) float32 in [0, 1], split 1,079 / 359 / 359 by a shuffle of `seed` alone.
 
     Raises:
@@ -34,17 +27,8 @@ def digits(
 
     Source: Alpaydin & Kaynak 1998, Optical Recognition of Handwritten Digits, UCI (its test file), as in scikit-learn.
     """
-    transforms = Transforms(
-        rotate=rotate,
-        shuffle_pixels=shuffle_pixels,
-        shuffle_labels=shuffle_labels,
-        fraction=fraction,
-        seed=seed,
-        label_noise=label_noise,
-        classes=classes,
-    )
     table = _read()
-    order = permutation(fan_out(seed, "split"), len(table))
+    order = permutation(fan_out(transforms.seed, "split"), len(table))
     inputs = torch.from_numpy(table[order, :-1]).float().view(-1, 1, 8, 8) / 16
     targets = torch.from_numpy(table[order, -1]).long()
     held = len(order) // 5

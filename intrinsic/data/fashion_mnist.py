@@ -4,6 +4,7 @@ from pathlib import Path
 
 from intrinsic.data.idx import IdxFiles, idx_task
 from intrinsic.data.transforms import Transforms
+from intrinsic.data.with_transforms import with_transforms
 from intrinsic.files.data_folder import data_folder
 from intrinsic.tasks.task import Task
 
@@ -20,17 +21,8 @@ _SHA256 = {  # of the unpacked files
 _LARGEST = 50_000_000  # bytes of a published file, unpacked: 47 million
 
 
-def fashion_mnist(
-    *,
-    data_dir: str | Path | None,
-    rotate: float,
-    shuffle_pixels: bool,
-    shuffle_labels: bool,
-    fraction: float,
-    seed: int,
-    label_noise: float = 0.0,
-    classes: int | None = None,
-) -> Task:
+@with_transforms
+def fashion_mnist(*, data_dir: str | Path | None, transforms: Transforms) -> Task:
     """Load photographs of clothes, ten kinds: inputs (n, 1, 28, 28) float32 in [0, 1], split 50,000 / 10,000 / 10,000.
 
     The four files, named as MNIST's, plain or with .gz, are read from the folder `fashion_mnist` (`data_folder` says
@@ -43,15 +35,6 @@ def fashion_mnist(
     Source: Xiao, Rasul and Vollgraf 2017, Fashion-MNIST: a novel image dataset for benchmarking machine learning
     algorithms, arXiv:1708.07747.
     """
-    transforms = Transforms(
-        rotate=rotate,
-        shuffle_pixels=shuffle_pixels,
-        shuffle_labels=shuffle_labels,
-        fraction=fraction,
-        seed=seed,
-        label_noise=label_noise,
-        classes=classes,
-    )
     folder = data_folder(data_dir, "fashion_mnist")
     files = IdxFiles(_SHA256, "sha256", _MIRRORS, _LARGEST)
     return idx_task(

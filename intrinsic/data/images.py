@@ -8,6 +8,7 @@ from intrinsic.checks import check_memory, integer
 from intrinsic.data.image_files import SPLITS, image_files
 from intrinsic.data.read_image import read_image
 from intrinsic.data.transforms import Transforms
+from intrinsic.data.with_transforms import with_transforms
 from intrinsic.errors import UserError
 from intrinsic.files.expand_path import expand_path
 from intrinsic.rng import fan_out, permutation
@@ -17,19 +18,8 @@ _BYTES = 9  # of memory for a number of an image: as a byte, and as float32 befo
 _HELD = 10  # one of so many images of a class is held out for validation, and one for test
 
 
-def images(
-    *,
-    folder: str | Path | None,
-    side: int,
-    channels: int,
-    rotate: float,
-    shuffle_pixels: bool,
-    shuffle_labels: bool,
-    fraction: float,
-    seed: int,
-    label_noise: float = 0.0,
-    classes: int | None = None,
-) -> Task:
+@with_transforms
+def images(*, folder: str | Path | None, side: int, channels: int, transforms: Transforms) -> Task:
     """Load images: inputs (n, channels, side, side) float32 in [0, 1]; classes are numbered as their names are sorted.
 
     Images are cut to their central square and resized; `channels` is 3 for colours, 1 for grey. They are split by
@@ -41,15 +31,6 @@ def images(
         UserError: as `Transforms`, which documents the options; for no folder, one without classes, a class without
             images or with too few to split, a class that a split lacks, a file that is no image, and without pillow.
     """
-    transforms = Transforms(
-        rotate=rotate,
-        shuffle_pixels=shuffle_pixels,
-        shuffle_labels=shuffle_labels,
-        fraction=fraction,
-        seed=seed,
-        label_noise=label_noise,
-        classes=classes,
-    )
     integer("side", side, 1, of="images")
     if channels not in (1, 3) or isinstance(channels, bool):
         raise UserError(f"need dataset.channels=3 for colours or 1 for grey, got channels={channels!r}")
@@ -57,7 +38,7 @@ def images(
         raise UserError(f"need dataset.folder as the path of a folder with a folder for each class, got {folder!r}")
     names, files = image_files(expand_path(folder))
     if list(files) != list(SPLITS):
-        files = _split(names, files[""], seed)
+        files = _split(names, files[""], transforms.seed)
     count = sum(len(part) for part in files.values())
     check_memory(_BYTES * count * channels * side * side, folder)
     splits = (_read(part, side, channels) for part in files.values())

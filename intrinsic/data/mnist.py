@@ -4,6 +4,7 @@ from pathlib import Path
 
 from intrinsic.data.idx import IdxFiles, idx_task
 from intrinsic.data.transforms import Transforms
+from intrinsic.data.with_transforms import with_transforms
 from intrinsic.errors import UserError
 from intrinsic.files.data_folder import data_folder
 from intrinsic.tasks.task import Task
@@ -18,18 +19,8 @@ _MD5 = {  # of the unpacked files
 _LARGEST = 50_000_000  # bytes of a published file, unpacked: 47 million
 
 
-def mnist(
-    *,
-    data_dir: str | Path | None,
-    name: str,
-    rotate: float,
-    shuffle_pixels: bool,
-    shuffle_labels: bool,
-    fraction: float,
-    seed: int,
-    label_noise: float = 0.0,
-    classes: int | None = None,
-) -> Task:
+@with_transforms
+def mnist(*, data_dir: str | Path | None, name: str, transforms: Transforms) -> Task:
     """Load handwritten digits: inputs (n, 1, 28, 28) float32 in [0, 1], split 50,000 / 10,000 / 10,000.
 
     The files train-images-idx3-ubyte, train-labels-idx1-ubyte and the two of t10k, plain or with .gz, are read from the
@@ -44,15 +35,6 @@ def mnist(
 
     Source: LeCun, Bottou, Bengio & Haffner 1998, Gradient-based learning applied to document recognition.
     """
-    transforms = Transforms(
-        rotate=rotate,
-        shuffle_pixels=shuffle_pixels,
-        shuffle_labels=shuffle_labels,
-        fraction=fraction,
-        seed=seed,
-        label_noise=label_noise,
-        classes=classes,
-    )
     folder = data_folder(data_dir, "mnist")
     if not isinstance(name, str) or not name:
         raise UserError(f"need a name for the data, such as mnist, got name={name!r}")
