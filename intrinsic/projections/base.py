@@ -179,7 +179,7 @@ class Projection(Fingerprinted, ABC):
         """
         kernels = self.selected_kernels(z)
         if kernels is not None and kernels.writes(self, z, origins, out):
-            kernels.matvec(self, z.detach(), origins, out)
+            kernels.matvec(self, z.detach().contiguous(), origins, out)
             torch.autograd.graph.increment_version(out)
         elif len(origins) > 1:
             self._count(origins)

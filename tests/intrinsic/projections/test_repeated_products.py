@@ -57,6 +57,17 @@ def test_a_parameter_that_is_given_new_memory(products):
     assert torch.equal(out, displaced(projection, torch.arange(6.0), origins))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_parameter_that_is_a_column_of_another_matrix_at_each_step(products, kind):
+    projection, z, origins, out, repeated = products(kind)
+    for step in range(3):
+        z.data = torch.arange(12.0).view(DIM, 2).add(step)[:, 1]
+        repeated.displace()
+        assert torch.equal(out, displaced(projection, z.detach().clone(), origins))
+        pieces = tensors(step)
+        assert torch.equal(repeated.multiply(pieces), projection.multiply_pieces(pieces))
+
+
 @pytest.mark.parametrize("change", [lambda g: g.t().clone().t(), torch.Tensor.double, torch.nn.Parameter])
 def test_gradients_that_lie_otherwise(products, change):
     projection, *_, repeated = products(intrinsic.OneHot)
