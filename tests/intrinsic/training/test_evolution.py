@@ -89,6 +89,43 @@ def test_a_population_of_mlps_is_that_of_vmap(options, dropout, monkeypatch):
     assert stacked_mlp(MLP((4,), 2, depth=1, width=3, dropout=0.5), {}) is None  # it drops
 
 
+class Halved(nn.Linear):
+    """Another layer whose parameters have the same names."""
+
+    def forward(self, inputs):
+        return super().forward(inputs) / 2
+
+
+def _double(_, __, outputs):
+    return outputs * 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: model.hidden[0].register_forward_hook(_double),
+        lambda model: model.register_forward_pre_hook(lambda _, inputs: (inputs[0] + 1,)),
+        lambda model: setattr(model, "forward", lambda inputs: model.head(model.hidden[0](inputs.flatten(1)))),
+        lambda model: setattr(model, "head", Halved(20, 2)),
+    ],
+    ids=["hook", "hook before", "forward", "layer"],
+)
+def test_a_population_of_mlps_that_somebody_has_changed(change):
+    torch.manual_seed(0)
+    model = MLP((2, 2), 2, depth=1, width=20, dropout=0.0)
+    change(model)
+    net = intrinsic.Subspace(model)
+    population, observations = Replicas([net] * 2), torch.randn(2, 7, 2, 2)
+    trained = {name: torch.randn(2, *parameter.shape) for name, parameter in net.named_parameters()}
+    population.place(trained)
+    found = population.models()(observations)
+    for k in range(2):
+        with torch.no_grad():
+            for name, parameter in net.named_parameters():
+                parameter.copy_(trained[name][k])
+            torch.testing.assert_close(found[k], net(observations[k]))
+
+
 def test_a_score_that_is_enough_ends_a_run():
     """After the first epoch that reaches it, and again when the run is opened anew."""
     task, net = cartpole(episodes=8), policy_net()
