@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from intrinsic.data.cartpole import CartPole
-from intrinsic.models.mlp import MLP
 from intrinsic.subspace import Subspace
 from intrinsic.tasks.environment import Environment
 from intrinsic.training.deep_q_learning import DeepQLearning
+from intrinsic.training.plain_mlp import plain_mlp
 
 MOST = 1 << 23  # numbers of P, which is held whole
 
@@ -57,12 +57,8 @@ class CompiledEpisodes:
     @staticmethod
     def suit(net: Subspace, environment: Environment, optimizer: DeepQLearning) -> bool:
         """Whether it is CartPole, on the CPU in float32, with an MLP without dropout whose weights are all trained."""
-        model = net.model
-        if (
-            type(environment) is not CartPole
-            or type(model) is not MLP
-            or os.environ.get("INTRINSIC_KERNELS") == "torch"
-        ):
+        model = plain_mlp(net.model)
+        if type(environment) is not CartPole or model is None or os.environ.get("INTRINSIC_KERNELS") == "torch":
             return False
         alike = {(p.dtype, p.device.type) for p in (*model.parameters(), *net.parameters())}
         names = [name for name, _ in model.named_parameters()]

@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from intrinsic.models.mlp import MLP
-from intrinsic.surgery.torch_internals import forward_hooks
+from intrinsic.training.plain_mlp import plain_mlp
 
 
 def stacked_mlp(model: nn.Module, tensors: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor] | None:
@@ -20,9 +19,10 @@ def stacked_mlp(model: nn.Module, tensors: Mapping[str, Tensor]) -> Callable[[Te
         Inputs (replicas, n, *input_shape) -> outputs (replicas, n, num_outputs); None unless it is an MLP that drops
         nothing, all its parameters are there, and nobody has changed its layers or put hooks on them.
     """
-    if type(model) is not MLP or (model.training and model.dropout.p) or not _is_as_made(model):
+    mlp = plain_mlp(model)
+    if mlp is None or (mlp.training and mlp.dropout.p):
         return None
-    names = [f"hidden.{k}" for k in range(len(model.hidden))] + ["head"]
+    names = [f"hidden.{k}" for k in range(len(mlp.hidden))] + ["head"]
     if any(f"{name}.{part}" not in tensors for name in names for part in ("weight", "bias")):
         return None
     layers = [(tensors[f"{name}.weight"].mT, tensors[f"{name}.bias"].unsqueeze(1)) for name in names]
@@ -35,9 +35,3 @@ def stacked_mlp(model: nn.Module, tensors: Mapping[str, Tensor]) -> Callable[[Te
         return torch.baddbmm(bias, x, weight)
 
     return call
-
-
-def _is_as_made(model: MLP) -> bool:
-    """Whether its layers do what they did when it was made, and nothing else."""
-    linear = all(type(layer) is nn.Linear for layer in (*model.hidden, model.head))
-    return linear and not any("forward" in vars(part) or any(forward_hooks(part)) for part in model.modules())

@@ -118,6 +118,16 @@ def test_compiled_episodes_are_those_of_torch(make, target, monkeypatch):
     torch.testing.assert_close(state["state"][0], expected["state"][0], rtol=1e-2, atol=1e-4)
 
 
+def test_episodes_of_a_network_that_somebody_has_changed_are_those_of_torch():
+    net = policy_net()
+    optimizer = DeepQLearning(net.parameters(), lr=0.001)
+    assert CompiledEpisodes.suit(net, CartPole(), optimizer)
+    hook = net.model.head.register_forward_hook(lambda _, __, outputs: outputs * 2)
+    assert not CompiledEpisodes.suit(net, CartPole(), optimizer)
+    hook.remove()
+    assert CompiledEpisodes.suit(net, CartPole(), optimizer)
+
+
 def test_an_end_has_no_future():
     experience = Experience(5, (4,))
     experience.add(torch.ones(1, 4), torch.tensor([1]), torch.tensor([2.0]), torch.ones(1, 4), goes_on=False)
