@@ -13,6 +13,7 @@ from intrinsic.surgery.transformers_internals import name_or_path
 
 CONFIG, WEIGHTS, PICKLE = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 PREFIX = "base_model.model."
+SEEDS = -(2**63), 2**63 - 1  # that torch's generators take
 OUT_PROJ = ".base_layer.out_proj"  # of a wrapped nn.MultiheadAttention, which PEFT updates with the input projection
 
 

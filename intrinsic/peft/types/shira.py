@@ -116,7 +116,8 @@ def _shared(model: nn.Module, name: str) -> bool:
 
 def _flat(values: Tensor, indices: Tensor | None, weight: Tensor, name: str, folder: object) -> Tensor:
     """Places in the flat weight, each once."""
-    if indices is None or indices.shape != (2, values.numel()) or indices.is_floating_point():
+    kinds = values.is_floating_point() and indices is not None and indices.dtype in (torch.int32, torch.int64)
+    if indices is None or not kinds or indices.shape != (2, values.numel()):
         raise UserError(f"{folder} holds no row and column for each number of {name}: write it with PEFT")
     rows, columns = indices.long()
     inside = (rows >= 0) & (rows < weight.shape[0]) & (columns >= 0) & (columns < weight.shape[1])

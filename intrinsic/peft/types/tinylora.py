@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from intrinsic.checks import check_memory
+from intrinsic.checks import check_memory, integer, number
 from intrinsic.errors import UserError
 from intrinsic.layers.low_rank import LowRank
 from intrinsic.layers.low_rank.conv1d import LowRankConv1D
-from intrinsic.peft.layout import PREFIX, common_config, exact_pattern, exact_targets, factor_keys
+from intrinsic.peft.layout import PREFIX, SEEDS, common_config, exact_pattern, exact_targets, factor_keys
 from intrinsic.peft.peft_type import Adapter, WrittenPeftType
+from intrinsic.peft.take_numbers import take_numbers
 from intrinsic.peft.types.lora import TYPE as LORA
 from intrinsic.spaces.lora_xs import LoRAXS
 from intrinsic.subspace import Subspace
@@ -38,28 +39,37 @@ class Tinylora(WrittenPeftType):
     ) -> Adapter:
         """Factors of LoRA, of layers that the model has."""
         rest = dict(tensors)
-        shared = {key.removeprefix(_V): rest.pop(key) for key in tensors if key.startswith(_V)}
+        rank, count = (integer(knob, config[knob], 1, of="TinyLoRA") for knob in ("r", "u"))
+        tied = number("weight_tying", config["weight_tying"], 0)
+        shared = {key.removeprefix(_V): take_numbers(rest, key, 1, folder) for key in tensors if key.startswith(_V)}
         known = [name for name, _ in model.named_modules() if f"{PREFIX}{name}{_A}" in rest]
         ranks = {}
-        for number, name in enumerate(known):
-            A, B, P = (rest.pop(f"{PREFIX}{name}{end}", None) for end in (_A, _B, _P))
-            assert A is not None
-            groups = max(1, round(len(known) * (1 - config["weight_tying"])))
-            v = shared.get(str(min(number // max(1, len(known) // groups), groups - 1)))
-            if P is None:
-                generator = torch.Generator().manual_seed(config["projection_seed"] + number)
-                P = torch.normal(0.0, 1 / sqrt(len(A)), (config["u"], len(A), len(A)), generator=generator)
-            if B is None or v is None or P.shape != (len(v), len(A), len(A)) or B.shape[1:] != A.shape[:1]:
+        groups = max(1, round(len(known) * (1 - min(tied, 1))))
+        for place, name in enumerate(known):
+            keys = [f"{PREFIX}{name}{end}" for end in (_A, _B, _P)]
+            v = shared.get(str(min(place // max(1, len(known) // groups), groups - 1)))
+            A = take_numbers(rest, keys[0], 2, folder)
+            B = take_numbers(rest, keys[1], 2, folder) if keys[1] in rest else None
+            P = take_numbers(rest, keys[2], 3, folder) if keys[2] in rest else self._draw(config, count, len(A), place)
+            if B is None or v is None or P.shape != (len(v), len(A), len(A)) or B.shape[1] != len(A):
                 raise UserError(
                     f"{folder} holds no numbers of TinyLoRA that fit {name}: load it around the model that it was made "
                     "for"
                 )
             R = torch.einsum("i,ijk->jk", v.to(P.dtype), P)
-            rest |= zip(factor_keys(name, embedding=False), ((R @ A).contiguous(), B), strict=True)
+            rest |= zip(factor_keys(name, embedding=False), ((R @ A.to(P.dtype)).contiguous(), B), strict=True)
             ranks[name] = len(A)
-        same = exact_pattern(ranks, config["r"])  # a small matrix has less
-        lora = {"r": config["r"], "lora_alpha": config["r"], "rank_pattern": same, "alpha_pattern": same}
+        same = exact_pattern(ranks, rank)  # a small matrix has less
+        lora = {"r": rank, "lora_alpha": rank, "rank_pattern": same, "alpha_pattern": same}
         return LORA.read(model, lora | {"lora_dropout": config.get("tinylora_dropout", 0.0)}, rest, folder)
+
+    @staticmethod
+    def _draw(config: Mapping[str, Any], count: int, rank: int, place: int) -> Tensor:
+        """P (count, rank, rank) of the layer at this place, as PEFT draws it."""
+        seed = integer("projection_seed", config["projection_seed"], *SEEDS, of="TinyLoRA")
+        check_memory(4 * count * rank**2, f"TinyLoRA of u={count:.4g}")
+        generator = torch.Generator().manual_seed(min(seed + place, SEEDS[1]))
+        return torch.normal(0.0, 1 / sqrt(max(rank, 1)), (count, rank, rank), generator=generator)
 
     def writes(self, net: Subspace) -> bool:
         """Anything between singular vectors."""

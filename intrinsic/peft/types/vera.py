@@ -7,9 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from intrinsic.checks import check_memory, integer
 from intrinsic.errors import UserError
-from intrinsic.peft.layout import PREFIX, factor_keys
+from intrinsic.peft.layout import PREFIX, SEEDS, factor_keys
 from intrinsic.peft.peft_type import Adapter, PeftType
+from intrinsic.peft.take_numbers import take_numbers
 from intrinsic.peft.types.lora import TYPE as LORA
 
 _B, _D = ".vera_lambda_b", ".vera_lambda_d"
@@ -39,24 +41,26 @@ def _as_lora(
     model: nn.Module, config: Mapping[str, Any], tensors: Mapping[str, Tensor], folder: object
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The configuration and the tensors of LoRA."""
-    rank = config["r"]
+    rank = integer("r", config["r"], 1, of="VeRA")
     rest, found, sizes = dict(tensors), {}, {}
-    shared = {end: rest.pop(key) for key in tensors for end in ("vera_A", "vera_B") if f".{key}".endswith(f".{end}")}
+    own = {end: key for key in tensors for end in ("vera_A", "vera_B") if f".{key}".endswith(f".{end}")}
+    shared = {end: take_numbers(rest, own.get(end, end), 2, folder) for end in ("vera_A", "vera_B") if own}
     for key in [key for key in rest if key.endswith(_B)]:
         name = key.removeprefix(PREFIX).removesuffix(_B)
-        d = rest.pop(f"{PREFIX}{name}{_D}", None)
         layer = dict(model.named_modules()).get(name)
         weight = getattr(layer, "weight", None)
-        if d is None or not isinstance(weight, Tensor) or weight.ndim != 2:
+        if f"{PREFIX}{name}{_D}" not in rest or not isinstance(weight, Tensor) or weight.ndim != 2:
             raise UserError(
                 f"{folder} updates {name}, and {type(model).__name__} has no such layer that VeRA fits: load it around "
                 "the model that it was made for"
             )
-        found[name] = rest.pop(key), d
+        found[name] = take_numbers(rest, key, 1, folder), take_numbers(rest, f"{PREFIX}{name}{_D}", 1, folder)
         sizes[name] = tuple(weight.shape) if isinstance(layer, nn.Linear) else tuple(weight.T.shape)
     if not shared and found:
-        generator = torch.Generator().manual_seed(config["projection_prng_key"])
+        seed = integer("projection_prng_key", config["projection_prng_key"], *SEEDS, of="VeRA")
+        generator = torch.Generator().manual_seed(seed)
         outputs, inputs = (max(size[axis] for size in sizes.values()) for axis in (0, 1))
+        check_memory(4 * rank * (outputs + inputs), f"VeRA of r={rank:.4g}")
         for end, shape in {"vera_A": (rank, inputs), "vera_B": (outputs, rank)}.items():
             bound = sqrt(2) / sqrt(shape[1]) * sqrt(3)
             shared[end] = torch.empty(shape).uniform_(-bound, bound, generator=generator)
