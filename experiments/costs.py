@@ -70,7 +70,8 @@ def costs(file: Path, names: Sequence[str] = ()) -> Path:
 def _name(row: Any, file: Path) -> str:
     """The name of a row that can be measured."""
     known = {"name": str, "overrides": list, "runs": int}
-    if not isinstance(row, dict) or any(not isinstance(row.get(key), kind) for key, kind in known.items()):
+    whole = isinstance(row, dict) and all(isinstance(row.get(key), kind) for key, kind in known.items())
+    if not whole or not all(isinstance(override, str) for override in row["overrides"]):
         raise UserError(f"{file} has a row that is none: {REMEDY}")
     return str(row["name"])
 

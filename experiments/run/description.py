@@ -16,7 +16,6 @@ from intrinsic.errors import UserError
 from intrinsic.subspace.checkpoint import stored_bytes
 from intrinsic.tasks.batches import batches
 from intrinsic.terminal.one_line import one_line
-from intrinsic.training.grpo import GRPO
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,6 @@ def describe(config: dict[str, Any], *, of_cpu: bool = False) -> Description:
 def _described(setup: Setup, of_cpu: bool) -> Description:
     if setup.task.environment is not None:
         raise UserError("describe takes steps of gradients, and episodes have none: run it for an epoch, epochs=1")
-    if isinstance(setup.optimizer, GRPO):
-        raise UserError("describe takes steps on examples, and optim=grpo on answers: run it for an epoch, epochs=1")
     net, loss, size = setup.net, setup.task.loss, setup.config["batch_size"]
     covered, numbers = coverage(net), {**net.count(), "stored_bytes": stored_bytes(net)}
     numbers["parameters"] = sum(p.numel() for p in net.model.parameters())

@@ -8,10 +8,19 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from intrinsic.errors import UserError
 from intrinsic.subspace import Subspace
+from intrinsic.training.deep_q_learning import DeepQLearning
+from intrinsic.training.evolution_strategy import EvolutionStrategy
+from intrinsic.training.grpo import GRPO
 from intrinsic.training.regularized import regularized
 
 Batch = tuple[Tensor, Tensor]
+OTHERS = {  # optimisers that learn otherwise
+    GRPO: "optim=grpo takes its steps on answers",
+    EvolutionStrategy: "optim=es takes its steps by a population",
+    DeepQLearning: "optim=dqn takes its steps on episodes",
+}
 
 
 def training_step(
@@ -25,7 +34,13 @@ def training_step(
         batch: inputs and targets, on the net's device.
         optimizer: of the net's parameters.
         l2: see `intrinsic.training.fit`.
+
+    Raises:
+        UserError: for an optimiser that takes other steps.
     """
+    other = next((of for kind, of in OTHERS.items() if isinstance(optimizer, kind)), None)
+    if other is not None:
+        raise UserError(f"a step on examples is asked for, and {other}: run it for an epoch, epochs=1")
 
     def step() -> None:
         weights = net.weights()

@@ -35,6 +35,7 @@ def test_a_row_is_measured_and_the_others_stay(tmp_path, capsys):
     [
         ("[]", (), "lists no costs: need"),
         ('{"format": 1, "rows": [{"name": 3}]}', (), "has a row that is none: need"),
+        (json.dumps({"format": 1, "rows": [ROW | {"overrides": [3]}]}), (), "has a row that is none: need"),
         (json.dumps({"format": 1, "rows": [ROW]}), ("nothing",), "no row nothing in .*: it has small"),
     ],
 )

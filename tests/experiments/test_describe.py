@@ -156,3 +156,19 @@ def test_the_time_of_a_step_is_the_median_after_one(monkeypatch, name, of_cpu):
     clock = itertools.accumulate(itertools.chain.from_iterable((0.0, next(spent)) for _ in range(4)))
     monkeypatch.setattr(f"time.{name}", lambda: next(clock))
     assert step_seconds(lambda: None, torch.device("cpu"), of_cpu=of_cpu) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "match"),
+    [
+        (["optim=es", "init=scratch"], "a step on examples is asked for, and optim=es takes its steps by a population"),
+        (["optim=dqn", "init=scratch"], "optim=dqn takes its steps on episodes: run it for an epoch"),
+        (
+            ["optim=grpo", "model=decoder", "dataset=arithmetic", "init=scratch"],
+            "optim=grpo takes its steps on answers",
+        ),
+    ],
+)
+def test_optimisers_whose_steps_are_others(described, overrides, match):
+    with pytest.raises(UserError, match=match):
+        described(*overrides)
