@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.exceptions import TemplateError
 
-from analysis.results import language_tables, leaderboard, published_tables
+from analysis.results import language_tables, leaderboard, published_tables, rank_tables
 from analysis.results.claims_table import claims_table
 from analysis.results.committed import Committed
 from analysis.results.costs_file import CostsFile
@@ -79,6 +79,8 @@ def _parts(root: Path, home: Path, made: dict[Path, bytes], digests: dict[str, s
         "grid_table": of(published_tables.grid_table),
         "threshold_table": of(language_tables.threshold_table),
         "method_table": of(language_tables.method_table),
+        "rank_table": of(rank_tables.rank_table),
+        "budget_table": of(rank_tables.budget_table),
         "published_ranks": language_tables.published_ranks,
         "published_matrices": language_tables.published_matrices,
         "published_dims": language_tables.published_dims,

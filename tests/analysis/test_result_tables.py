@@ -13,6 +13,7 @@ from analysis.results.costs_file import CostsFile
 from analysis.results.language_tables import method_table, published_dims, published_ranks, threshold_table
 from analysis.results.leaderboard import leaderboard, own_sizes, rates
 from analysis.results.published_tables import curve_table, grid_table, published_table
+from analysis.results.rank_tables import budget_table, rank_table
 from tests.analysis.test_published import fill
 from tests.support.studies import add
 
@@ -66,6 +67,24 @@ def test_every_method_and_size_is_a_row(methods):
         "lr=0.03 (best of 2)",
     ]
     assert len(found) == 4
+
+
+def test_ranks_stand_beside_matrices_and_matrices_at_one_budget(tmp_path):
+    study = tmp_path / "ranks"
+    for seed, more in ((0, -0.01), (1, 0.0), (2, 0.01)):
+        add(study, rank=1, seed=seed, test=0.9 + more, space={"targets": ["query", "value"]})
+        add(study, rank=2, seed=seed, test=0.95 + more, space={"targets": ["query", "value"]})
+        add(study, rank=1, seed=seed, test=0.7, space={"targets": ["query"]})
+        add(study, rank=2, seed=seed, test=0.8, space={"targets": ["query"]})
+        add(study, rank=2, seed=seed, test=0.85, space={"targets": ["key"]})
+        add(study, "full", seed=seed)
+    study = committed(study, tmp_path)
+    assert cells(rank_table(study)) == {
+        "query": ["0.700 ± 0.000", "0.800 ± 0.000"],
+        "query, value": ["0.900 ± 0.025", "0.950 ± 0.025"],
+    }
+    assert list(cells(budget_table(study, 896))) == ["query", "key", "query, value"]  # the lowest score first
+    assert cells(budget_table(study, 896))["query, value"] == ["2", "0.950 ± 0.025", "lr=0.01"]
 
 
 def test_the_facts_say_what_was_spent(methods):
