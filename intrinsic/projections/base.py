@@ -158,11 +158,16 @@ class Projection(Fingerprinted, ABC):
             kernels = kernels if kernels.reads(self, pieces, out) else None
         if kernels is None:
             self._count(pieces)
-            g = cat([piece.detach().reshape(-1) for piece in pieces], out=out.new_empty(self.full_dim))
-            return out.copy_(self.multiply(g, transposed=True))
-        kernels.rmatvec(self, pieces, out)
-        torch.autograd.graph.increment_version(out)
+            self._multiply_plainly(pieces, out)
+        else:
+            kernels.rmatvec(self, pieces, out)
+            torch.autograd.graph.increment_version(out)
         return out
+
+    def _multiply_plainly(self, pieces: Sequence[Tensor], out: Tensor) -> None:
+        """`multiply_pieces` of what kernels do not read."""
+        g = cat([piece.detach().reshape(-1) for piece in pieces], out=out.new_empty(self.full_dim))
+        out.copy_(self.multiply(g, transposed=True))
 
     def displace(self, z: Tensor, origin: Tensor, out: Tensor) -> None:
         """out = origin + P z, written in place: (dim,), (full_dim,), (full_dim,). Without autograd.
@@ -181,18 +186,21 @@ class Projection(Fingerprinted, ABC):
         if kernels is not None and kernels.writes(self, z, origins, out):
             kernels.matvec(self, z.detach().contiguous(), origins, out)
             torch.autograd.graph.increment_version(out)
-        elif len(origins) > 1:
-            self._count(origins)
-            targets = zip(out.split([origin.numel() for origin in origins]), origins, strict=True)
-            copy_all([target.view(origin.shape) for target, origin in targets], [o.detach() for o in origins])
-            self.displace(z, out, out)
         else:
             if origins:
                 self._count(origins)
-            origin = origins[0].detach().reshape(-1) if origins else out.new_zeros(1).expand_as(out)
-            offset = self.multiply(z.detach())
-            for part in tiles(len(out)):  # of other dtypes than out's torch makes copies first
-                torch.add(origin[part], offset[part], out=out[part])
+            self._displace_plainly(z.detach(), [origin.detach() for origin in origins], out)
+
+    def _displace_plainly(self, z: Tensor, origins: Sequence[Tensor], out: Tensor) -> None:
+        """`displace_pieces` of what kernels do not write."""
+        if len(origins) > 1:
+            copy_pieces(origins, out)
+            self.displace(z, out, out)
+            return
+        origin = origins[0].reshape(-1) if origins else out.new_zeros(1).expand_as(out)
+        offset = self.multiply(z)
+        for part in tiles(len(out)):  # of other dtypes than out's torch makes copies first
+            torch.add(origin[part], offset[part], out=out[part])
 
     def _count(self, pieces: Sequence[Tensor]) -> None:
         if sum(piece.numel() for piece in pieces) != self.full_dim:
@@ -211,6 +219,12 @@ class Projection(Fingerprinted, ABC):
     def extra_repr(self) -> str:
         """What `print(projection)` shows inside the parentheses."""
         return f"dim={self.dim}, full_dim={self.full_dim}, seed={self.seed}"
+
+
+def copy_pieces(pieces: Sequence[Tensor], out: Tensor) -> None:
+    """Write the numbers of several tensors, one after the other, into `out`."""
+    targets = zip(out.split([piece.numel() for piece in pieces]), pieces, strict=True)
+    copy_all([target.view(piece.shape) for target, piece in targets], list(pieces))
 
 
 def index_dtype(count: int) -> type[np.int32] | type[np.int64]:

@@ -30,15 +30,14 @@ class RepeatedProducts:
         self._look()
 
     def _look(self) -> None:
-        projection, kind = self._projection, type(self._projection)
+        projection = self._projection
         plain = self._z.is_contiguous()  # else at no one address, and where it lies is not known at the next step
         self._addresses = self._where()
         self._displace: Callable[[], None] | None = None
         self._multiply: Callable[[Sequence[Tensor], Tensor], None] | None = None
         kernels = projection.selected_kernels(self._z) if plain else None
-        if kernels is not None and kind.displace_pieces is Projection.displace_pieces:
+        if kernels is not None:
             self._displace = kernels.repeated_matvec(projection, self._z.detach(), self._origins, self._out)
-        if kernels is not None and kind.multiply_pieces is Projection.multiply_pieces:
             self._multiply = kernels.repeated_rmatvec(projection, self._like, torch.empty_like(self._z))
 
     def _where(self) -> list[int]:

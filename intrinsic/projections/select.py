@@ -9,9 +9,8 @@ from torch import Tensor, cat
 
 from intrinsic import rng
 from intrinsic.errors import UserError
-from intrinsic.projections.base import Projection
+from intrinsic.projections.base import Projection, copy_pieces
 from intrinsic.projections.choice import choice
-from intrinsic.surgery.torch_internals import copy_all
 
 
 class Select(Projection):
@@ -39,7 +38,6 @@ class Select(Projection):
     _kept: tuple[object, list[tuple[int, Tensor]]] | None = None  # the sizes and device, and what is there
 
     unit_columns = True
-    kernels = False  # a gather of few numbers is as fast in torch
 
     def __init__(self, dim: int, full_dim: int, *, seed: int, index: Sequence[int] | None = None) -> None:
         super().__init__(dim, full_dim, seed=seed)
@@ -77,24 +75,17 @@ class Select(Projection):
         return out
 
     @torch.no_grad()
-    def multiply_pieces(self, pieces: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
+    def _multiply_plainly(self, pieces: Sequence[Tensor], out: Tensor) -> None:
         """P^T g where g lies in several tensors, of which no more is read than is chosen."""
-        if out is None:
-            return super().multiply_pieces(pieces)
-        self._count(pieces)
-        return out.copy_(self._chosen(pieces, out.dtype))
+        out.copy_(self._chosen(pieces, out.dtype))
 
     @torch.no_grad()
-    def displace_pieces(self, z: Tensor, origins: Sequence[Tensor], out: Tensor) -> None:
+    def _displace_plainly(self, z: Tensor, origins: Sequence[Tensor], out: Tensor) -> None:
         """out = origins + P z: a copy of the origins, in which dim numbers are written."""
-        values = z.detach()
+        values = z
         if origins:
-            self._count(origins)
-            values = self._chosen(origins, z.dtype) + values  # before `out`, which may be the origin
-            targets = out.split([origin.numel() for origin in origins])
-            copy_all(
-                [target.view(origin.shape) for target, origin in zip(targets, origins, strict=True)], list(origins)
-            )
+            values = self._chosen(origins, z.dtype) + z  # before `out`, which may be the origin
+            copy_pieces(origins, out)
         else:
             out.zero_()
         out.index_copy_(0, self.index, values.to(out.dtype))
@@ -102,9 +93,9 @@ class Select(Projection):
     def _chosen(self, pieces: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
         """The chosen numbers: (dim,)."""
         if len(pieces) == 1:
-            return pieces[0].detach().reshape(-1).index_select(0, self.index).to(dtype)
+            return pieces[0].reshape(-1).index_select(0, self.index).to(dtype)
         return cat([
-            pieces[number].detach().reshape(-1).index_select(0, index).to(dtype)
+            pieces[number].reshape(-1).index_select(0, index).to(dtype)
             for number, index in self._places(tuple(piece.numel() for piece in pieces))
         ])  # fmt: skip
 

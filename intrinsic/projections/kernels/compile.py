@@ -30,8 +30,17 @@ _masked = threading.local()  # as Numba's number of threads is, which nothing el
 
 def inner(function: Callable[..., Any]) -> Any:
     """Compile a function that kernels call."""
+    return _inner(function, _FASTMATH)
+
+
+def exact(function: Callable[..., Any]) -> Any:
+    """The same, with every operation rounded as it is written: some processors estimate the roots of others."""
+    return _inner(function, set())
+
+
+def _inner(function: Callable[..., Any], fastmath: set[str]) -> Any:
     options: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # a quarter of the time of a compilation
-    return numba.njit(fastmath=_FASTMATH, error_model="numpy", **options)(function)
+    return numba.njit(fastmath=fastmath, error_model="numpy", **options)(function)
 
 
 def kernel(function: Callable[..., None]) -> Any:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import prange
 
-from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, total
+from intrinsic.projections.kernels.compile import CHUNKS, exact, inner, kernel, total
 from intrinsic.projections.kernels.gather import add_found, add_to_found
 from intrinsic.projections.kernels.on_pieces import Matvec, Rmatvec
 from intrinsic.projections.kernels.pieces import STRETCH, put, stretch, target
@@ -26,10 +26,10 @@ def _fixed_adjoint(projection: "OneHot") -> tuple[np.ndarray, int]:
     return projection.code.numpy(), 1 << chunks.bit_length() - 1
 
 
-@inner
-def _size(j: int, dim: int, code: Any, like: Any) -> Any:
-    """The number of weights in group j."""
-    return like.dtype.type(len(code) // dim + (j < len(code) % dim))
+@exact
+def _scaled(x: Any, j: Any, dim: Any, code: Any, like: Any) -> Any:
+    """x over the root of the number of weights in group j."""
+    return x / np.sqrt(like.dtype.type(len(code) // dim + (j < len(code) % dim)))
 
 
 @inner
@@ -62,7 +62,7 @@ def _sum(pieces: Any, code: Any, first: Any, last: Any, sums: Any) -> None:
 def _matvec(z: Any, code: Any, chunks: int, origins: Any, outs: Any) -> None:
     values = np.empty(2 * len(z), z.dtype)  # what a weight of a given code moves by
     for j in range(len(z)):
-        values[2 * j + 1] = z[j] / np.sqrt(_size(j, len(z), code, z))
+        values[2 * j + 1] = _scaled(z[j], j, len(z), code, z)
         values[2 * j] = -values[2 * j + 1]
     for chunk in prange(chunks):
         first, last = _bounds(chunk, chunks, len(code))
@@ -79,7 +79,7 @@ def _rmatvec(pieces: Any, code: Any, chunks: int, out: Any) -> None:
     half = 2 * len(out)
     for j in range(len(out)):
         plus, minus = sums[2 * j + 1] + sums[half + 2 * j + 1], sums[2 * j] + sums[half + 2 * j]
-        out[j] = (plus - minus) / np.sqrt(_size(j, len(out), code, out))
+        out[j] = _scaled(plus - minus, j, len(out), code, out)
 
 
 matvec_pieces, rmatvec_pieces = Matvec(_matvec, _fixed), Rmatvec(_rmatvec, _fixed_adjoint)
