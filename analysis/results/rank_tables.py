@@ -38,7 +38,7 @@ def _score(point: pd.Series) -> str:
 def _points(study: Committed) -> pd.DataFrame:
     """The points of the runs that name matrices, with their names and the rank."""
     frame = study.frame(across=(TARGETS,))
-    frame = frame[frame["config"].map(lambda flat: TARGETS in flat)]
+    frame = frame[frame["config"].map(lambda flat: bool(flat.get(TARGETS)))]
     rows, points = choose_settings(frame.assign(x=frame["trained"]), "test", (TARGETS,))
     configs = dict(zip(frame["run_id"], frame["config"], strict=True))
     of = {(row["curve"], row["x"]): configs[str(row["run_id"])] for _, row in rows[rows["chosen"]].iterrows()}
