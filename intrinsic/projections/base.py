@@ -5,7 +5,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import psutil
 import torch
 from torch import Tensor, cat
@@ -18,8 +17,7 @@ from intrinsic.projections.fingerprinted import Fingerprinted
 from intrinsic.projections.kernels.guarded_kernels import GuardedKernels
 from intrinsic.projections.kernels.select import select
 from intrinsic.projections.product import product
-from intrinsic.projections.tiles import tiles
-from intrinsic.surgery.torch_internals import copy_all
+from intrinsic.projections.tiles import copy_pieces, tiles
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
@@ -219,14 +217,3 @@ class Projection(Fingerprinted, ABC):
     def extra_repr(self) -> str:
         """What `print(projection)` shows inside the parentheses."""
         return f"dim={self.dim}, full_dim={self.full_dim}, seed={self.seed}"
-
-
-def copy_pieces(pieces: Sequence[Tensor], out: Tensor) -> None:
-    """Write the numbers of several tensors, one after the other, into `out`."""
-    targets = zip(out.split([piece.numel() for piece in pieces]), pieces, strict=True)
-    copy_all([target.view(piece.shape) for target, piece in targets], list(pieces))
-
-
-def index_dtype(count: int) -> type[np.int32] | type[np.int64]:
-    """The narrowest integer that can index `count` things."""
-    return np.int32 if count < 2**31 else np.int64

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, cat
 
 from intrinsic import rng
-from intrinsic.projections.base import SCRATCH, Projection, index_dtype
+from intrinsic.projections.base import SCRATCH, Projection
 from intrinsic.projections.device_draws import onehot as device_draw
 from intrinsic.projections.kernels.draws import drawn_by_kernels, draws
 from intrinsic.projections.kernels.select import is_tracing
-from intrinsic.projections.tiles import tiles
+from intrinsic.projections.tiles import index_dtype, tiles
 
 
 class OneHot(Projection):

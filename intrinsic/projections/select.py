@@ -9,8 +9,9 @@ from torch import Tensor, cat
 
 from intrinsic import rng
 from intrinsic.errors import UserError
-from intrinsic.projections.base import Projection, copy_pieces
+from intrinsic.projections.base import Projection
 from intrinsic.projections.choice import choice
+from intrinsic.projections.tiles import copy_pieces
 
 
 class Select(Projection):

@@ -9,9 +9,9 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from intrinsic import rng
-from intrinsic.projections.base import Projection, index_dtype
+from intrinsic.projections.base import Projection
 from intrinsic.projections.device_draws import sparse as device_draw
-from intrinsic.projections.tiles import tiles
+from intrinsic.projections.tiles import index_dtype, tiles
 
 _DRAWN = 1 << 16  # entries that are drawn at a time: the working set stays in cache
 

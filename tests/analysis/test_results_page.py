@@ -60,7 +60,7 @@ def test_the_commands_of_a_study_compose(path):
         words = shlex.split(command)
         assert words[:2] == ["python", "run.py"], command
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            first = [re.sub(r"=([^\[{,]+),.*", r"=\1", word) for word in words[2:] if word != "-m"]
+            first = [re.sub(r"=(\[[^\]]*\]|[^\[{,]+),.*", r"=\1", word) for word in words[2:] if word != "-m"]
             assert compose("config", first, return_hydra_config=True)
 
 
