@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from functools import partial
 from operator import is_
 from typing import Any
 
@@ -15,7 +16,7 @@ from intrinsic.subspace.buffer import Buffer
 from intrinsic.subspace.dense_gradient import dense
 from intrinsic.subspace.layer_scales import Scales
 from intrinsic.surgery.optimizer_internals import has_hooks
-from intrinsic.surgery.torch_internals import renumber, version
+from intrinsic.surgery.torch_internals import renumber, version, when_backward_ends
 
 _FIRST = 1 << 62  # a sequence number above all that autograd gives out
 
@@ -142,13 +143,17 @@ def _versions(ctx: Any) -> list[int]:
     return [version(tensor) for tensor in (ctx.offset, ctx.lambdas) if tensor is not None]
 
 
-def _let_go(ctx: Any) -> Flat:
+def _checked(ctx: Any) -> Flat:
     flat: Flat = ctx.flat
     if ctx.versions != _versions(ctx):
         raise RuntimeError("lambda or P z, which gradients need, has been overwritten by a later step")
-    if ctx.theta is flat._theta:
-        flat._waiting = False
     return flat
+
+
+def _let_go(flat: Flat, theta: Tensor) -> None:
+    """No step of a backward pass reads theta any more."""
+    if theta is flat._theta:
+        flat._waiting = False
 
 
 def _adjoint(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -172,7 +177,8 @@ class _Place(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor, Tensor | None, None]:
-        flat = _let_go(ctx)
+        flat = _checked(ctx)
+        _let_go(flat, ctx.theta)  # it waits for the gradients of all pieces
         pieces = [
             flat._like.new_zeros(shape) if grad is None else dense(grad)
             for grad, shape in zip(grads, flat._shapes, strict=True)
@@ -193,7 +199,8 @@ class _PlaceOne(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
-        flat, g, low = _let_go(ctx), dense(grads[0]).reshape(-1), ctx.low
+        flat, g, low = _checked(ctx), dense(grads[0]).reshape(-1), ctx.low
+        when_backward_ends(partial(_let_go, flat, ctx.theta))  # steps that read other pieces are still to come
         if torch.is_grad_enabled():  # the gradient of this gradient is asked for
             return *_adjoint(ctx, pad(g, (low, flat._size - low - len(g)))), None, None, None
         found, to_z = None, flat.projection.multiply_rows(g, low)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -131,3 +132,29 @@ def test_the_peak_of_memory():
     streamed, plain = map(float, done.stdout.split())
     assert streamed < 0.3  # of twenty layers the gradients of a few
     assert 0.6 < plain < 1.3  # all gradients, and no copy of them
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_in_another_thread_while_a_backward_pass_is_half_way(stream):
+    """It finds room of its own: the weights that the pass has yet to read stay."""
+    torch.manual_seed(0)
+    layers = [nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 2)]
+    net = intrinsic.Subspace(nn.Sequential(*layers), projection=intrinsic.OneHot, dim=9, stream=stream)
+    hidden: list[torch.Tensor] = []
+    layers[3].register_forward_hook(lambda _, __, outputs: hidden.append(outputs))
+    x, others = torch.randn(5, 4), []
+
+    def gradient(scale):
+        return torch.autograd.grad(net(scale * x).square().sum(), net.z)[0]
+
+    def meanwhile(_):
+        thread = threading.Thread(target=lambda: others.append(gradient(3)))
+        thread.start()
+        thread.join()
+
+    expected = [gradient(1), gradient(3)]
+    outputs = net(x)
+    hidden[-1].register_hook(meanwhile)
+    found = torch.autograd.grad(outputs.square().sum(), net.z)[0]
+    assert torch.equal(found, expected[0])
+    assert torch.equal(others[0], expected[1])
