@@ -115,7 +115,9 @@ class PairTokenizer:
     chat: bool
 
     def __post_init__(self) -> None:
-        how = [self.tokenizer.fingerprint, "pairs", self.chat and _template(self.tokenizer)]
+        of = self.tokenizer
+        marks = of.encode([""], opens=True), of.end  # which a tokenizer has beside the rules by which it cuts
+        how = [of.fingerprint, "pairs", self.chat and _template(of), marks]
         self.fingerprint = hashlib.sha256(json.dumps(how).encode()).hexdigest()
 
     def __call__(self, texts: Sequence[tuple[str, ...]]) -> dict[str, Tensor]:

@@ -1,5 +1,7 @@
 """Answers: tokens and targets of pairs, greedy answers beside transformers' own, and whether they are right."""
 
+import json
+
 import pytest
 import torch
 
@@ -64,6 +66,18 @@ def test_tokens_and_targets(folder, tmp_path, loss_on):
         assert targets.tolist() == [*read, ABSENT, *filled]
         assert split.lengths[row] == len(whole)
     assert task.generation.max_new_tokens == 3  # 1, 0, and the end
+
+
+def test_another_end_of_the_same_rules_is_not_that_of_kept_tokens(tmp_path):
+    """A base model and its instruct version often differ in this line of tokenizer_config.json alone."""
+    folder, file = make_pairs_folder(tmp_path / "model"), write_sums(tmp_path / "s.jsonl")
+    found = []
+    for end in ("<eos>", "<unk>"):
+        path = folder / "tokenizer_config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"eos_token": end}))
+        split = task_of(folder, file).train
+        found.append({int(row[0, length - 1]) for row, length in zip(split.inputs, split.lengths, strict=True)})
+    assert found == [{LETTERS.index("<eos>")}, {LETTERS.index("<unk>")}]
 
 
 def test_a_conversation_through_the_template(tmp_path):
