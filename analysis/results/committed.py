@@ -131,6 +131,6 @@ class Committed:
                 if isinstance(record.environment, dict)
             )
             shown = [inert(value[:COMMIT] if key == "commit" else value) for value, _ in values.most_common()]
-            lines.append(f"{word} {', '.join(shown)}")
+            lines.append(f"{word} {', '.join(dict.fromkeys(shown))}")
         days = sorted({str(record.started_at) for record in self.records if record.started_at})
         return [*lines, *([" to ".join(dict.fromkeys([days[0], days[-1]]))] if days else [])]
