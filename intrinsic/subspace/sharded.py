@@ -38,6 +38,7 @@ class ShardedSubspace(Subspace):
     """
 
     projection: Any  # RowBlocks, or Identity
+    _running = 0  # calls
 
     def __init__(self, model: nn.Module, **options: Any) -> None:
         reshard(model)
@@ -79,21 +80,25 @@ class ShardedSubspace(Subspace):
             seed=rng.fan_out(self.projection_seed, "projection"),
         )
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """What the model returns, at the weights theta_0 + P z."""
-        return self.call(self.weights(), *args, **kwargs)
-
-    def call(self, weights: Mapping[str, Tensor], /, *args: Any, **kwargs: Any) -> Any:
-        """What the model returns with theta_0 + P z in it: `weights` are its own parameters."""
-        if not torch.is_grad_enabled():
-            return self.model(*args, **kwargs)
-        self._end.forget()  # what an exception in a backward pass has left
-        self._totals.clear()
-        output, written = self.model(*args, **kwargs), self._writes
+    def run(self, function: Callable[..., Any], weights: Mapping[str, Tensor], /, *args: Any, **kwargs: Any) -> Any:
+        """What the model, or a function of it, returns with theta_0 + P z in it: `weights` are its own parameters."""
+        self._running += 1
+        try:
+            if not torch.is_grad_enabled():
+                return function(*args, **kwargs)
+            self._end.forget()  # what an exception in a backward pass has left
+            self._totals.clear()
+            output, written = function(*args, **kwargs), self._writes
+        finally:
+            self._running -= 1
         for tensor in tree_flatten(output)[0] if self._shards else ():
             if isinstance(tensor, Tensor) and tensor.requires_grad:
                 tensor.register_hook(lambda _: self._check(written))
         return output
+
+    def is_under_way(self) -> bool:
+        """Whether what stands in the place of `forward` runs."""
+        return self.is_replaced and self._running > 0
 
     @torch.no_grad()
     def weights(self) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ Two processes are in `test_two_processes`.
 """
 
 import os
+from types import MethodType
 
 import pytest
 import torch
@@ -50,6 +51,34 @@ def test_accumulated_and_clipped_gradients_and_hooks(world):
             assert net.z.grad is None
         found.append(torch.tensor([*seen, *gradients, *net.z.tolist()], dtype=torch.float64))
     torch.testing.assert_close(*found, atol=1e-9, rtol=0)
+
+
+def _in_autocast(net):
+    """As accelerate does for mixed precision."""
+    net.forward = MethodType(torch.autocast("cpu", enabled=False)(net.forward.__func__), net)
+
+
+def _by_a_function(net):
+    model = net.model
+    net.forward = lambda x: 2 * model(x)
+
+
+@pytest.mark.parametrize("replace", [_in_autocast, _by_a_function])
+def test_a_function_in_the_place_of_forward(world, replace):
+    x, y = batches(1, dtype=torch.float64)[0]
+    found = []
+    for net in (model(), sharded(model(), world)):
+        net = subspace(net)
+        replace(net)
+        with torch.no_grad():
+            net.z.add_(0.1)
+            evaluated = net(x)
+        loss = F.cross_entropy(net(x), y)
+        loss.backward()
+        found.append([evaluated, loss.detach(), net.z.grad])
+        assert not net.is_under_way()
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-12, rtol=0)  # sums in another order
 
 
 def test_gradients_wait_for_the_last_of_several_passes(world):
