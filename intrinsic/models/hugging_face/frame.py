@@ -14,12 +14,8 @@ from intrinsic.errors import UserError
 from intrinsic.surgery.head import under
 
 LAYER = re.compile(r"\.(\d+)\.", re.ASCII)
-CACHED = {
-    "attention_mask",
-    "position_ids",
-    "past_key_values",
-    "use_cache",
-}  # what a model takes that keeps keys and values
+CACHED = {"attention_mask", "position_ids", "use_cache"}  # what a model takes that keeps keys and values,
+CACHES = ("cache", "past_key_values")  # and the name of these, in the order of transformers' versions, the last first
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -165,12 +161,14 @@ def _reading(kind: type[nn.Module], told: bool) -> type[nn.Module]:
         return logits.float() if half else logits
 
     own = {"forward": forward, "__module__": kind.__module__}
-    if set(inspect.signature(kind.forward).parameters) >= CACHED:
-        own["next_logits"] = _next_logits(kind)
+    known = inspect.signature(kind.forward).parameters
+    kept = next((name for name in CACHES if name in known), None)
+    if kept is not None and set(known) >= CACHED:
+        own["next_logits"] = _next_logits(kind, kept)
     return type(kind.__name__, (kind,), own)
 
 
-def _next_logits(kind: type[nn.Module]) -> Callable[..., tuple[Tensor, Any]]:
+def _next_logits(kind: type[nn.Module], kept: str) -> Callable[..., tuple[Tensor, Any]]:
     last = {"logits_to_keep": 1} if "logits_to_keep" in inspect.signature(kind.forward).parameters else {}
 
     def next_logits(self: Any, ids: Tensor, used: Tensor, cache: Any) -> tuple[Tensor, Any]:
@@ -180,9 +178,9 @@ def _next_logits(kind: type[nn.Module]) -> Callable[..., tuple[Tensor, Any]]:
         """
         places = (used.long().cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
         half = self.precision == "bfloat16" or (self.precision == "auto" and ids.is_cuda)
-        given = {"attention_mask": used.long(), "position_ids": places, "past_key_values": cache, "use_cache": True}
+        given = {"attention_mask": used.long(), "position_ids": places, kept: cache, "use_cache": True}
         with torch.autocast(ids.device.type, torch.bfloat16, enabled=half):
             found = kind.forward(self, input_ids=ids, **given, **last)
-        return found.logits[:, -1].float(), found.past_key_values
+        return found.logits[:, -1].float(), getattr(found, kept)
 
     return next_logits

@@ -95,6 +95,7 @@ def test_greedy_answers_are_those_of_transformers(folder, tmp_path, space):
     rows = [{"prompt": "+".join("1234567"[:n]), "completion": "12345"} for n in range(1, 7)]
     task = task_of(folder, write_rows(tmp_path / "rows.jsonl", rows), max_new_tokens=8)
     net = net_of(folder, task, space=space).eval()
+    assert hasattr(net.model, "next_logits")
     split = task.train
     found = generate(net, task, split.inputs)
     for row, (read, kinds) in enumerate(split.inputs):  # (2, length)
@@ -105,6 +106,23 @@ def test_greedy_answers_are_those_of_transformers(folder, tmp_path, space):
         answer = found[row][found[row] >= 0]
         assert answer.tolist() == expected.tolist()
     assert len(set(found.flatten().tolist())) > 3
+
+
+def test_kept_keys_and_values_give_the_logits_of_the_whole_text(folder, tmp_path):
+    """Of texts of two lengths, the shorter padded on its left."""
+    task = task_of(folder, write_sums(tmp_path / "s.jsonl"))
+    model = net_of(folder, task).eval().model
+    texts = [[2, 5, 6, 7, 8, 9], [2, 10, 11, 12]]
+    read = torch.tensor([texts[0][:4], [0, 0, *texts[1][:2]]])
+    used, past = torch.tensor([[True] * 4, [False, False, True, True]]), None
+    with torch.no_grad():
+        for step in range(3):
+            found, past = model.next_logits(read, used, past)
+            for row, text in zip(found, texts, strict=True):
+                expected = model(input_ids=torch.tensor([text[: len(text) - 2 + step]])).logits[0, -1]
+                torch.testing.assert_close(row, expected, atol=1e-4, rtol=1e-4)  # float32, sums in another order
+            read = torch.tensor([[text[min(len(text) - 2 + step, len(text) - 1)]] for text in texts])
+            used = torch.cat([used, torch.ones(2, 1, dtype=torch.bool)], dim=1)
 
 
 @pytest.mark.parametrize("name", names("space"))
