@@ -29,7 +29,7 @@ WHY = {
     "compression": "d90 is what our curves give, not the round number of the paper",
     "size": "not sizes of a family but blocks of one encoder, which before the last one is read where texts look alike",
     "scales": "another encoder and another task",
-    "pretraining": "no checkpoints of a pretraining are in packages",
+    "pretraining": "a model 500 times smaller, which reads one book",
 }
 COMMANDS = {
     "memory": "python -m experiments.costs docs/results/costs.json",
@@ -42,7 +42,7 @@ COMMANDS = {
     "compression": "python run.py experiment=li2018/mnist_fc",
     "size": "python run.py experiment=aghajanyan2020/size model.layers=3,6",
     "scales": "python run.py experiment=aghajanyan2020/sst2 method=subspace,said",
-    "pretraining": "none: needs checkpoints of a pretraining",
+    "pretraining": "python run.py experiment=aghajanyan2020/pretraining model.name=kjv0,kjv1,kjv3,kjv10",
 }
 
 
@@ -67,16 +67,12 @@ def claims_table(study: Study, costs: CostsFile, **names: str) -> str:
         elif name in OF_COSTS:
             here = OF_COSTS[name](costs)
         else:
-            here = NOT_RUN if COMMANDS[name].startswith("python") else "not measured"
+            here = NOT_RUN
         lines.append(
             [claim.says, f"{claim.value} ({claim.of}; {claim.source})", here, WHY[name], f"`{COMMANDS[name]}`"]
         )
     heads = ("claim", "published", "measured here", "why they differ", "command")
     return table(dict.fromkeys(heads, "<"), lines)
-
-
-def _command(name: str) -> str:
-    return f"`{COMMANDS[name]}`" if COMMANDS[name].startswith("python") else COMMANDS[name]
 
 
 def _memory(costs: CostsFile) -> str:
@@ -147,9 +143,9 @@ def _scales(study: Committed) -> str:
     return f"{ratio['a']} ÷ {ratio['b']} = {ratio['a / b']} {ratio[between]} ({_link(study)})"
 
 
-def _size(study: Committed) -> str:
-    """The threshold of each depth, and the ratio where there is one."""
-    found = study.outcome("threshold", across=["model.layers"])
+def _thresholds(study: Committed, key: str) -> str:
+    """The threshold of each value of `key` against its own full training."""
+    found = study.outcome("threshold", across=[key])
     lines = [line.partition(": ") for line in found.results if not line.startswith("on validation data")]
     said = [f"{curve}: {threshold.partition(' (')[0]}" for curve, _, threshold in lines if threshold.startswith("d")]
     return f"{'; '.join(said)} ({_link(study)})"
@@ -178,6 +174,7 @@ MEASURES: dict[str, Callable[[Committed], str]] = {
     "prefix": lambda study: _scores(study, ("lora", "lora_prefix")),
     "compression": _compression,
     "latency": _latency,
-    "size": _size,
+    "size": lambda study: _thresholds(study, "model.layers"),
     "scales": _scales,
+    "pretraining": lambda study: _thresholds(study, "model.name"),
 }

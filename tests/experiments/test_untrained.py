@@ -74,9 +74,11 @@ def test_it_is_pretrained_then_classifies(corpus, tmp_path):
     assert later[2]["validation"]["loss"] < later[0]["validation"]["loss"]
     labelled = tmp_path / "labelled.tsv"
     labelled.write_text("".join(f"{line.split()[-2]}\t{line}\n" for line in corpus.read_text().splitlines()))
-    start = ("model=hf", f"model.name={export(tmp_path / 'run2', tmp_path / 'epoch2')}", "dataset=labelled_text")
-    small = ("method=subspace", "dim=30", "epochs=1", f"dataset.file={labelled}")
-    assert train(composed(*start, *small, *place), tmp_path / "tuned").status == "finished"
+    start = ("experiment=aghajanyan2020/pretraining", f"model.name={export(tmp_path / 'run2', tmp_path / 'epoch2')}")
+    small = ("dim=30", "epochs=1", f"dataset.file={labelled}", "dataset.fraction=1", f"output={tmp_path}")
+    tuned = train(composed(*start, *small, f"data_dir={tmp_path}", "tokenizer.max_length=24"), tmp_path / "tuned")
+    assert (tuned.status, tuned.metric, tuned.numbers["trained"]) == ("finished", "accuracy", 30)
+    assert tuned.config["model"]["source"] == "hub"
 
 
 @pytest.mark.parametrize(
