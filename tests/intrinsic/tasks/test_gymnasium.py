@@ -97,6 +97,16 @@ def test_an_episode_that_has_ended_is_left_alone(name, outputs):
     assert torch.equal(found, environment.returns(policy(outputs), SEEDS))
     assert found.dtype == torch.float32
     assert len(set(found.tolist())) > 1  # they end at different times
+    taken = [0] * len(SEEDS)
+    for k, each in enumerate(environment.reset(SEEDS)[0].envs):  # kept for the next time
+
+        def step(action, k=k, usual=each.step):
+            taken[k] += 1
+            return usual(action)
+
+        each.step = step
+    environment.returns(policy(outputs), SEEDS)
+    assert taken == [steps + (name != "CartPole-v0" and steps < environment.horizon) for steps in found.tolist()]
 
 
 def net(outputs):

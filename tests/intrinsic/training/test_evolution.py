@@ -134,6 +134,8 @@ def test_a_score_that_is_enough_ends_a_run():
     assert len(history) == 1
     assert history[0].test is not None
     assert not list(fit(net, task, optimizer, epochs=3, batch_size=8, seed=0, history=history))
+    optimizer.enough = history[0].validation["return"]  # as much as that is enough
+    assert not list(fit(net, task, optimizer, epochs=3, batch_size=8, seed=0, history=history))
     optimizer = EvolutionStrategy(net.parameters(), lr=0.3, population=8, solved=201)  # which none does
     assert len(list(fit(net, task, optimizer, epochs=3, batch_size=8, seed=0))) == 3
     with pytest.raises(UserError, match=r"need a finite optim\.solved, got optim\.solved='high'"):

@@ -15,6 +15,7 @@ from intrinsic.tasks.instructions import instruct
 from intrinsic.tasks.language import ABSENT
 from intrinsic.training.drawn_answers import followed
 from intrinsic.training.evaluate import evaluate
+from intrinsic.training.exact_match import exact_match
 from intrinsic.training.generate import generate
 from tests.intrinsic.data.test_pairs import PLAIN
 from tests.support.configs import names
@@ -161,6 +162,8 @@ def test_exact_match_counts_what_the_verifier_calls_right(folder, tmp_path):
     net = net_of(folder, task)
     found = evaluate(net, task, task.train)
     assert set(found) == {"loss", "token_accuracy", "perplexity", "exact_match"}
+    assert exact_match(net.train(), task, task.train) == found["exact_match"]
+    assert not net.training
     answers = task.generation.texts(generate(net.eval(), task, task.train.inputs))
     sums = [str(sum(divmod(int(row), 6))) for row in task.train.rows]
     assert found["exact_match"] == sum(map(str.__eq__, answers, sums)) / len(sums)

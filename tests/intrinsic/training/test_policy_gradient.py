@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -208,6 +209,41 @@ def test_rewards_rise(samples, folder, task):
     rewards = [-epoch.train_loss for epoch in epochs]
     assert rewards[-1] > 0.15 + rewards[0]
     assert epochs[-1].train["exact_match"] > 0.3
+
+
+@pytest.mark.parametrize("samples", ["drawn", "exact"])
+def test_answers_are_made_in_evaluation_mode_and_learned_from_in_training_mode(samples, folder, task):
+    net, modes = net_of(folder, task).float(), []
+    net.model.model.register_forward_pre_hook(
+        lambda module, _: modes.append((module.training, torch.is_grad_enabled()))
+    )
+    optimizer = GRPO(net.parameters(), samples=samples, kl=0.1, updates=2)
+    next(fit(net, task, optimizer, epochs=1, batch_size=len(task.train), seed=0))
+    made, start, *learned = modes[:4]
+    assert made == start == (False, False)
+    assert learned == [(True, True)] * 2
+
+
+def test_each_batch_of_answers_is_drawn_by_itself(folder, task, monkeypatch):
+    seeds = []
+    usual = DrawnAnswers.__init__
+
+    def noted(self, *args, seed):
+        seeds.append(seed)
+        usual(self, *args, seed=seed)
+
+    monkeypatch.setattr(DrawnAnswers, "__init__", noted)
+    net = net_of(folder, task).float()
+    list(fit(net, task, GRPO(net.parameters()), epochs=2, batch_size=5, seed=0))
+    assert len(set(seeds)) == len(seeds) == 2 * -(-len(task.train) // 5)
+
+
+def test_a_schedule_takes_each_update(folder, task):
+    net = net_of(folder, task).float()
+    optimizer = GRPO(net.parameters(), lr=0.5, updates=3)
+    schedule = partial(torch.optim.lr_scheduler.ExponentialLR, gamma=0.5)
+    list(fit(net, task, optimizer, epochs=1, batch_size=10, seed=0, schedule=schedule, interval="step"))
+    assert optimizer.param_groups[0]["lr"] == 0.5 * 0.5 ** (3 * -(-len(task.train) // 10))
 
 
 def test_answers_of_several_tokens_cannot_be_weighed(folder, task):
