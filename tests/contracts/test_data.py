@@ -54,7 +54,7 @@ def build(path):
         return load(path)
     except UserError as error:
         if "need dataset.f" in str(error):
-            pytest.skip("files of one's own: tests/intrinsic/data/test_text.py and test_images.py")
+            pytest.skip("files of one's own: test_text.py, test_labelled_text.py and test_images.py of tests/intrinsic")
         if "is missing: pip install" in str(error):
             pytest.skip(str(error))
         if "cannot download" not in str(error):

@@ -120,7 +120,7 @@ def test_commands_that_are_not_run_are_composed():
     assert len(given) > 25
     for words in given:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            first = [re.sub(r"=([^\[{,]+),.*", r"=\1", word) for word in words if word != "-m"]
+            first = [re.sub(r"=(\[[^\]]*\]|[^\[{,]+),.*", r"=\1", word) for word in words if word != "-m"]
             assert compose("config", first, return_hydra_config=True)
 
 
