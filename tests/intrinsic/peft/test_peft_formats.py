@@ -31,6 +31,10 @@ CASES = {
     "SHiRA": (bert, ShiraConfig(r=2, target_modules=["query", "intermediate.dense"], task_type="SEQ_CLS")),
     "TinyLoRA": (bert, TinyLoraConfig(r=2, u=5, target_modules=["query", "value"], task_type="SEQ_CLS")),
     "TinyLoRA, tied": (gpt2, TinyLoraConfig(r=3, u=4, weight_tying=0.6, target_modules=["c_attn", "c_fc"])),
+    "TinyLoRA, tied unevenly": (
+        bert,
+        TinyLoraConfig(r=2, u=3, weight_tying=0.3, target_modules=VERA["target_modules"]),
+    ),
     "TinyLoRA of what is small": (bert, TinyLoraConfig(r=20, u=4, target_modules="all-linear", weight_tying=1.0)),
     "TinyLoRA, drawn": (bert, TinyLoraConfig(u=5, projection_seed=3, save_projection=False, target_modules=["query"])),
     "UniLoRA": (bert, UniLoraConfig(r=3, theta_d_length=50, target_modules=["query", "value"], save_indices=True)),

@@ -97,3 +97,12 @@ def test_strange_tensors(written, change):
         found = loaded(folder)
         layer_less = other is None and key.endswith("ia3_l")  # an adapter of the other layers
         assert found is None or layer_less or torch.allclose(found, expected, atol=1e-6)  # summed in another order
+
+
+def test_places_of_shira_in_any_order(tmp_path):
+    theirs = get_peft_model(network(), copy.deepcopy(TYPES["SHiRA"])).eval()
+    stir([p for p in theirs.parameters() if p.requires_grad])
+    theirs.save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / WEIGHTS)
+    save_file({name: tensor.flip(-1).contiguous() for name, tensor in tensors.items()}, tmp_path / WEIGHTS)
+    torch.testing.assert_close(loaded(tmp_path), theirs(X).detach())

@@ -162,6 +162,9 @@ def test_exact_match_counts_what_the_verifier_calls_right(folder, tmp_path):
     net = net_of(folder, task)
     found = evaluate(net, task, task.train)
     assert set(found) == {"loss", "token_accuracy", "perplexity", "exact_match"}
+    with torch.no_grad():
+        said, wanted = net(task.train.inputs).argmax(-1), task.train.targets
+    assert found["token_accuracy"] == pytest.approx((said == wanted)[wanted >= 0].double().mean().item())
     assert exact_match(net.train(), task, task.train) == found["exact_match"]
     assert not net.training
     answers = task.generation.texts(generate(net.eval(), task, task.train.inputs))
