@@ -27,7 +27,7 @@ WHY = {
     "optimum": "a small network and small sizes: 64 virtual positions are not yet 256",
     "prefix": "another task and a smaller model",
     "compression": "d90 is what our curves give, not the round number of the paper",
-    "size": "not sizes of a family but blocks of one encoder, which before the last one is read where texts look alike",
+    "size": "three widths that read one book for three epochs; a wider one reaches more, and so has a higher target",
     "scales": "another encoder and another task",
     "pretraining": "a model 500 times smaller, which reads one book",
 }
@@ -40,7 +40,7 @@ COMMANDS = {
     "optimum": "python run.py experiment=hu2021/sizes",
     "prefix": "python run.py experiment=hu2021/sizes method=lora_prefix rank=4 length=4",
     "compression": "python run.py experiment=li2018/mnist_fc",
-    "size": "python run.py experiment=aghajanyan2020/size model.layers=3,6",
+    "size": "python run.py experiment=aghajanyan2020/pretraining model.name=kjv3w32,kjv3,kjv3w128",
     "scales": "python run.py experiment=aghajanyan2020/sst2 method=subspace,said",
     "pretraining": "python run.py experiment=aghajanyan2020/pretraining model.name=kjv0,kjv1,kjv3,kjv10",
 }
@@ -143,9 +143,9 @@ def _scales(study: Committed) -> str:
     return f"{ratio['a']} ÷ {ratio['b']} = {ratio['a / b']} {ratio[between]} ({_link(study)})"
 
 
-def _thresholds(study: Committed, key: str) -> str:
-    """The threshold of each value of `key` against its own full training."""
-    found = study.outcome("threshold", across=[key])
+def _thresholds(study: Committed) -> str:
+    """The threshold of each model against its own full training."""
+    found = study.outcome("threshold", across=["model.name"])
     lines = [line.partition(": ") for line in found.results if not line.startswith("on validation data")]
     said = [f"{curve}: {threshold.partition(' (')[0]}" for curve, _, threshold in lines if threshold.startswith("d")]
     return f"{'; '.join(said)} ({_link(study)})"
@@ -174,7 +174,7 @@ MEASURES: dict[str, Callable[[Committed], str]] = {
     "prefix": lambda study: _scores(study, ("lora", "lora_prefix")),
     "compression": _compression,
     "latency": _latency,
-    "size": lambda study: _thresholds(study, "model.layers"),
+    "size": _thresholds,
     "scales": _scales,
-    "pretraining": lambda study: _thresholds(study, "model.name"),
+    "pretraining": _thresholds,
 }
