@@ -44,7 +44,8 @@ def labelled_text(
     classes = sorted(set(label_of.values()))
     if len(classes) < 2:
         raise UserError(f"need texts of two labels or more, got {len(classes)} in file={file}: add some")
-    targets = torch.tensor([classes.index(label) for label in label_of.values()])
+    numbers = {label: number for number, label in enumerate(classes)}
+    targets = torch.tensor([numbers[label] for label in label_of.values()])
     splits = transforms(*_split(targets, classes, seed))
     task = classification(*splits, num_outputs=len(classes))
     return replace(task, texts=[(text,) for text in label_of])
