@@ -16,7 +16,8 @@ from experiments.config.hydra_internals import BasicSweeper, ClosedLoader
 from experiments.terminal.sweep import Sweep
 from hydra_plugins._check_sweep import check_sweep
 from hydra_plugins._parallel_launcher import width
-from hydra_plugins._threshold_search import Search, Settings
+from hydra_plugins._threshold_search import Search
+from hydra_plugins._threshold_settings import Settings
 from intrinsic.errors import UserError
 from intrinsic.terminal.say import say
 
@@ -71,8 +72,8 @@ class ThresholdSweeper(Sweeper):
             with sweep.launching():
                 done = self._launcher.launch([job for _, job in jobs], initial_job_idx=len(returns))
             returns += done
-            for (search, _), one in zip(jobs, done, strict=True):
-                search.tell(one.return_value)
+            for (search, job), one in zip(jobs, done, strict=True):
+                search.tell(job, one.return_value)
             for search in dict.fromkeys(search for search, _ in jobs):
                 self._show(search, searches, folder)
         self._end(searches, folder)
@@ -105,7 +106,8 @@ class ThresholdSweeper(Sweeper):
     def _show(self, search: Search, searches: Sequence[Search], folder: Path) -> None:
         """Estimate again and print a line about it."""
         search.update(folder)
-        assert search.estimate is not None
+        if search.estimate is None:
+            return
         own, s = "".join(f"{each} " for each in _own(search, searches)), self.settings
         reached = f"{s.axis} {search.estimate.threshold}"
         if search.estimate.threshold is None or search.estimate.threshold.censored != "start":

@@ -158,6 +158,33 @@ def test_the_baseline_has_none_of_the_methods_choices(program, tmp_path):
     assert found(tmp_path / "s")["curve"] == "subspace (sparse)"
 
 
+@pytest.mark.parametrize(
+    ("method", "most"),
+    [("subspace", 65 * 4 + 5 * 10), ("said", 65 * 4 + 5 * 10 - 1), ("unilora", 64 * 2 + 2 * 4)],
+)
+def test_a_search_ends_where_the_space_does(program, method, most, tmp_path):
+    """No run fails for being larger than theta, and the sizes are those of a search up to there."""
+    own = f"method={method} model.width=4 model.depth=1" + " rank=2" * (method == "unilora")
+    command = f"{SEARCH.replace('model.width=16', own)} hydra.sweeper.max_runs=13"
+    status, _, err = program(f"{command} study=s", tmp_path)
+    assert status == 0
+    assert err.count(f"dim ends at {most}: the space has no more for hydra.sweeper.high=1000\n") == 1
+    assert "need " not in err
+    assert max(found(tmp_path / "s")["dims"]) == most
+    assert program(f"{command} hydra.sweeper.high={most} study=told", tmp_path)[0] == 0
+    assert records(tmp_path / "told").keys() == records(tmp_path / "s").keys()
+    assert found(tmp_path / "told") == found(tmp_path / "s")
+
+
+def test_a_search_above_the_space_ends_in_one_line(program, tmp_path):
+    command = SEARCH.replace("model.width=16", "method=subspace model.width=4 model.depth=1")
+    status, _, err = program(f"{command} hydra.sweeper.low=310 study=s", tmp_path)
+    assert status == 2
+    assert_one_line(
+        err.splitlines()[-1] + "\n", "need hydra.sweeper.low < 310, the largest dim of this space, got low=310"
+    )
+
+
 BAD = {
     "hydra.sweeper.low=100 hydra.sweeper.high=10": r"need hydra.sweeper.low < high, got low=100 high=10",
     "hydra.sweeper.max_runs=5": r"need hydra.sweeper.max_runs from 10, for baseline and spread, to 100000, got 5",
