@@ -27,6 +27,7 @@ class GuardedKernels:
 
     def __init__(self, kernels: ModuleType, failed: Callable[[Exception], None]) -> None:
         self.__name__, self._kernels, self._failed = kernels.__name__, kernels, failed
+        self._broken = False  # a loop that holds a product does not try at each step to compile it
         self._writes_pieces, self._reads_pieces = (hasattr(kernels, f"{name}matvec_pieces") for name in ("", "r"))
 
     def writes(self, projection: "Projection", z: Tensor, origins: Sequence[Tensor], out: Tensor) -> bool:
@@ -76,12 +77,15 @@ class GuardedKernels:
         multiply = repeated(projection, z, origins, out)
 
         def again() -> None:
-            try:
-                multiply()
-            except Exception as error:
-                self._take(error)
-                with _full_precision(z):
-                    _matvec(projection, z, origins, out)
+            if not self._broken:
+                try:
+                    multiply()
+                except Exception as error:
+                    self._take(error)
+                else:
+                    return
+            with _full_precision(z):
+                _matvec(projection, z, origins, out)
 
         return again
 
@@ -95,12 +99,15 @@ class GuardedKernels:
         multiply = repeated(projection, like)
 
         def again(pieces: Sequence[Tensor], out: Tensor) -> None:
-            try:
-                multiply(pieces, out)
-            except Exception as error:
-                self._take(error)
-                with _full_precision(out):
-                    _rmatvec(projection, pieces, out)
+            if not self._broken:
+                try:
+                    multiply(pieces, out)
+                except Exception as error:
+                    self._take(error)
+                else:
+                    return
+            with _full_precision(out):
+                _rmatvec(projection, pieces, out)
 
         return again
 
@@ -113,6 +120,7 @@ class GuardedKernels:
         compilers = type(error).__module__.partition(".")[0] in _COMPILERS
         if not compilers and not any(said in str(error) for said in _SAID):
             raise error
+        self._broken = True
         self._failed(error)
 
 

@@ -92,12 +92,15 @@ def test_an_error_of_a_kernel_shows(products, monkeypatch, name, call):
 
 
 def test_what_does_not_compile_is_done_by_plain_torch(products, monkeypatch):
-    """As in single products: with one warning, and right."""
+    """As in single products: with one warning, right, and tried once, as a compiler takes seconds to fail."""
 
     class CompilerError(Exception):
         __module__ = "numba.core.errors"
 
+    tried = []
+
     def fail(*_):
+        tried.append(1)
         raise CompilerError("no such instruction")
 
     monkeypatch.setattr(select, "_CHOSEN", {})
@@ -109,4 +112,10 @@ def test_what_does_not_compile_is_done_by_plain_torch(products, monkeypatch):
     with pytest.warns(RuntimeWarning, match="the kernels of OneHot .* are left out"):
         repeated.displace()
     g = torch.cat([part.flatten() for part in origins])
-    torch.testing.assert_close(out, g + projection.matvec(z.detach()))
+    for factor in (1, 2):
+        with torch.no_grad():
+            z.mul_(factor)
+        repeated.displace()
+        torch.testing.assert_close(out, g + projection.matvec(z.detach()))
+        torch.testing.assert_close(repeated.multiply(origins), projection.rmatvec(g))
+    assert len(tried) == 1
