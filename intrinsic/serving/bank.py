@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from intrinsic.checks import check_module
 from intrinsic.errors import UserError
 from intrinsic.layers.low_rank import LowRank
+from intrinsic.serving.made_of import MadeOf
 from intrinsic.serving.mixture import Mixture
-from intrinsic.serving.rows import Rows
+from intrinsic.serving.rows import Rows, UnclearRowsError
 from intrinsic.subspace import Subspace, checkpoint
+from intrinsic.subspace.alone import alive, check_alone
 from intrinsic.subspace.turns import Turns, in_turn
 from intrinsic.surgery.head import find_head
 from intrinsic.surgery.torch_internals import Movable, own_modules
@@ -26,14 +28,15 @@ class Bank(Movable):
     A task is a tree of modules of its own over the base's tensors. Nothing is ever written into the base, so that a
     switch is exact: theta_0 + P z is computed from theta_0 each time, to the same bits, and LoRA's factors stay as they
     are. Memory: the base once; for each task what it trained, buffers, what its space put into the model, and its P,
-    which equal ones share; theta_0 + P z for the task in use. Several threads may call at once; `use` is for all.
+    which equal ones share; theta_0 + P z for the task in use. Several threads may call at once; `use` is for all. What
+    is kept from call to call is made anew when numbers that it is made of are written to, or loaded.
 
     Args:
         model: the base, at the weights that training started from; the bank freezes it.
         keep: False draws P anew at each switch: seconds for millions of weights, where a kept one takes tenths of one.
 
     Raises:
-        UserError: if the model is not a plain one.
+        UserError: if the model is not a plain one, or is in a Subspace that trains its parameters.
 
     Examples:
         >>> import torch, intrinsic
@@ -49,13 +52,17 @@ class Bank(Movable):
         check_module(model)
         if any(isinstance(m, Subspace) or (isinstance(m, LowRank) and not m.kept) for m in model.modules()):
             raise UserError("a bank needs the model as it was before any method was put into it: merge it first")
+        check_alone(set(model.modules()), changes=False)
         self.turns = Turns()
         self.model, self.keep = model.requires_grad_(False).eval(), keep
         self.training = False
         self._tree: list[nn.Module] = [model]  # in a list: no part of the module tree
         self._mixture: tuple[list[str | None], Mixture] | None = None  # the last one
+        self._made_of = MadeOf(model, [])  # the two
         self._fits: dict[str | None, bool] = {None: True}
         self.active: str | None = None  # the task in use; None: the base alone
+        self.register_load_state_dict_post_hook(Bank._loaded)
+        alive[self] = False
 
     @property
     def tasks(self) -> list[str]:
@@ -127,19 +134,22 @@ class Bank(Movable):
         """Switch to a task, or to the base alone: what `bank(inputs)` computes from now on."""
         self._tree = [self._materialise(name)]
         self.active = name
+        self._watch()
         return self
 
     def forward(self, *args: Any, tasks: Sequence[str | None] | None = None, **kwargs: Any) -> Any:
         """What the model returns for the task in use, or for the task of each row.
 
         Rows of LoRA tasks are computed together, with the factors of each row (see `Mixture`); those of other tasks by
-        one pass for each task. The results have the order of the rows. A tensor whose first axis has as many entries as
-        there are tasks is taken to have rows. `tasks` has for each row the name of its task, None for the base; all
-        other arguments are the model's.
+        one pass for each task, and all where the rows cannot be told from another axis within the model. The results
+        have the order of the rows. A tensor whose first axis has as many entries as there are tasks is taken to have
+        rows. `tasks` has for each row the name of its task, None for the base; all other arguments are the model's.
 
         Raises:
             UserError: for an unknown task, not one for each row, or outputs of heads of several sizes.
         """
+        if self._made_of.has_changed():
+            self._renew()
         if tasks is None:
             return self._tree[0](*args, **kwargs)
         rows = Rows(tasks)
@@ -148,9 +158,13 @@ class Bank(Movable):
         if len(together) < 2:
             return rows.map({name: self._call(name) for name in rows.names}, args, kwargs)
         mixture, own = self._mix(together), Rows([task for task in rows.tasks if task in together])
-        functions: dict[Any, Any] = {name: self._call(name) for name in rows.names if name not in together}
+        functions: dict[Any, Any] = {name: self._call(name) for name in rows.names}
         functions[mixture] = lambda *args, **kwargs: mixture(own, args, kwargs)
-        return Rows([mixture if task in together else task for task in rows.tasks]).map(functions, args, kwargs)
+        mixed = Rows([mixture if task in together else task for task in rows.tasks])
+        try:
+            return mixed.map(functions, args, kwargs)
+        except UnclearRowsError:
+            return rows.map(functions, args, kwargs)
 
     @in_turn
     def merge(self, name: str, onto: nn.Module | Literal["dequantized"] | None = None) -> nn.Module:
@@ -211,10 +225,26 @@ class Bank(Movable):
         names = sorted(names, key=str)
         if self._mixture is None or self._mixture[0] != names:
             self._mixture = names, Mixture(self.model, {name: self._materialise(name) for name in names})
+            self._watch()
         return self._mixture[1]
 
     def relocate(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Go to another device or dtype, with the task that is in use."""
         super().relocate(fn, recurse)
-        self._mixture = None
+        return self._renew()
+
+    @in_turn
+    def _renew(self) -> Self:
+        """Make anew what is kept from call to call."""
+        self._mixture, self._fits = None, {None: True}
         return self.use(self.active)
+
+    def _loaded(self, _: Any) -> None:
+        """After load_state_dict."""
+        self._renew()
+
+    def _watch(self) -> None:
+        """Note what the kept things are made of; an active task without a projection holds what is trained itself."""
+        mixed = self._mixture[0] if self._mixture else []
+        nets = {name: self.net(name) for name in (self.active, *mixed) if name is not None}
+        self._made_of = MadeOf(self.model, [net for name, net in nets.items() if name in mixed or not net.identity])

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from intrinsic.errors import UserError
 from intrinsic.layers.low_rank import LowRank
+from intrinsic.layers.low_rank.conv2d import LowRankConv2d
+from intrinsic.layers.low_rank.embedding import LowRankEmbedding
 from intrinsic.layers.low_rank.linear import LowRankLinear
 from intrinsic.serving.rows import Rows
 from intrinsic.surgery.added_module import beside
@@ -26,6 +28,9 @@ class Mixture(nn.Module):
     Linear layers compute W x + s_k B_k (A_k x) for row k with the factors gathered for it, as one batched product;
     other low-rank layers and heads compute the rows of each task together. Whatever else the model does, it does for
     the batch as a whole.
+
+    Raises:
+        UnclearRowsError: by its call, where the rows may be on another axis within, as (positions, rows, ...).
 
     Args:
         base: the plain model.
@@ -107,8 +112,13 @@ class ByRow(_Wrapper):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Whatever the modules take and return, with a row for each of the batch."""
         rows = _rows.get()
-        rows.check((args, kwargs))
+        rows.check_within((args, kwargs), self._features())
         return rows.map(self.own, args, kwargs)
+
+    def _features(self) -> int:
+        """How many of the last axes of what it takes can be no rows."""
+        kind = next((layer for layer in self.own.values() if isinstance(layer, LowRank)), None)
+        return {LowRankConv2d: 3, LowRankEmbedding: 0}.get(type(kind), 1)
 
 
 class MixedLinear(_Wrapper):
@@ -135,7 +145,7 @@ class MixedLinear(_Wrapper):
     def forward(self, x: Tensor) -> Tensor:
         """(rows, ..., in) -> (rows, ..., out)."""
         rows = _rows.get()
-        rows.check(x)
+        rows.check_within(x, 1)
         index = torch.tensor([self.tasks.index(task) for task in rows.tasks], device=x.device)
         inner = x.flatten(1, -2) if x.ndim > 2 else x.unsqueeze(1)  # (rows, positions, in)
         A, B = (beside(factors[index], x) for factors in (self.A, self.B))

@@ -10,6 +10,10 @@ from intrinsic.errors import UserError
 from intrinsic.surgery.torch_internals import tree_flatten, tree_map, tree_unflatten
 
 
+class UnclearRowsError(Exception):
+    """A part of a model takes the rows of a batch on another axis than the first, or may do so."""
+
+
 class Rows:
     """Which task each row of a batch belongs to. A tensor has rows if its first axis has as many entries as tasks.
 
@@ -33,10 +37,19 @@ class Rows:
         Raises:
             UserError: if it has another number of rows.
         """
-        first = next((leaf for leaf in tree_flatten(inputs)[0] if isinstance(leaf, Tensor) and leaf.ndim), None)
-        rows = 0 if first is None else len(first)
-        if rows != len(self) or not rows:
-            raise UserError(f"need the task of each row: got {len(self)} tasks for {rows} rows")
+        rows = _shape(inputs)[:1] or (0,)
+        if rows != (len(self),) or not self.tasks:
+            raise UserError(f"need the task of each row: got {len(self)} tasks for {rows[0]} rows")
+
+    def check_within(self, inputs: Any, features: int) -> None:
+        """Check that the rows are the first axis of what a part of the model takes, whose last ones are `features`.
+
+        Raises:
+            UnclearRowsError: if it has another size, or a second axis has the same.
+        """
+        shape = _shape(inputs)
+        if shape[:1] != (len(self),) or len(self) in shape[1 : len(shape) - features]:
+            raise UnclearRowsError
 
     def map(self, functions: Mapping[Any, Callable[..., Any]], args: Any, kwargs: Any) -> Any:
         """What each task's function gives for its own rows, put together in the order of the rows.
@@ -79,3 +92,8 @@ class Rows:
             raise UserError(f"outputs of different sizes cannot be one batch: {sizes}: give each its own")
         order = torch.cat([self._places[name] for name in self.names]).argsort()
         return torch.cat(list(pieces))[order.to(pieces[0].device)]
+
+
+def _shape(inputs: Any) -> tuple[int, ...]:
+    """Of the first tensor that has axes."""
+    return next((tuple(leaf.shape) for leaf in tree_flatten(inputs)[0] if isinstance(leaf, Tensor) and leaf.ndim), ())

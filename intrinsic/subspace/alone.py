@@ -1,4 +1,4 @@
-"""Several nets around one model."""
+"""Several nets around one model, and banks over it."""
 
 from weakref import WeakKeyDictionary
 
@@ -6,14 +6,14 @@ from torch import nn
 
 from intrinsic.errors import UserError
 
-# every net, each a module around its `model`: whether it trains parameters of the model as they are
+# every net and bank, each a module around its `model`: whether it trains parameters of the model as they are
 alive: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
 
 
 def check_alone(modules: set[nn.Module], *, changes: bool) -> None:
     """Check that a model may get another net around it.
 
-    Several that train z alone may stand around one model: each finds its own weights in its calls.
+    Several that train z alone may stand around one model, and a bank over it: each finds its own weights in its calls.
 
     Args:
         modules: all of the model's.
@@ -24,7 +24,9 @@ def check_alone(modules: set[nn.Module], *, changes: bool) -> None:
     """
     for net, other_changes in list(alive.items()):
         if (changes or other_changes) and not modules.isdisjoint(net.get_submodule("model").modules()):
+            where = "in another Subspace" if hasattr(net, "unwrap") else "the base of a Bank"
+            remedy = "call the other's unwrap() first, or " if hasattr(net, "unwrap") else ""
             raise UserError(
-                "the model is in another Subspace, and one of the two trains or replaces parts of it: call the other's "
-                "unwrap() first, or make this one around copy.deepcopy(model)"
+                f"the model is {where}, and one of the two trains or replaces parts of it: {remedy}make this one "
+                "around copy.deepcopy(model)"
             )

@@ -175,3 +175,61 @@ def test_a_task_of_another_base_is_refused():
         bank.add("lora", net)
     assert bank.tasks == []
     assert not any(parameter.requires_grad for parameter in base.parameters())
+
+
+@pytest.mark.parametrize("options", [METHODS["lora"], {"head": "train", **METHODS["subspace"]}, {}, METHODS["bitfit"]])
+def test_what_would_change_the_base_is_refused(options):
+    """A net of z alone may stand around the bank's own model: its calls leave no trace."""
+    bank, base = intrinsic.Bank(model := Net()), logits(Net().eval(), TOKENS)
+    with pytest.raises(intrinsic.UserError, match="the model is the base of a Bank"):
+        intrinsic.Subspace(model, **options)
+    net = intrinsic.Subspace(model, **METHODS["subspace"])
+    with torch.no_grad():
+        net.z += 1
+    bank.add("own", net)
+    assert torch.equal(logits(bank, TOKENS), base)
+    assert torch.equal(logits(bank.use("own"), TOKENS), logits(net, TOKENS))
+    del bank
+    net.unwrap()
+    trains = intrinsic.Subspace(model)
+    with pytest.raises(intrinsic.UserError, match="the model is in another Subspace"):
+        intrinsic.Bank(model)
+    assert all(parameter.requires_grad for parameter in trains.parameters())
+
+
+def load(bank):
+    state = bank.state_dict()
+    changed = {n: t + 0.1 if t.is_floating_point() else t for n, t in state.items() if not n.startswith("model.")}
+    bank.load_state_dict(state | changed)
+
+
+def write(bank):
+    for name in bank.tasks:
+        for parameter in bank.net(name).parameters():
+            parameter += 0.1
+
+
+CHANGES = {
+    "loaded": load,
+    "written to": write,
+    "statistics": lambda bank: [bank.net(name).model.norm.running_mean.add_(0.1) for name in bank.tasks],
+    "base": lambda bank: bank.model.first.weight.add_(0.1),
+    "copied": lambda bank: write(copy.deepcopy(bank)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("copied", [False, True])
+def test_what_is_kept_follows_the_numbers(change, copied):
+    """Of the task in use, and of the mixture of the last call."""
+    bank, _ = filled("lora", "unilora", "subspace")
+    bank, tasks = copy.deepcopy(bank) if copied else bank, ["lora", "unilora", "subspace"] * 2
+    for active in ("subspace", "unilora", "lora"):
+        before = logits(bank.use(active), TOKENS), logits(bank, TOKENS, tasks=tasks)
+        with torch.no_grad():
+            CHANGES[change](bank)
+        found = logits(bank, TOKENS), logits(bank, TOKENS, tasks=tasks)
+        assert all(torch.equal(*pair) == (change == "copied") for pair in zip(found, before, strict=True))
+        assert torch.equal(found[0], logits(bank.use(active), TOKENS))
+        expected = [logits(bank.use(task), TOKENS)[row] for row, task in enumerate(tasks)]
+        torch.testing.assert_close(found[1], torch.stack(expected))

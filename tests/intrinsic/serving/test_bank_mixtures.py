@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from torch import nn
 
 import intrinsic
-from tests.support.bank_tasks import TOKENS, logits
+from tests.support.bank_tasks import TOKENS, Net, logits
 from tests.support.filled_bank import filled
 
 MIXTURES = [
@@ -39,6 +40,47 @@ def test_low_rank_tasks_share_one_pass():
     with torch.no_grad():
         bank(TOKENS, tasks=["lora", "wide", "unilora", "wide", "lora", None])
     assert len(calls) == 1
+
+
+class Turned(Net):
+    """Positions come before rows within the model."""
+
+    def forward(self, tokens):
+        hidden = self.second(self.first(self.embedding(tokens).transpose(0, 1)).tanh())
+        return {"logits": self.head(hidden.mean(0))}
+
+
+class Flattened(Net):
+    def forward(self, tokens):
+        hidden = self.second(self.first(self.embedding(tokens).flatten(0, 1)).tanh())
+        return {"logits": self.head(hidden.view(*tokens.shape, -1).mean(1))}
+
+
+class Attentive(Net):
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(16, 2)  # (positions, rows, features)
+
+    def forward(self, tokens):
+        hidden = self.embedding(tokens).transpose(0, 1)
+        return {"logits": self.head(self.attention(hidden, hidden, hidden)[0].mean(0))}
+
+
+@pytest.mark.parametrize("make", [Turned, Flattened, Attentive])
+@pytest.mark.parametrize("positions", [5, 6, 7])
+def test_rows_may_lie_elsewhere_within_a_model(make, positions):
+    """Also where there are as many positions as rows, so that shapes do not tell."""
+    bank = intrinsic.Bank(make()).double()
+    targets = ["attention.in_proj"] if make is Attentive else ["first", "second"]
+    for seed, name in enumerate(("one", "two")):
+        net = intrinsic.Subspace(make().double(), space=intrinsic.LoRA(2, targets=targets), seed=seed)
+        for parameter in net.parameters():
+            parameter.data += 0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed))
+        bank.add(name, net)
+    tokens, tasks = torch.arange(6 * positions).view(6, -1) % 9, ["one", "two", None, "two", "one", "one"]
+    expected = torch.stack([logits(bank.use(task), tokens)[row] for row, task in enumerate(tasks)])
+    found = logits(bank.use(None), tokens, tasks=tasks)
+    torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-12)  # other orders of sums
 
 
 def bert():
