@@ -1,19 +1,20 @@
 """Several trained methods over one frozen base."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import torch
 from torch import Tensor, nn
 
 from intrinsic.checks import check_module
 from intrinsic.errors import UserError
 from intrinsic.layers.low_rank import LowRank
+from intrinsic.serving.last_mixture import LastMixture
 from intrinsic.serving.made_of import MadeOf
+from intrinsic.serving.materialise import materialise, projected
 from intrinsic.serving.mixture import Mixture
-from intrinsic.serving.rows import Rows, UnclearRowsError
+from intrinsic.serving.rows import Rows
 from intrinsic.subspace import Subspace, checkpoint
 from intrinsic.subspace.alone import alive, check_alone
 from intrinsic.subspace.turns import Turns, in_turn
@@ -57,9 +58,8 @@ class Bank(Movable):
         self.model, self.keep = model.requires_grad_(False).eval(), keep
         self.training = False
         self._tree: list[nn.Module] = [model]  # in a list: no part of the module tree
-        self._mixture: tuple[list[str | None], Mixture] | None = None  # the last one
+        self._mixture = LastMixture(model)
         self._made_of = MadeOf(model, [])  # the two
-        self._fits: dict[str | None, bool] = {None: True}
         self.active: str | None = None  # the task in use; None: the base alone
         self.register_load_state_dict_post_hook(Bank._loaded)
         alive[self] = False
@@ -114,8 +114,7 @@ class Bank(Movable):
         self.net(name)
         if self.active == name:
             self.use(None)
-        self._mixture = None
-        self._fits.pop(name, None)
+        self._mixture.forget()
         delattr(self, f"task_{name}")
 
     def net(self, name: str) -> Subspace:
@@ -154,23 +153,15 @@ class Bank(Movable):
             return self._tree[0](*args, **kwargs)
         rows = Rows(tasks)
         rows.check((args, kwargs))
-        together = [name for name in rows.names if self._is_low_rank(name)]
-        if len(together) < 2:
-            return rows.map({name: self._call(name) for name in rows.names}, args, kwargs)
-        mixture, own = self._mix(together), Rows([task for task in rows.tasks if task in together])
         functions: dict[Any, Any] = {name: self._call(name) for name in rows.names}
-        functions[mixture] = lambda *args, **kwargs: mixture(own, args, kwargs)
-        mixed = Rows([mixture if task in together else task for task in rows.tasks])
-        try:
-            return mixed.map(functions, args, kwargs)
-        except UnclearRowsError:
-            return rows.map(functions, args, kwargs)
+        mixture = self._mix(rows.names)
+        return (rows.map if mixture is None else partial(mixture.map, rows))(functions, args, kwargs)
 
     @in_turn
     def merge(self, name: str, onto: nn.Module | Literal["dequantized"] | None = None) -> nn.Module:
         """A copy of the base with the task merged into its weights. See `Subspace.merge`."""
         net = self.net(name)
-        with self._projected(net):
+        with projected(net, keep=self.keep):
             return net.merge(onto)
 
     def train(self, mode: bool = True) -> Self:
@@ -186,26 +177,7 @@ class Bank(Movable):
     @in_turn
     def _materialise(self, name: str | None) -> nn.Module:
         """The model of a task, with theta_0 + P z in its places."""
-        if name is None:
-            return self.model
-        net = self.net(name)
-        if net.identity:
-            return net.model
-        with self._projected(net), torch.no_grad():
-            weights = net.weights()
-        net.forget()
-        return twin(net.model, weights)
-
-    @contextmanager
-    def _projected(self, net: Subspace) -> Iterator[None]:
-        """While a net has its P."""
-        if net.projection is None:
-            own_modules(net)["projection"] = net.draw().to(net.z.device)
-        try:
-            yield
-        finally:
-            if not self.keep:
-                own_modules(net)["projection"] = None
+        return self.model if name is None else materialise(self.net(name), keep=self.keep)
 
     @in_turn
     def _call(self, name: str | None) -> Callable[..., Any]:
@@ -214,19 +186,15 @@ class Bank(Movable):
         return lambda *args, **kwargs: self._materialise(name)(*args, **kwargs)
 
     @in_turn
-    def _is_low_rank(self, name: str | None) -> bool:
-        if name not in self._fits:
-            tree = self._tree[0] if name == self.active else self._materialise(name)
-            self._fits[name] = Mixture.fits(self.model, tree)
-        return self._fits[name]
-
-    @in_turn
-    def _mix(self, names: list[str | None]) -> Mixture:
-        names = sorted(names, key=str)
-        if self._mixture is None or self._mixture[0] != names:
-            self._mixture = names, Mixture(self.model, {name: self._materialise(name) for name in names})
+    def _mix(self, names: list[str | None]) -> Mixture | None:
+        """What computes those of the tasks together that can be; None for less than two."""
+        together = [name for name in names if self._mixture.takes(name, self._materialise)]
+        if len(together) < 2:
+            return None
+        before, mixture = self._mixture.names, self._mixture.of(together, self._materialise)
+        if self._mixture.names is not before:
             self._watch()
-        return self._mixture[1]
+        return mixture
 
     def relocate(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Go to another device or dtype, with the task that is in use."""
@@ -236,7 +204,7 @@ class Bank(Movable):
     @in_turn
     def _renew(self) -> Self:
         """Make anew what is kept from call to call."""
-        self._mixture, self._fits = None, {None: True}
+        self._mixture.forget()
         return self.use(self.active)
 
     def _loaded(self, _: Any) -> None:
@@ -245,6 +213,6 @@ class Bank(Movable):
 
     def _watch(self) -> None:
         """Note what the kept things are made of; an active task without a projection holds what is trained itself."""
-        mixed = self._mixture[0] if self._mixture else []
+        mixed = self._mixture.names
         nets = {name: self.net(name) for name in (self.active, *mixed) if name is not None}
         self._made_of = MadeOf(self.model, [net for name, net in nets.items() if name in mixed or not net.identity])

@@ -1,7 +1,8 @@
 """One forward pass for the rows of several LoRA tasks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from intrinsic.layers.low_rank import LowRank
 from intrinsic.layers.low_rank.conv2d import LowRankConv2d
 from intrinsic.layers.low_rank.embedding import LowRankEmbedding
 from intrinsic.layers.low_rank.linear import LowRankLinear
-from intrinsic.serving.rows import Rows
+from intrinsic.serving.rows import Rows, UnclearRowsError
 from intrinsic.surgery.added_module import beside
 from intrinsic.surgery.head import find_head, under
 from intrinsic.surgery.torch_internals import forward_hooks, own_buffers, own_modules, own_parameters
@@ -29,9 +30,6 @@ class Mixture(nn.Module):
     other low-rank layers and heads compute the rows of each task together. Whatever else the model does, it does for
     the batch as a whole.
 
-    Raises:
-        UnclearRowsError: by its call, where the rows may be on another axis within, as (positions, rows, ...).
-
     Args:
         base: the plain model.
         trees: for each task the base with low-rank layers in it and a head of its own; see `fits`.
@@ -39,7 +37,7 @@ class Mixture(nn.Module):
 
     def __init__(self, base: nn.Module, trees: Mapping[Any, nn.Module]) -> None:
         super().__init__()
-        self.model = twin(base).eval()
+        self.model, self.tasks = twin(base).eval(), list(trees)
         head = _head(base)
         if head is not None and not all(
             _same(tree.get_submodule(head), base.get_submodule(head)) for tree in trees.values()
@@ -59,8 +57,27 @@ class Mixture(nn.Module):
             )
             swap(self.model, plain, mixed)
 
+    def map(self, rows: Rows, functions: Mapping[Any, Callable[..., Any]], args: Any, kwargs: Any) -> Any:
+        """What the model returns for the tasks' rows, and the functions of other tasks for theirs: see `Rows.map`.
+
+        Where rows may be on another axis within the model, as (positions, rows, ...), by each task's own function.
+        """
+        own = Rows([task for task in rows.tasks if task in self.tasks])
+        mixed = Rows([self if task in self.tasks else task for task in rows.tasks])
+        try:
+            return mixed.map({**functions, self: partial(self._call_of, own)}, args, kwargs)
+        except UnclearRowsError:
+            return rows.map(functions, args, kwargs)
+
+    def _call_of(self, rows: Rows, *args: Any, **kwargs: Any) -> Any:
+        return self(rows, args, kwargs)
+
     def forward(self, rows: Rows, args: Any, kwargs: Any) -> Any:
-        """What the model returns."""
+        """What the model returns for a batch of its tasks.
+
+        Raises:
+            UnclearRowsError: see `map`.
+        """
         token = _rows.set(rows)
         try:
             return self.model(*args, **kwargs)
