@@ -96,7 +96,7 @@ def threshold(
         raise UserError(f"{', '.join(map(str, studies))}: {problem}")
     beside: list[Estimate] = []
     if split is None:
-        seen, _ = load_records(studies, where, "validation", epoch, runs, across)
+        seen, _ = load_records(studies, where, "validation", epoch, runs, across, metric)
         beside = estimates(one_baseline(seen, baseline), split="validation", **options)[2]
     pairs = differences(found)
     effort = effort_lines(efforts(rows, frame))

@@ -85,7 +85,7 @@ class Search:
             self.high = most
 
     def update(self, folder: Path) -> None:
-        """Estimate again, from the records in the study's folder.
+        """Estimate again, from the records in the study's folder; not before the spread was asked for.
 
         Raises:
             UserError: if they give no estimate: too few runs finished.
@@ -96,8 +96,8 @@ class Search:
         s = self.settings
         if not self.runs:
             raise UserError(f"no run of the search has finished: {self.errors[0]}")
-        if not self._spread:
-            return
+        if self.asked and not self._spread:
+            return  # which comes next
         frame, _ = load_records([folder], (), s.searched, s.epoch, self.runs, s.across, s.metric)
         self._rows, _, found = estimates(frame, axis=s.axis, split=s.searched, across=s.across, **s.options)
         problem = incomplete(found, s.axis)

@@ -29,6 +29,8 @@ def load_records(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Read every run of the studies' folders; a failed or diverged run is a row without a score.
 
+    The same run in two studies, or by another number of threads, counts once: it is no other seed.
+
     A record that can't be used (damaged, or with numbers that no run has) is left out, and a note names it.
 
     Args:
@@ -42,9 +44,10 @@ def load_records(
             itself chose by, as it chose its best epoch in any case.
 
     Returns:
-        One row a run: study, run_id, folder, status, error, method, projection (a class name), metric, seed, lr, rank,
-        dim, trained (a count), epoch, score, validation_score, start and constant (the split's score before training
-        and that of a constant answer, NaN where a record has none), config (flat, by dotted key); and notes in words.
+        One row a run: study, run_id, by_any_threads (its id if threads were left to torch), folder, status, error,
+        method, projection (a class name), metric, seed, lr, rank, dim, trained (a count), epoch, score,
+        validation_score, start and constant (the split's score before training and that of a constant answer, NaN where
+        a record has none), config (flat, by dotted key); and notes in words.
 
     Raises:
         UserError: a folder is missing or has no record that can be used, a filter leaves nothing, or the runs are of
@@ -75,6 +78,12 @@ def load_records(
     if runs is not None:
         frame, notes = frame[frame["run_id"].isin(runs)], []
     frame = meeting(frame, where)
+    again = int(frame["by_any_threads"].duplicated().sum())  # the same seeds, and sums with other last bits
+    if again:
+        notes.append(
+            f"{again} of the runs differ from others in their threads alone and do not count: --where threads=1"
+        )
+        frame = frame.drop_duplicates("by_any_threads")
     across = keys_under(frame, across)
     for key in across:
         _need_key(frame, key, "--across KEY", key)

@@ -14,6 +14,7 @@ from analysis.studies.plain import plain
 from analysis.studies.record_in import AGAIN, record_in
 from intrinsic.errors import UserError
 from intrinsic.files.records import FORMAT, STATUSES, TRAINED, score_path
+from intrinsic.files.run_id import run_id
 
 COUNT = "a count from 1 to 2^53"
 ROWS = 100_000  # that are kept: as many as a sweep may have
@@ -90,6 +91,7 @@ def _row_of(file: Path, identity: tuple[int, ...] | None, split: str, epoch: str
     return {
         "study": value_text(need("study", record.study, lambda value: isinstance(value, str | int), "a name")),
         "run_id": name("run_id", record.run_id),
+        "by_any_threads": run_id({**record.config, "threads": None}) if knob("threads") else record.run_id,
         "folder": file.parent,
         "status": status,
         "error": str(record.error or ""),

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from analysis.studies.config_keys import METHOD, value_text, varying_keys
@@ -14,10 +15,12 @@ COLUMNS = ["curve", "x", "rank", "dim", "seed", "lr", "setting", "tried", "chose
 def choose_settings(frame: pd.DataFrame, split: str, across: Sequence[str] = ()) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Choose at each (curve, x) the setting, the learning rate and the rest of `optim`, by mean validation score.
 
-    A setting of which a seed diverged is chosen only where every setting has one: the mean of the seeds that are left
-    would flatter it. Failed runs (no memory, no disk) say nothing about a setting and have no part in the choice.
-    Higher scores are better; of equal ones the lower learning rate is taken. Training scores are chosen by themselves:
-    what a run memorised can't be seen in examples that it was not given.
+    Where settings were tried on different seeds, as rates that were tuned on one seed and the chosen one on three, the
+    seeds' own part is taken off, by least squares of score = setting + seed. A setting of which a seed diverged is
+    chosen only where every setting has one: the mean of the seeds that are left would flatter it. Failed runs (no
+    memory, no disk) say nothing about a setting and have no part in the choice. Higher scores are better; of equal ones
+    the lower learning rate is taken. Training scores are chosen by themselves: what a run memorised can't be seen in
+    examples that it was not given.
 
     Args:
         frame: runs as from `load_records`, with the column `x` (NA: a method without an x).
@@ -37,9 +40,10 @@ def choose_settings(frame: pd.DataFrame, split: str, across: Sequence[str] = ())
     points = []
     for (curve, x), here in rows.groupby(["curve", "x"], dropna=False, sort=False):
         settings = [runs for _, runs in here.groupby("setting", sort=False) if runs["score"].notna().any()]
+        merits = _merits(settings, judge)
         best = max(
             settings,
-            key=lambda runs: (not (runs["status"] == "diverged").any(), runs[judge].mean()),
+            key=lambda runs: (not (runs["status"] == "diverged").any(), merits[runs["setting"].iloc[0]]),
             default=here,
         )
         rows.loc[best.index, "chosen"] = bool(settings)
@@ -49,6 +53,20 @@ def choose_settings(frame: pd.DataFrame, split: str, across: Sequence[str] = ())
             "setting": best["setting"].iloc[0] if settings else "none finished", "tried": here["tried"].iloc[0],
         })  # fmt: skip
     return rows[COLUMNS], pd.DataFrame(points)
+
+
+def _merits(settings: Sequence[pd.DataFrame], judge: str) -> dict[str, float]:
+    """By setting, the mean over its seeds of what it is judged by; less the seeds' part where they are not the same."""
+    scored = [runs[runs[judge].notna()] for runs in settings]
+    names = [runs["setting"].iloc[0] for runs in settings]
+    means = dict(zip(names, (float(runs[judge].mean()) for runs in scored), strict=True))
+    if len({tuple(sorted(map(str, runs["seed"]))) for runs in scored}) < 2:
+        return means
+    rows = pd.concat(scored)
+    design = np.hstack([pd.get_dummies(rows[key].astype(str)).to_numpy(float) for key in ("setting", "seed")])
+    scores = rows[judge].to_numpy(float)
+    parts = np.linalg.lstsq(design, scores - scores.mean(), rcond=None)[0]
+    return dict(zip(sorted(names), parts.tolist(), strict=False))
 
 
 def points_table(points: pd.DataFrame, x: str) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from matplotlib import image, text
 from analysis.compare import compare
 from analysis.dim_curve import dim_curve
 from analysis.rank_curve import rank_curve
+from intrinsic.files.run_id import run_id
 from tests.support.studies import add, python, refused
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unrendered")]
@@ -72,6 +73,39 @@ def test_learning_rate_is_chosen_on_validation(study):
     assert point(drawn, "lora", 1)["mean"] == pytest.approx(0.7)
     rows = pd.read_csv(drawn.paths[2])[["lr", "tried", "chosen"]].to_numpy().tolist()
     assert rows == [[0.01, 3, False]] * 2 + [[0.1, 3, True]] * 2 + [[1.0, 3, False]] * 2
+
+
+def test_a_rate_is_not_chosen_for_its_seeds(study):
+    """Tuned on one seed, the best by far on it, and then run on two that are harder."""
+    for seed, validation in enumerate((0.95, 0.92, 0.91)):
+        add(study, rank=1, seed=seed, lr=0.01, test=0.8, validation=validation)
+    for lr, validation in ((0.001, 0.85), (0.1, 0.94)):
+        add(study, rank=1, lr=lr, test=0.7, validation=validation)
+    add(study, rank=2, seed=5, lr=0.01, test=0.8, validation=0.9)  # with no seed in common: by the scores
+    add(study, rank=2, seed=6, lr=0.1, test=0.7, validation=0.91)
+    drawn = rank_curve(study)
+    assert point(drawn, "lora", 1)[["setting", "runs", "tried"]].to_list() == ["lr=0.01", 3, 3]
+    assert point(drawn, "lora", 2)["setting"] == "lr=0.1"
+
+
+def test_a_run_by_other_threads_is_no_other_seed(study):
+    """Of a sweep in turn, and of the same one by a launcher that gives each job one thread."""
+    for seed, score in enumerate((0.8, 0.9)):
+        add(study, rank=1, seed=seed, test=score, threads=None)
+        add(study, rank=1, seed=seed, test=score + 1e-6, threads=1)
+        add(study, rank=2, seed=seed, test=score, threads=1)
+    for path in study.glob("*/record.json"):  # ids as runs have them
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps(record | {"run_id": run_id(record["config"])}))
+    drawn = rank_curve(study)
+    found = point(drawn, "lora", 1)
+    assert (found["runs"], found["mean"], found["sd"]) == (
+        2,
+        *(pytest.approx(number, abs=2e-6) for number in (0.85, 0.0707107)),
+    )
+    assert point(drawn, "lora", 2)["runs"] == 2
+    assert "2 of the runs differ from others in their threads alone, and count once" in drawn.notes
+    assert point(rank_curve(study, where=["threads=1"]), "lora", 1)["mean"] == pytest.approx(0.850001, abs=1e-9)
 
 
 def test_the_optimisers_own_learning_rate_counts(study):

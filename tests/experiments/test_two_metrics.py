@@ -9,6 +9,7 @@ from analysis.dim_curve import dim_curve
 from analysis.rank_curve import rank_curve
 from analysis.report import report
 from analysis.studies.records import load_records
+from analysis.threshold import threshold
 from hydra_plugins._threshold_search import Search, Settings
 from intrinsic.errors import UserError
 from tests.support.configs import CONF
@@ -57,6 +58,17 @@ def test_the_metric_is_that_of_scores_choices_and_labels(tmp_path):
     assert drawn.rows["validation_score"].tolist() == pytest.approx([0.2] * 3)
     assert drawn.figure.axes[0].get_ylabel() == "test f1"
     assert "test f1" in report(tmp_path / "study", metric="f1", out=tmp_path / "page.html").read_text()
+
+
+@pytest.mark.usefixtures("unrendered")
+def test_a_threshold_of_validation_data_has_it_too(tmp_path):
+    for dim in (10, 30, 100):
+        record_with_f1(tmp_path / "study", dim=dim)
+    record_with_f1(tmp_path / "study", "full")
+    drawn = threshold(tmp_path / "study", metric="f1")
+    (on_validation,) = json.loads(drawn.paths[0].read_text())["validation"]
+    assert on_validation["scores"] == pytest.approx([0.2] * 3)
+    assert on_validation["baselines"] == pytest.approx([0.2])
 
 
 def test_a_search_takes_it_too(tmp_path):
