@@ -80,9 +80,7 @@ def load_records(
     frame = meeting(frame, where)
     again = int(frame["by_any_threads"].duplicated().sum())  # the same seeds, and sums with other last bits
     if again:
-        notes.append(
-            f"{again} of the runs differ from others in their threads alone and do not count: --where threads=1"
-        )
+        notes.append(f"{again} of the runs differ from others in their threads alone, and count once")
         frame = frame.drop_duplicates("by_any_threads")
     across = keys_under(frame, across)
     for key in across:
