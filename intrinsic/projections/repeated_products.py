@@ -1,11 +1,15 @@
 """The products of a training loop, whose tensors stay where they are."""
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from intrinsic.projections.base import Projection
+
+if TYPE_CHECKING:
+    from intrinsic.projections.kernels.descent import Descend
 
 
 class RepeatedProducts:
@@ -61,6 +65,19 @@ class RepeatedProducts:
             return self._projection.multiply_pieces(pieces, out=out)
         self._multiply(pieces, out)
         return out
+
+    def descent(self, g: Tensor, state: Sequence[Tensor]) -> "Descend | None":
+        """What a gradient in pieces and Adam's numbers move z by, and then write `out`; None: not supported.
+
+        Into g goes P^T of the gradient; `state` is Adam's of z. From here on z, theta_0 and `state` must stay where
+        they are in memory.
+        """
+        if not self._z.is_contiguous():
+            return None
+        kernels, origins = self._projection.selected_kernels(self._z), [origin.detach() for origin in self._origins]
+        if kernels is None:
+            return None
+        return kernels.repeated_descent(self._projection, self._like, g, self._z.detach(), state, origins, self._out)
 
     def _are_plain(self, pieces: Sequence[Tensor]) -> bool:
         dtype = self._like[0].dtype

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,9 @@ from intrinsic.subspace.dense_gradient import dense
 from intrinsic.subspace.substitution import Substitution
 from intrinsic.surgery.compiler_internals import is_compiled
 from intrinsic.surgery.optimizer_internals import has_hooks
+
+if TYPE_CHECKING:
+    from intrinsic.projections.kernels.descent import Descend
 
 
 class Leaves:
@@ -38,12 +41,16 @@ class Leaves:
         held: the places of these in it.
         projection: P.
         z: the coordinates.
+
+    Attributes:
+        weights: by name; whole: all of them, (full_dim,).
     """
 
     def __init__(self, model: nn.Module, held: Substitution, projection: Projection, z: Tensor) -> None:
-        self._model, self._places, self._z = model, held, z
+        self._model, self._places, self.z = model, held, z
         origin = held.parameters()
         buffer = Buffer(list(origin.values()))
+        self.whole = buffer.whole
         self._leaves = [view.detach().requires_grad_() for view in buffer.views]
         self._products = RepeatedProducts(projection, z, list(origin.values()), buffer.whole, buffer.views)
         self.weights = dict(zip(origin, self._leaves, strict=True))
@@ -73,6 +80,25 @@ class Leaves:
         """What the model returns at the weights."""
         return self._model(*args)
 
+    def descent(self, g: Tensor, state: Sequence[Tensor]) -> "Descend | None":
+        """What takes `gradients()` to the next weights, see `RepeatedProducts.descent`; None: not supported."""
+        return self._products.descent(g, state)
+
+    def gradients(self) -> list[Tensor] | None:
+        """Those that a backward pass has left; None if one is missing, or is not like its weight in memory."""
+        found = []
+        for leaf in self._leaves:
+            grad = leaf.grad
+            if type(grad) is not Tensor or not grad.is_contiguous():
+                return None
+            found.append(grad)
+        return found
+
+    def forget_gradients(self) -> None:
+        """Let go of them."""
+        for leaf in self._leaves:
+            leaf.grad = None
+
     def collect(self) -> None:
         """Add P^T g to z.grad, where g are the gradients that a backward pass has left."""
         pieces, any_grad = [], False
@@ -86,4 +112,4 @@ class Leaves:
         if not any_grad:
             return
         g = self._products.multiply(pieces)
-        self._z.grad = g if self._z.grad is None else self._z.grad.add_(g)
+        self.z.grad = g if self.z.grad is None else self.z.grad.add_(g)

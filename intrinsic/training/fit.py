@@ -22,6 +22,7 @@ from intrinsic.training.epoch import Epoch
 from intrinsic.training.evolution_strategy import EvolutionStrategy
 from intrinsic.training.evolve import evolve
 from intrinsic.training.grpo import GRPO
+from intrinsic.training.leaf_steps import LeafSteps
 from intrinsic.training.learning_rates import LearningRates
 from intrinsic.training.optimizer_step import OptimizerStep
 from intrinsic.training.policy_gradient import policy_gradient
@@ -162,24 +163,26 @@ def _train(
         order = bucket(order, split.lengths, batch_size, seed=rng.fan_out(seed, "buckets"))
     total = torch.zeros((), device=device)
     net.train()
-    leaves = net.leaves()
     step.look()
-    with seeded(drop_seed, device), nullcontext() if leaves is None else leaves.held():
+    leaves = net.leaves()
+    steps = None if leaves is None else LeafSteps(leaves, step)
+    with seeded(drop_seed, device), nullcontext() if steps is None else steps.held():
         for inputs, targets in batches(split, order, batch_size):
             if task.noise is not None:
                 inputs, targets = task.noise(inputs, targets)
-            if leaves is None:
+            if steps is None:
                 weights = net.weights()
                 outputs = net.call(weights, inputs)
             else:
-                leaves.move()
-                weights, outputs = leaves.weights, leaves.call(inputs)
+                steps.move()
+                weights, outputs = steps.leaves.weights, steps.leaves.call(inputs)
             loss = task.loss(outputs, targets)
             step.zero_grad()
             regularized(loss, weights, l2_weights).backward()
-            if leaves is not None:
-                leaves.collect()
-            step()
+            if steps is None:
+                step()
+            else:
+                steps()
             rates.after_step()
             taken += 1
             if isinstance(net, Redrawn) and net.after_step(taken, step.optimizer):

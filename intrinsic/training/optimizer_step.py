@@ -9,6 +9,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from intrinsic.surgery.optimizer_internals import fused_adam, fused_adamw, fused_sgd, is_watched
 from intrinsic.surgery.torch_internals import has_stepped
+from intrinsic.training.adam_state import AdamState
 from intrinsic.training.deep_q_learning import DeepQLearning
 
 _ADAM_STATE, _SGD_STATE = ("exp_avg", "exp_avg_sq", "step"), ("momentum_buffer",)
@@ -49,12 +50,33 @@ class OptimizerStep:
             for parameter in group["params"]:
                 parameter.grad = None
 
-    def __call__(self) -> None:
-        """Take a step."""
+    def adam_state(self, parameter: Tensor) -> AdamState | None:
+        """What the optimiser keeps of the one tensor that it moves, on a CPU, if it is Adam and has a state."""
+        self._find()
+        if type(self.optimizer) not in (Adam, AdamW) or len(self._parts) != 1:
+            return None
+        group, parameters, _, state = self._parts[0]
+        if len(parameters) != 1 or parameters[0] is not parameter or state.keys() != set(_ADAM_STATE):
+            return None
+        found = AdamState(group, *(state[name][0] for name in _ADAM_STATE))
+        alike = all(each.dtype == parameter.dtype and each.shape == parameter.shape for each in found.tensors[:2])
+        near = all(type(each) is Tensor and each.is_cpu and each.is_contiguous() for each in found.tensors)
+        return found if alike and near and found.steps.dtype == torch.float32 and found.settings() else None
+
+    def count(self) -> None:
+        """Note, for schedulers, that somebody else takes steps for the optimiser."""
+        has_stepped(self.optimizer)
+
+    def _find(self) -> None:
         optimizer = self.optimizer
         if self._is_plain and not self._parts:
             found = [_part(group, optimizer) for group in optimizer.param_groups]
             self._parts = [part for part in found if part] if all(found) else []
+
+    def __call__(self) -> None:
+        """Take a step."""
+        optimizer = self.optimizer
+        self._find()
         grads = [[parameter.grad for parameter in part.parameters] for part in self._parts]
         if not grads or not all(_are_dense(some) for some in grads) or not all(map(_has_floats, self._parts)):
             optimizer.step()

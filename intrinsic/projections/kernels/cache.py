@@ -15,7 +15,7 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 from intrinsic.terminal.say import say
 
-_NOT_COMPILED = ("cache", "guarded", "prove", "select")
+_NOT_COMPILED = ("cache", "guarded_kernels", "prove", "prove_descent", "select")
 _DIGEST = hashlib.sha256().digest_size
 
 

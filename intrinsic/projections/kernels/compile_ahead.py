@@ -24,6 +24,9 @@ def compile_kernels(name: str) -> str:
     assert issubclass(kind, Projection)
     vectors = [torch.ones(1, dtype=dtype) for dtype in (torch.float32, torch.float64)]
     found = [select(kind, vector) for vector in vectors]  # which proves them, and so compiles them
+    for kernels, vector in zip(found, vectors, strict=True):
+        if kernels is not None:
+            kernels.descends(kind, vector.dtype)
     reason = left_out(kind, vectors[0])
     if reason is not None:
         return reason

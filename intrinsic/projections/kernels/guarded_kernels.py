@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, cat, nn
 
+from intrinsic.projections.kernels.prove_descent import prove_descent
+
 if TYPE_CHECKING:
     from intrinsic.projections.base import Projection
+    from intrinsic.projections.kernels.descent import Descend
 
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 _AS_IT_IS = nullcontext()
@@ -29,6 +32,7 @@ class GuardedKernels:
         self.__name__, self._kernels, self._failed = kernels.__name__, kernels, failed
         self._broken = False  # a loop that holds a product does not try at each step to compile it
         self._writes_pieces, self._reads_pieces = (hasattr(kernels, f"{name}matvec_pieces") for name in ("", "r"))
+        self._descends: bool | None = None  # not known yet
 
     def writes(self, projection: "Projection", z: Tensor, origins: Sequence[Tensor], out: Tensor) -> bool:
         """Whether `matvec` takes these arguments."""
@@ -110,6 +114,37 @@ class GuardedKernels:
                 _rmatvec(projection, pieces, out)
 
         return again
+
+    def descends(self, owner: "type[Projection]", dtype: torch.dtype) -> bool:
+        """Whether there is a descent (see `Descent`) of this class, with the bits of torch's Adam."""
+        if self._descends is None:
+            self._descends = hasattr(self._kernels, "descent")
+            try:
+                if self._descends:
+                    prove_descent(owner, self._kernels, dtype)
+            except ArithmeticError:  # torch's bits are another processor's, or those of another version
+                self._descends = False
+            except Exception as error:
+                self._descends = False
+                self._take(error)
+        return self._descends
+
+    def repeated_descent(
+        self,
+        projection: "Projection",
+        like: Sequence[Tensor],
+        g: Tensor,
+        z: Tensor,
+        state: Sequence[Tensor],
+        origins: Sequence[Tensor],
+        out: Tensor,
+    ) -> "Descend | None":
+        """See `Descent.repeated`; None: not supported."""
+        fits = self.reads(projection, like, g) and self.writes(projection, z, origins, out)
+        if not fits or not self.descends(type(projection), z.dtype):
+            return None
+        descend: Descend = self._kernels.descent.repeated(projection, like, g, z, state, origins, out)
+        return descend
 
     def _take(self, error: Exception) -> None:
         """Tell of a compiler's error.

@@ -46,7 +46,8 @@ def table(tensors: Sequence[Tensor]) -> np.ndarray:
 
 def relocate(pieces: np.ndarray, tensors: Sequence[Tensor]) -> None:
     """Have a table describe other tensors, of the same sizes and dtypes."""
-    pieces[:-1, _ADDRESS] = [tensor.data_ptr() for tensor in tensors]
+    for index, tensor in enumerate(tensors):  # of few the fastest
+        pieces[index, _ADDRESS] = tensor.data_ptr()
 
 
 def _point(typingctx: Any, address: Any) -> Any:

@@ -7,7 +7,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numba import prange
 
+from intrinsic.projections.kernels.adam import adam
 from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, total
+from intrinsic.projections.kernels.descent import Descent, sequence
 from intrinsic.projections.kernels.gather import add_found, four
 from intrinsic.projections.kernels.on_pieces import Matvec, Rmatvec
 from intrinsic.projections.kernels.pieces import put, size, stretch, target
@@ -170,4 +172,14 @@ def _rmatvec(pieces: Any, norms: Any, bands: Any, row: Any, column: Any, chunks:
         out[j] = (plus - minus) * norms[j]
 
 
+@sequence
+def _descend(
+    pieces: Any, fixed_adjoint: Any, g: Any, z: Any, state: Any, numbers: Any, fixed: Any, origins: Any, outs: Any
+) -> None:
+    _rmatvec(pieces, *fixed_adjoint, g)
+    adam(g, z, state, numbers)
+    _matvec(z, *fixed, origins, outs)
+
+
 matvec_pieces, rmatvec_pieces = Matvec(_matvec, _fixed), Rmatvec(_rmatvec, _fixed_adjoint)
+descent = Descent(_descend, _fixed, _fixed_adjoint)

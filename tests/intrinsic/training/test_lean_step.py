@@ -11,6 +11,7 @@ import intrinsic
 from intrinsic.models.lenet import LeNet
 from intrinsic.models.mlp import MLP
 from intrinsic.models.vit import ViT
+from intrinsic.subspace.leaves import Leaves
 from intrinsic.tasks.task import Split, classification
 from intrinsic.training.fit import fit
 from intrinsic.training.optimizer_step import OptimizerStep
@@ -43,6 +44,19 @@ class Cast(Checkpointed):
             return super().forward(x)
 
 
+class Skipping(Checkpointed):
+    """At every third step a layer is left out, and so has no gradient."""
+
+    steps = 0
+
+    def forward(self, x):
+        self.steps += self.training
+        hidden = self.first(x.flatten(1)).tanh()
+        if self.steps % 3:
+            hidden = self.tied(self.second(self.unused(hidden[:, :3]).repeat(1, 3)[:, :8]))
+        return self.last(hidden)
+
+
 def normalised():
     return nn.Sequential(
         nn.Flatten(), nn.Linear(256, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 4)
@@ -55,9 +69,11 @@ MODELS = {
     "transformer": partial(ViT, SHAPE, CLASSES, patch=8, width=8, depth=1, heads=2, dropout=0.1),
     "norm": normalised,
     "checkpoint": Checkpointed,
+    "skipping": Skipping,
     "reentrant": partial(Checkpointed, reentrant=True),
     "cast": Cast,
     "half": lambda: normalised().bfloat16(),
+    "double": lambda: normalised().double(),
 }
 ADAM, SGD = partial(torch.optim.Adam, lr=0.05), partial(torch.optim.SGD, lr=0.1)
 ONE_CYCLE = partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.1, epochs=2)  # of betas and momentum, too
@@ -74,6 +90,18 @@ CASES = {  # model, projection, options of the net, optimiser, options of the fi
     "plain sgd": ("checkpoint", intrinsic.Dense, {"granularity": "tensor"}, partial(SGD, weight_decay=0.1), {}),
     "head": ("transformer", intrinsic.Kronecker, {"head": "train"}, ADAM, {"schedule": ONE_CYCLE, "interval": "step"}),
     "half": ("half", intrinsic.OneHot, {}, ADAM, {}),
+    "double": ("double", intrinsic.Sparse, {}, partial(torch.optim.AdamW, lr=0.05, weight_decay=0.0), {}),
+    "sparse": ("lenet", intrinsic.Sparse, {}, ADAM, {"schedule": ONE_CYCLE, "interval": "step"}),
+    "fastfood": ("mlp", intrinsic.Fastfood, {}, ADAM, {"l2_weights": 0.01}),
+    "kronecker": ("norm", intrinsic.Kronecker, {}, ADAM, {}),
+    "decay": ("mlp", intrinsic.OneHot, {}, partial(ADAM, weight_decay=0.1), {}),
+    "without a gradient": ("checkpoint", intrinsic.OneHot, {}, ADAM, {}),
+    "at times without": ("skipping", intrinsic.OneHot, {}, ADAM, {}),
+}
+# how many of 6 steps one kernel takes: not the first, which makes Adam's state
+DESCENTS = {
+    **dict.fromkeys(("adam", "half", "double", "sparse", "fastfood", "kronecker"), 5),
+    "at times without": 3,
 }
 
 
@@ -100,7 +128,10 @@ def train(case, watched):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_nobody_sees_a_difference(case):
+def test_nobody_sees_a_difference(case, monkeypatch):
+    taken = []
+    forget = Leaves.forget_gradients
+    monkeypatch.setattr(Leaves, "forget_gradients", lambda leaves: taken.append(forget(leaves)))
     nets, optimizers, histories = zip(*(train(case, watched) for watched in (False, True)), strict=True)
     assert histories[0] == histories[1]
     for mine, other in zip(*(net.state_dict().values() for net in nets), strict=True):
@@ -108,6 +139,7 @@ def test_nobody_sees_a_difference(case):
     assert nets[0].z.any()
     assert torch.equal(nets[0].z.grad, nets[1].z.grad)
     torch.testing.assert_close(*(optimizer.state_dict() for optimizer in optimizers), rtol=0, atol=0)
+    assert len(taken) == DESCENTS.get(case, 0)
 
 
 @pytest.mark.parametrize(("model", "rtol"), [("reentrant", 1e-4), ("cast", 0.02)])  # of float32, of bfloat16
