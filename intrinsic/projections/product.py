@@ -4,6 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.autograd.forward_ad import unpack_dual
+
+from intrinsic.projections.kernels.select import is_tracing
 
 if TYPE_CHECKING:
     from intrinsic.projections.base import Projection
@@ -18,6 +21,8 @@ def product(projection: "Projection", x: Tensor, *, transposed: bool = False) ->
     size = projection.full_dim if transposed else projection.dim
     if x.shape[-1] != size:
         raise ValueError(f"need a last axis of {size}, got shape {tuple(x.shape)}")
+    if not torch.is_grad_enabled() and not is_tracing(x) and unpack_dual(x).tangent is None:
+        return projection.multiply(x, transposed=transposed)  # `apply` looks up signatures at each call
     return _Multiply.apply(x, projection, transposed)
 
 

@@ -43,6 +43,14 @@ def test_a_permutation_has_every_number_once_and_moves_them():
     assert np.mean(order == np.arange(1000)) < 0.02
 
 
+@pytest.mark.parametrize("count", [0, 1, 1000])
+def test_a_permutation_is_the_stable_order_of_keys(count, monkeypatch):
+    assert np.array_equal(rng.permutation(5, count), np.argsort(rng.keys(5, count), kind="stable"))
+    equal = rng.keys(5, count) >> np.uint64(58)  # many are
+    monkeypatch.setattr(rng, "keys", lambda *_: equal)
+    assert np.array_equal(rng.permutation(5, count), np.argsort(equal, kind="stable"))
+
+
 def test_fan_out_separates_purposes():
     seeds = {rng.fan_out(0, "a"), rng.fan_out(1, "a"), rng.fan_out(0, "b"), rng.fan_out(0, "a", 1), rng.fan_out(0)}
     assert len(seeds) == 5

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.linalg import hadamard as hadamard_matrix
+from torch.autograd import forward_ad
 
 from intrinsic import rng
 from intrinsic.projections.dense import Dense
@@ -107,3 +108,12 @@ def test_sparse_leaves_no_column_empty():
     for seed in range(50):
         P = matrix(Sparse(16, 16, seed=seed))
         np.testing.assert_allclose(np.linalg.norm(P, axis=0), 1, rtol=1e-6)
+
+
+def test_forward_derivatives_arrive_without_backward_ones():
+    projection = OneHot(3, 20, seed=0)
+    z, tangent = torch.ones(3), torch.arange(3.0)
+    with torch.no_grad(), forward_ad.dual_level():
+        found = forward_ad.unpack_dual(projection(forward_ad.make_dual(z, tangent)))
+    torch.testing.assert_close(found.primal, projection.matvec(z))
+    torch.testing.assert_close(found.tangent, projection.matvec(tangent))
