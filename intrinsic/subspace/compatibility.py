@@ -13,7 +13,7 @@ from intrinsic.errors import UserError
 from intrinsic.subspace.places import SHARD_FIRST
 from intrinsic.surgery.added_module import AddedModule
 from intrinsic.surgery.sharding import holds_shards, is_sharded
-from intrinsic.surgery.torch_internals import ignore_in_ddp, own_modules
+from intrinsic.surgery.torch_internals import ignore_in_ddp, is_averaging, own_modules
 
 if TYPE_CHECKING:
     from intrinsic.subspace.subspace import Subspace
@@ -111,10 +111,14 @@ class Compatible(AddedModule):
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, nn.Parameter]]:
-        """The trained parameters only: z and what is trained beside it; frozen weights are in `state_dict()`."""
+        """The trained parameters only: z and what is trained beside it; frozen weights are in `state_dict()`.
+
+        To torch's AveragedModel all: it pairs them with all of a copy, and an average of frozen weights changes none.
+        """
+        every = is_averaging()
         for name, parameter in super().named_parameters(prefix, recurse, remove_duplicate):
             own = name.removeprefix(prefix + "." * bool(prefix))
-            if not own.startswith("model.") or own.removeprefix("model.") in self.trained_names:
+            if every or not own.startswith("model.") or own.removeprefix("model.") in self.trained_names:
                 yield name, parameter
 
     @property

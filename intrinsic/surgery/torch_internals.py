@@ -4,6 +4,7 @@ A test holds that no other file has them, and says which versions of torch do. W
 a function of ours around it is called in every step.
 """
 
+import inspect
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
@@ -11,6 +12,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils._pytree import tree_flatten as tree_flatten  # lists, tuples and mappings of tensors
 from torch.utils._pytree import tree_map as tree_map
 from torch.utils._pytree import tree_unflatten as tree_unflatten
@@ -177,6 +179,20 @@ def version(tensor: Tensor) -> int:
 def in_a_transform() -> bool:
     """Whether vmap, grad and the like, or a dispatch mode, is between the code and its tensors."""
     return torch._C._functorch.peek_interpreter_stack() is not None or torch._C._len_torch_dispatch_stack() > 0
+
+
+def is_averaging() -> bool:
+    """Whether torch's AveragedModel asks for a net's parameters, to pair them with all that its own copy has.
+
+    It takes the copy's by `parameters()` of itself, which no net in it has a say in, and those of the net by the net's.
+    """
+    frame: Any = inspect.currentframe()
+    for _ in range(CALLERS):
+        frame = frame and frame.f_back
+    return frame is not None and frame.f_code is AveragedModel.update_parameters.__code__
+
+
+CALLERS = 3  # between them: of this function, of `named_parameters`, of torch's `parameters`
 
 
 def has_stepped(optimizer: torch.optim.Optimizer) -> None:
