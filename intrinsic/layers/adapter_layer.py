@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from intrinsic import rng
 from intrinsic.checks import check_memory
 from intrinsic.surgery.added_module import beside, wide_like
+from intrinsic.surgery.torch_internals import remove_forward_hooks
 from intrinsic.surgery.wrapper import Wrapper
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {  # each 0 at 0
@@ -45,6 +46,19 @@ class AdapterLayer(Wrapper):
         self.adapter_up = nn.Parameter(like.new_zeros(width, bottleneck))
         self.adapter_up_bias = nn.Parameter(like.new_zeros(width))
 
+    def take_over(self) -> None:
+        """Take the base's place, with a hook: nn.TransformerEncoderLayer reads the weights of layers without any.
+
+        In evaluation, past all that is not in a weight.
+        """
+        super().take_over()
+        self.register_forward_hook(_unchanged)
+
+    def release(self) -> None:
+        """Give the place back."""
+        remove_forward_hooks(self, (_unchanged,))
+        super().release()
+
     def constants(self) -> dict[str, Any]:
         """Which f."""
         return {"activation": self.activation}
@@ -61,3 +75,7 @@ class AdapterLayer(Wrapper):
         )
         share = F.linear(ACTIVATIONS[self.activation](F.linear(h, D, a)), U, b)
         return h + share.to(h.dtype)
+
+
+def _unchanged(layer: nn.Module, args: Any, out: Any) -> None:
+    """A hook that does nothing."""

@@ -96,6 +96,35 @@ def test_a_layer_that_is_never_called_is_refused():
     assert [type(module) for module in model.modules()] == types
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_evaluation_has_its_adapters(masked):
+    """nn.TransformerEncoderLayer reads the weights of its layers there, and calls none."""
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+            self.encoder, self.head = nn.TransformerEncoder(layer, 2), nn.Linear(8, 3)
+
+        def forward(self, x, mask=None):
+            return self.head(self.encoder(x, src_key_padding_mask=mask))
+
+    torch.manual_seed(0)
+    net, x = intrinsic.Subspace(Net().double(), space=intrinsic.Adapter(4)), torch.rand(2, 5, 8, dtype=torch.float64)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter += 0.3 * torch.randn(parameter.shape)
+    mask = (torch.arange(5) >= torch.tensor([[5], [3]])) if masked else None
+    seen = torch.ones(2, 5, dtype=torch.bool) if mask is None else ~mask
+    expected = net.train()(x, mask)[seen]
+    with torch.no_grad():
+        for each in (net, copy.deepcopy(net), net.merge()):
+            torch.testing.assert_close(each.eval()(x, mask)[seen], expected, atol=1e-12, rtol=1e-12)
+        base = net.unwrap().eval()
+        assert not any(module._forward_hooks for module in base.modules())
+        assert not torch.allclose(base(x, mask)[seen], expected)
+
+
 def test_a_layer_under_its_adapter_still_shows_itself():
     """T5 looks at the weight of the layer before it calls it."""
     model = tiny("t5")
