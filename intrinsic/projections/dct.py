@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from math import isqrt, prod
 
 import numpy as np
@@ -12,6 +12,7 @@ from intrinsic import rng
 from intrinsic.projections.base import SCRATCH, Projection
 from intrinsic.projections.choice import choice
 from intrinsic.projections.cosine_transform import cosine_transform
+from intrinsic.projections.kernels.cosine_cost import LIBRARY, cost
 
 
 class DCT(Projection):
@@ -19,9 +20,10 @@ class DCT(Projection):
 
     P z writes z to the chosen ones of full_dim coefficients, the others being 0, and transforms each matrix back: C_m^T
     S C_n with orthonormal DCT-II matrices C (see `cosine_transform`). Every choice of dim of them all is as likely as
-    any other; granularity="block" gives each matrix its share, as in the source. Memory: 8 dim bytes. Time: O(full_dim
-    log full_dim). Source: Gao et al. 2024, FourierFT, arXiv:2405.03003, which takes the real part of a complex Fourier
-    transform, of the same coefficients in every layer, from a random start and with a scale of its own.
+    any other; granularity="block" gives each matrix its share, as in the source. Memory: 8 dim bytes, and up to 280 dim
+    of tables for kernels. Time: O(full_dim log full_dim). Source: Gao et al. 2024, FourierFT, arXiv:2405.03003, which
+    takes the real part of a complex Fourier transform, of the same coefficients in every layer, from a random start and
+    with a scale of its own.
 
     Args:
         shapes: of the tensors of weights: the first axis of each is the rows of its matrix, the others together are
@@ -42,7 +44,6 @@ class DCT(Projection):
 
     by_shape = True
     unit_columns = True
-    kernels = False  # a library has the transform
 
     def __init__(self, dim: int, full_dim: int, *, seed: int, shapes: Sequence[Sequence[int]] | None = None) -> None:
         super().__init__(dim, full_dim, seed=seed)
@@ -53,7 +54,12 @@ class DCT(Projection):
         places = choice(rng.fan_out(seed, "choice"), self.dim, full_dim)
         self._store("index", places)
         starts = [0, *accumulate(map(prod, self.shapes))]
-        self._empty = [low == high for low, high in pairwise(np.searchsorted(places, starts))]  # nothing chosen there
+        counts = np.diff(np.searchsorted(places, starts)).tolist()
+        self._empty = [count == 0 for count in counts]  # nothing chosen there
+        # kernels multiply by each coefficient along one axis: where there are many, scipy's transforms are faster
+        chosen = [(*shape, count) for shape, count in zip(self.shapes, counts, strict=True) if count]
+        seconds = sum(cost(*each)[0] for each in chosen)
+        self.kernels = seconds < LIBRARY * sum(rows * columns for rows, columns, _ in chosen)
 
     @staticmethod
     def plan(dim: int, full_dim: int) -> int:

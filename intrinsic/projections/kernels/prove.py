@@ -29,7 +29,8 @@ def prove(owner: Callable[..., Any], kernels: ModuleType, device: torch.device, 
     Without an origin, with one, with `out` as the origin, and the adjoint; on `device`, in `dtype`, on its current
     stream; kernels that take pieces (see `select`) also with vectors in several, of several dtypes, and with an `out`
     of less precision. No global state of torch is changed. Kernels with several ways to hold the same P list them by
-    `others(projection)`.
+    `others(projection)`; those that multiply in a way that depends on further arguments of the class name them by
+    `options(full_dim)`.
 
     Raises:
         ArithmeticError: if they differ by more than rounding.
@@ -41,11 +42,12 @@ def prove(owner: Callable[..., Any], kernels: ModuleType, device: torch.device, 
         torch.autocast("cpu", enabled=False),
         torch.autocast(device.type, enabled=False),
     ):
-        reference = owner(_DIM, _FULL_DIM, seed=_SEED)
+        options: dict[str, Any] = getattr(kernels, "options", lambda _: {})(_FULL_DIM)
+        reference = owner(_DIM, _FULL_DIM, seed=_SEED, **options)
         numbers = [_numbers(lane, size) for lane, size in enumerate((_DIM, _FULL_DIM, _FULL_DIM))]
         offset, adjoint = reference.matvec(numbers[0]), reference.rmatvec(numbers[1])
         z, g, origin = (number.to(device, dtype) for number in numbers)
-        projection, guarded = owner(_DIM, _FULL_DIM, seed=_SEED).to(device), GuardedKernels(kernels, _fail)
+        projection, guarded = owner(_DIM, _FULL_DIM, seed=_SEED, **options).to(device), GuardedKernels(kernels, _fail)
         for form in (projection, *getattr(kernels, "others", lambda _: ())(projection)):
             out = torch.full_like(origin, torch.nan)  # a kernel that leaves out an entry is seen
             guarded.matvec(form, z, [], out)

@@ -75,14 +75,31 @@ def _load_as(typingctx: Any, array: Any, index: Any, like: Any) -> Any:
     return Vector(like.dtype)(array, types.int64, like), generate
 
 
+def spread(builder: Any, value: Any) -> Any:
+    """An LLVM vector of 16 times a value."""
+    vector, index = ir.VectorType(value.type, LANES), ir.IntType(32)
+    first = builder.insert_element(ir.Constant(vector, ir.Undefined), value, index(0))
+    return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(index, LANES), [0] * LANES))
+
+
 def _splat(typingctx: Any, number: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        value = arguments[0]
-        vector, index = ir.VectorType(value.type, LANES), ir.IntType(32)
-        first = builder.insert_element(ir.Constant(vector, ir.Undefined), value, index(0))
-        return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(index, LANES), [0] * LANES))
+        return spread(builder, arguments[0])
 
     return Vector(number)(number), generate
+
+
+def _sum(typingctx: Any, vector: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        value, index = arguments[0], ir.IntType(32)
+        half = LANES // 2
+        while half:
+            low, high = (ir.Constant(ir.VectorType(index, half), [*range(at, at + half)]) for at in (0, half))
+            value = builder.fadd(builder.shuffle_vector(value, value, low), builder.shuffle_vector(value, value, high))
+            half //= 2
+        return builder.extract_element(value, index(0))
+
+    return vector.dtype(vector), generate
 
 
 def _arithmetic(operation: str) -> Any:
@@ -110,3 +127,4 @@ load: Any = intrinsic(_load)  # (array, index): 16 numbers from there on
 load_as: Any = intrinsic(_load_as)  # (array, index, other array): 16 of its numbers, integers too, in the other's dtype
 store: Any = intrinsic(_store)  # (array, index, vector)
 splat: Any = intrinsic(_splat)  # (number): 16 times that
+sum_lanes: Any = intrinsic(_sum)  # (vector): the sum of its numbers

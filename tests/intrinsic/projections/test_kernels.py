@@ -11,7 +11,9 @@ import intrinsic
 from intrinsic.projections import dense
 from intrinsic.projections.kernels import select
 
-KINDS = [intrinsic.Dense, intrinsic.Sparse, intrinsic.Fastfood, intrinsic.Kronecker, intrinsic.OneHot]
+KINDS = [
+    intrinsic.Dense, intrinsic.Sparse, intrinsic.Fastfood, intrinsic.Kronecker, intrinsic.OneHot, intrinsic.DCT,
+]  # fmt: skip
 # one coordinate, as many as weights, a cut last block, several tiles and chunks
 SIZES = [(1, 1), (1, 7), (5, 5), (9, 31), (30, 333), (64, 4096), (100, 4099), (257, 70_001)]
 LONG = (66_000, 70_000)  # a block of more than 2**16

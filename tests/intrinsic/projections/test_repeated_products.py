@@ -32,7 +32,10 @@ def displaced(projection, z, origins):
     return out
 
 
-KINDS = [intrinsic.OneHot, intrinsic.Sparse, intrinsic.Kronecker, intrinsic.Fastfood, intrinsic.Dense, intrinsic.Select]
+KINDS = [
+    intrinsic.OneHot, intrinsic.Sparse, intrinsic.Kronecker, intrinsic.Fastfood, intrinsic.Dense, intrinsic.Select,
+    intrinsic.DCT,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,0 +1,133 @@
+"""Blocks of a matrix, 32 lines of it: their waves, and how they are read from vectors in pieces and written there.
+
+A line's numbers are a column of the block, whose rows `at_row` places.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from intrinsic.projections.kernels.compile import inner
+from intrinsic.projections.kernels.cosine_columns import at_row
+from intrinsic.projections.kernels.cosine_cost import WIDTH
+from intrinsic.projections.kernels.cosine_plan import ACROSS, ALONG, CIRCLE, FIRST, LAST, LENGTH, START, WAVE, WAVES
+from intrinsic.projections.kernels.pieces import address, numbers, put, stretch, target
+from intrinsic.projections.kernels.vector import LANES, load, splat, store, sum_lanes
+
+
+@inner
+def empty(count: Any, like: Any) -> Any:
+    """An array that begins with a line of the cache: vectors that lie in two of them take twice as long."""
+    room = np.empty(count + LANES, like.dtype)
+    first = -room.ctypes.data % (4 * LANES) // like.itemsize
+    return room[first : first + count]
+
+
+@inner
+def turn(matrix: Any, block: Any, steps: Any, tables: Any, turned: Any) -> None:
+    """The cosine and the sine of how far each wave of the first block is turned in another one."""
+    across, circle, first = matrix[ACROSS], matrix[CIRCLE], matrix[WAVE]
+    for k in range(matrix[WAVES] - first):
+        at = circle + 2 * (steps[first + k] * block % across)
+        turned[2 * k], turned[2 * k + 1] = tables[at], tables[at + 1]
+
+
+@inner
+def spread(z: Any, matrix: Any, places: Any, rows: Any, which: Any, waves: Any, turned: Any, x: Any) -> None:
+    """x = S C of a block: each coefficient's wave in its row."""
+    first = matrix[WAVE]
+    for i in range(0, WIDTH * matrix[LENGTH], LANES):
+        store(x, i, splat(z.dtype.type(0)))
+    for k in range(matrix[FIRST], matrix[LAST]):
+        number, low, at, turns = z[places[k]], WIDTH * rows[k], 2 * WIDTH * which[k], 2 * (which[k] - first)
+        cosine, sine = splat(number * turned[turns]), splat(number * turned[turns + 1])
+        a = cosine * load(waves, at) - sine * load(waves, at + WIDTH)
+        b = cosine * load(waves, at + LANES) - sine * load(waves, at + WIDTH + LANES)
+        store(x, low, load(x, low) + a)
+        store(x, low + LANES, load(x, low + LANES) + b)
+
+
+@inner
+def gather(x: Any, matrix: Any, rows: Any, which: Any, waves: Any, turned: Any, sums: Any, base: Any) -> None:
+    """Add each coefficient of a block, X C^T at its place, to its sum; the first sum is of coefficient `base`."""
+    first = matrix[WAVE]
+    for k in range(matrix[FIRST], matrix[LAST]):
+        low, at, turns = WIDTH * rows[k], 2 * WIDTH * which[k], 2 * (which[k] - first)
+        cosine, sine, a, b = splat(turned[turns]), splat(turned[turns + 1]), load(x, low), load(x, low + LANES)
+        even = a * load(waves, at) + b * load(waves, at + LANES)
+        odd = a * load(waves, at + WIDTH) + b * load(waves, at + WIDTH + LANES)
+        sums[k - base] += sum_lanes(cosine * even - sine * odd)
+
+
+@inner
+def read(pieces: Any, matrix: Any, block: Any, x: Any, buffer: Any) -> None:
+    """A block of a vector into x, zero beyond the matrix."""
+    start, length, across = matrix[START], matrix[LENGTH], matrix[ACROSS]
+    column = block * WIDTH
+    width = min(WIDTH, across - column)
+    if matrix[ALONG]:
+        for k in range(width):
+            low = start + (column + k) * length
+            line = stretch(pieces, low, low + length, buffer)
+            for i in range(length):
+                x[at_row(i, length) + k] = line[i]
+        for i in range(0, WIDTH * length, WIDTH):
+            x[i + width : i + WIDTH] = 0
+        return
+    whole = address(pieces, start, start + length * across, buffer)
+    for i in range(length):
+        low, at = i * across + column, at_row(i, length)
+        if whole:
+            line = numbers(whole + low * x.itemsize, width, x)
+        else:
+            line = stretch(pieces, start + low, start + low + width, buffer)
+        if width == WIDTH:
+            store(x, at, load(line, 0))
+            store(x, at + LANES, load(line, LANES))
+        else:
+            for k in range(width):
+                x[at + k] = line[k]
+            x[at + width : at + WIDTH] = 0
+
+
+@inner
+def write(x: Any, matrix: Any, block: Any, origins: Any, outs: Any, buffer: Any, other: Any) -> None:
+    """The origins + x, a block of it."""
+    start, length, across = matrix[START], matrix[LENGTH], matrix[ACROSS]
+    column, stop = block * WIDTH, start + length * across
+    width = min(WIDTH, across - column)
+    if matrix[ALONG]:
+        for k in range(width):
+            low = start + (column + k) * length
+            line, out = stretch(origins, low, low + length, buffer), target(outs, low, low + length, other)
+            for i in range(length):
+                out[i] = line[i] + x[at_row(i, length) + k]
+            put(outs, low, low + length, other)
+        return
+    whole, goal = address(origins, start, stop, buffer), address(outs, start, stop, other)
+    for i in range(length):
+        low, at = i * across + column, at_row(i, length)
+        if whole and goal:
+            line, out = numbers(whole + low * x.itemsize, width, x), numbers(goal + low * x.itemsize, width, x)
+        else:
+            line = stretch(origins, start + low, start + low + width, buffer)
+            out = target(outs, start + low, start + low + width, other)
+        if width == WIDTH:
+            store(out, 0, load(line, 0) + load(x, at))
+            store(out, LANES, load(line, LANES) + load(x, at + LANES))
+        else:
+            for k in range(width):
+                out[k] = line[k] + x[at + k]
+        if not (whole and goal):
+            put(outs, start + low, start + low + width, other)
+
+
+@inner
+def copy(matrix: Any, low: Any, high: Any, origins: Any, outs: Any, buffer: Any, other: Any) -> None:
+    """The origins, of a matrix without coefficients, from number `low` of it on."""
+    low += matrix[START]
+    high = min(matrix[START] + high, matrix[START] + matrix[ACROSS])
+    start, out = stretch(origins, low, high, buffer), target(outs, low, high, other)
+    for i in range(high - low):
+        out[i] = start[i]
+    put(outs, low, high, other)
