@@ -39,7 +39,8 @@ def bound(
 
     A network that can be sent in few bits cannot have learned the training labels by heart: see
     `analysis.references.occam_bound`, after Lotfi et al. 2022. Of each run the number of levels with the smallest bound
-    is drawn against d; choosing it is free, as the bound holds for all at once. A bound that is not below guessing is
+    is drawn against d; choosing it is free, as the bound holds for all at once. Runs of a rate that validation data did
+    not choose are left out. A bound that is not below guessing is
     vacuous, and is called so. Where full training has runs, the d90 of the curve is a vertical line. Writes bound.png,
     .pdf and .csv (a row for each run and number of levels).
 
@@ -61,7 +62,9 @@ def bound(
     keys = keys_under(frame, across)
     measured, more = measured_runs(frame[frame["dim"].notna()], "quantize")
     named, _ = choose_settings(measured.assign(x=measured["dim"]), "test", keys)
-    named = named.merge(measured[["run_id", "measured", "config"]], on="run_id")
+    if not named["chosen"].all():
+        more = [*more, f"runs of settings that validation did not choose, left out: {(~named['chosen']).sum()}"]
+    named = named[named["chosen"]].merge(measured[["run_id", "measured", "config"]], on="run_id")
     rows = pd.concat([_levels(run, delta) for run in named.itertuples()], ignore_index=True)
     best = rows.loc[rows.groupby("run_id")["bound"].idxmin()].sort_values(["curve", "dim", "seed"], kind="stable")
     thresholds, said = _thresholds(frame, keys)

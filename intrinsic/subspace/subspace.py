@@ -191,7 +191,7 @@ class Subspace(Compatible):
         self._moves.forget()
 
     def unwrap(self, *, keep: bool = False) -> nn.Module:
-        """The model as it was before; to `keep`: frozen, as trained, for another Subspace. The net ends with it."""
+        """The model as before, but for `trained_names`; to `keep`: frozen, as trained, for another. The net ends."""
         return unwrap(self, keep=keep)
 
     @torch.no_grad()

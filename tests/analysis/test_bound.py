@@ -66,6 +66,15 @@ def test_the_figure_has_the_smallest_bound_of_each_run(study):
     assert 300 < line.xy[0] < 1000
 
 
+def test_rates_that_validation_did_not_choose_are_left_out(study):
+    for lr, score in ((0.01, 0.9), (0.1, 0.6), (1.0, 0.2)):
+        planted(study, 100, score, score, lr=lr, validation=score)
+    drawn = bound(study)
+    assert drawn.table["train error"].tolist() == ["0.100"]
+    assert len(drawn.rows) == 2
+    assert "runs of settings that validation did not choose, left out: 2" in drawn.notes
+
+
 def test_what_has_no_bound(study):
     add(study, "subspace", dim=30, projection="Fastfood")
     with pytest.raises(UserError, match=r"has quantize\.safetensors; `python -m experiments\.quantize .*demo` makes"):
