@@ -114,8 +114,13 @@ class Compatible(AddedModule):
         """The trained parameters only: z and what is trained beside it; frozen weights are in `state_dict()`.
 
         To torch's AveragedModel all: it pairs them with all of a copy, and an average of frozen weights changes none.
+
+        Raises:
+            UserError: to AveragedModel, if P changes from step to step.
         """
         every = is_averaging()
+        if every and self.moves_base:
+            raise UserError("an average over steps is of one P, and redraw changes it: use redraw=null, or Subspace")
         for name, parameter in super().named_parameters(prefix, recurse, remove_duplicate):
             own = name.removeprefix(prefix + "." * bool(prefix))
             if every or not own.startswith("model.") or own.removeprefix("model.") in self.trained_names:

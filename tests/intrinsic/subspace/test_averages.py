@@ -62,3 +62,11 @@ def test_an_averaged_model_is_the_net_at_the_mean(name, use_buffers):
         }
         assert frozen
         assert all(torch.equal(tensor, base[key]) for key, tensor in frozen.items())
+
+
+@pytest.mark.parametrize("use_buffers", [False, True])
+def test_coordinates_of_several_p_have_no_average(use_buffers):
+    net = intrinsic.Redrawn(Net(), every=3, projection=intrinsic.OneHot, dim=5)
+    average = AveragedModel(net, use_buffers=use_buffers)
+    with pytest.raises(intrinsic.UserError, match="an average over steps is of one P, and redraw changes it"):
+        average.update_parameters(net)
