@@ -7,13 +7,14 @@ from numba import prange
 
 from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel, total
 from intrinsic.projections.kernels.four_rows import combine
-from intrinsic.projections.kernels.pieces import address, numbers, stretch
+from intrinsic.projections.kernels.pieces import address, numbers, place, size, stretch
 from intrinsic.projections.kernels.prefetch import touch
 from intrinsic.projections.kernels.vector import LANES, load, load_as, splat, store
 
 _WIDTH = 64  # columns of a block
 _GROUPS = 16  # of four rows, whose tables lie in the first-level cache together
 _HEIGHT = 4 * _GROUPS  # rows of a band
+_SPARE = 32  # rows whose numbers lie in several pieces that are put side by side, that they be as fast as others
 
 
 @inner
@@ -103,6 +104,23 @@ def _gather(sums: Any, right: Any, low: int, high: int, out: Any) -> None:
             store(flat, at + depth + LANES, v3)
 
 
+@inner
+def _set_aside(pieces: Any, places: Any, rows: int, width: int, spare: Any) -> None:
+    """Copy rows that lie in several pieces; where one of four rows has no place, the first has none."""
+    used, reach, count = 0, spare.shape[1], size(pieces)
+    for row in range(rows):
+        low = row * width
+        if low + reach > count or used == len(spare):
+            break
+        if places[row] == 0:
+            stretch(pieces, low, low + reach, spare[used])
+            places[row] = place(spare[used])
+            used += 1
+    for row in range(0, len(places), 4):
+        if not (places[row + 1] and places[row + 2] and places[row + 3]):
+            places[row] = 0
+
+
 @kernel
 def adjoint(pieces: Any, left: Any, right: Any, sign: Any, out: Any) -> None:
     """out = P^T g, g in pieces."""
@@ -119,14 +137,11 @@ def adjoint(pieces: Any, left: Any, right: Any, sign: Any, out: Any) -> None:
                     if 4 * four + j < count:
                         code += (left[row, 4 * four + j] > 0) << (row - 4 * group)
                 codes[four, group, j] = code * LANES
-        for group in range(four * groups // fours, (four + 1) * groups // fours):
-            whole = 4 * group + 4 <= rows
-            for row in range(4 * group, min(4 * group + 4, rows)):
-                low = row * width
-                places[row] = address(pieces, low, low + reach, out) if low < len(sign) else 0
-                whole &= places[row] != 0
-            if not whole:
-                places[4 * group] = 0
+        for row in range(four * rows // fours, (four + 1) * rows // fours):
+            low = row * width
+            places[row] = address(pieces, low, low + reach, out) if low < len(sign) else 0
+    spare = np.empty((_SPARE, reach), out.dtype)
+    _set_aside(pieces, places, rows, width, spare)
     totals = np.zeros((chunks, 4 * fours, padded), out.dtype)
     for chunk in prange(chunks):
         tables, copies = np.empty(_GROUPS * 16 * LANES, out.dtype), np.empty(_HEIGHT * _WIDTH, out.dtype)
@@ -145,3 +160,4 @@ def adjoint(pieces: Any, left: Any, right: Any, sign: Any, out: Any) -> None:
     total(totals.reshape(chunks, -1), out.dtype.type(len(sign) ** -0.5), sums)
     for j in range(len(out)):
         out[j] = sums[j // depth * padded + j % depth]
+    spare[0, 0] = 0  # until here it must be there: places are addresses in it

@@ -7,12 +7,19 @@ from numba import prange
 
 from intrinsic.projections.kernels.compile import inner, kernel, write
 from intrinsic.projections.kernels.four_rows import combine
-from intrinsic.projections.kernels.pieces import address, numbers, put, size, stretch, target
+from intrinsic.projections.kernels.pieces import address, numbers, place, put, size, stretch, target
 from intrinsic.projections.kernels.vector import LANES, load, load_as, splat, store
 
 _WIDTH = 64  # columns of a block: the tables of a block lie in the first-level cache
 _BLOCKS = 8  # that are written together where rows are long, because memory is read in long stretches
 _HEIGHT = 256  # rows of a band, for which tables are made anew
+_SPARE = 64  # rows of which numbers in several pieces are put side by side, that they be as fast as others
+
+
+@inner
+def _column(block: int, width: int) -> int:
+    """Where a block begins: the last one reaches back into the one before."""
+    return min(block * _WIDTH, max(width - _WIDTH, 0))
 
 
 @inner
@@ -69,16 +76,18 @@ def _band(
     for row in range(rows[0], rows[1]):
         first, stop = row * width, min(row * width + width, len(sign))
         whole = places[row, 0] != 0 and (places[row, 1] != 0 or not added)
+        same = added and places[row, 0] == places[row, 1]
         out, origin = numbers(places[row, 0], width, part), numbers(places[row, 1], width, part)
         for block in range(blocks[0], blocks[1]):
-            column = block * _WIDTH
+            column = _column(block, width)
+            done = block * _WIDTH - column  # by the block before
             low, high = first + column, min(first + column + _WIDTH, stop)
             v0 = v1 = v2 = v3 = splat(part.dtype.type(0))
             for group in range(codes.shape[1]):
                 at = (block - blocks[0]) * length + codes[row, group]
                 v0, v1 = v0 + load(tables, at), v1 + load(tables, at + LANES)
                 v2, v3 = v2 + load(tables, at + 2 * LANES), v3 + load(tables, at + 3 * LANES)
-            if whole and high - low == _WIDTH:
+            if whole and high - low == _WIDTH and not (same and done):
                 v0, v1 = v0 * load_as(sign, low, part), v1 * load_as(sign, low + LANES, part)
                 v2, v3 = v2 * load_as(sign, low + 2 * LANES, part), v3 * load_as(sign, low + 3 * LANES, part)
                 if added:
@@ -88,18 +97,42 @@ def _band(
                 store(out, column + LANES, v1)
                 store(out, column + 2 * LANES, v2)
                 store(out, column + 3 * LANES, v3)
-            elif low < high:
+            elif low + done < high:
                 store(part, 0, v0)
                 store(part, LANES, v1)
                 store(part, 2 * LANES, v2)
                 store(part, 3 * LANES, v3)
-                for i in range(high - low):
+                for i in range(done, high - low):
                     part[i] *= sign[low + i]
+                rest, end = part[done:], column + high - low
+                low, column = low + done, column + done
                 if whole:
-                    write(out[column : column + high - low], origin[column : column + high - low if added else 0], part)
+                    write(out[column:end], origin[column : end if added else 0], rest)
                 else:
-                    write(target(outs, low, high, other), stretch(origins, low, high, buffer), part)
+                    write(target(outs, low, high, other), stretch(origins, low, high, buffer), rest)
                     put(outs, low, high, other)
+
+
+@inner
+def _set_aside(places: Any, width: int, origins: Any, outs: Any, spare: Any, rows: Any) -> int:
+    """Find places for numbers of whole rows that lie in several pieces; those of origins are copied there.
+
+    Returns how many rows are still to be written from there to where they belong: theirs are in `rows`.
+    """
+    used, kept, added, count = 0, 0, size(origins) > 0, size(outs)
+    for row in range(len(places)):
+        low = row * width
+        if low + width > count or used + 2 > len(spare):
+            break
+        if added and places[row, 1] == 0:
+            stretch(origins, low, low + width, spare[used])
+            places[row, 1] = place(spare[used])
+            used += 1
+        if places[row, 0] == 0:
+            places[row, 0] = place(spare[used])
+            rows[kept, 0], rows[kept, 1] = row, used
+            used, kept = used + 1, kept + 1
+    return kept
 
 
 @kernel
@@ -113,7 +146,8 @@ def forward(z: Any, left: Any, right: Any, sign: Any, origins: Any, outs: Any) -
     codes, places = np.empty((rows, groups), np.int32), np.zeros((rows, 2), np.int64)
     mixed = np.empty((blocks, 4 * groups * _WIDTH), z.dtype)
     for block in prange(blocks):
-        _mix(matrix, right, block * _WIDTH, min(block * _WIDTH + _WIDTH, width), mixed[block])
+        column = _column(block, width)
+        _mix(matrix, right, column, min(column + _WIDTH, width), mixed[block])
         for row in range(block * rows // blocks, (block + 1) * rows // blocks):
             low, high = row * width, min(row * width + width, len(sign))
             if low < high:
@@ -124,6 +158,8 @@ def forward(z: Any, left: Any, right: Any, sign: Any, origins: Any, outs: Any) -
                 for k in range(4 * group, min(4 * group + 4, count)):
                     code += (left[row, k] > 0) << (k - 4 * group)
                 codes[row, group] = code * _WIDTH
+    spare, aside = np.empty((_SPARE, width), z.dtype), np.empty((_SPARE, 2), np.int64)
+    kept = _set_aside(places, width, origins, outs, spare, aside)
     wide, length = _BLOCKS if blocks > 2 * _BLOCKS else 1, groups * 16 * _WIDTH
     tasks = -(-blocks // wide)
     for task in prange(bands * tasks):
@@ -134,3 +170,6 @@ def forward(z: Any, left: Any, right: Any, sign: Any, origins: Any, outs: Any) -
             _tables(mixed[block], groups, tables[(block - first) * length :])
         some = band * rows // bands, (band + 1) * rows // bands
         _band(tables, codes, some, (first, last), width, sign, places, origins, outs)
+    for k in range(kept):
+        low = aside[k, 0] * width
+        put(outs, low, low + width, spare[aside[k, 1]])

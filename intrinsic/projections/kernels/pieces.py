@@ -57,7 +57,16 @@ def _point(typingctx: Any, address: Any) -> Any:
     return types.voidptr(types.int64), generate
 
 
+def _place(typingctx: Any, array: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.ptrtoint(data, context.get_value_type(types.int64))
+
+    return types.int64(array), generate
+
+
 _pointer: Any = intrinsic(_point)
+place: Any = intrinsic(_place)  # (array): the address of its first number; it must live as long as that is used
 
 
 @inner
@@ -140,9 +149,9 @@ def stretch(pieces: Any, low: Any, high: Any, buffer: Any) -> Any:
 
     Beyond the vector's end, and in one without numbers, they are zero.
     """
-    place = address(pieces, low, high, buffer)
-    if place:
-        return numbers(place, high - low, buffer)
+    found = address(pieces, low, high, buffer)
+    if found:
+        return numbers(found, high - low, buffer)
     into = buffer[: high - low]
     end, piece, at = min(high, size(pieces)), _piece(pieces, low), low
     while at < end:
@@ -159,8 +168,8 @@ def stretch(pieces: Any, low: Any, high: Any, buffer: Any) -> Any:
 @inner
 def target(pieces: Any, low: Any, high: Any, buffer: Any) -> Any:
     """Where numbers low ... high - 1 are to be written before `put`: where they are to lie, or the buffer."""
-    place = address(pieces, low, high, buffer)
-    return numbers(place, high - low, buffer) if place else buffer[: high - low]
+    found = address(pieces, low, high, buffer)
+    return numbers(found, high - low, buffer) if found else buffer[: high - low]
 
 
 @inner

@@ -90,3 +90,21 @@ def test_halves_are_read_and_rounded_as_torch_does_it(dtype):
         found = torch.empty(FULL_DIM, dtype=dtype)
         make("onehot", DIM, FULL_DIM).displace(torch.zeros(DIM), row, found)
         torch.testing.assert_close(found, row.to(dtype), rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("ends", [(30_000,), tuple(range(299, 40_000, 311))], ids=["few", "many"])
+@pytest.mark.parametrize("name", RANDOM)
+def test_pieces_that_end_within_rows_change_no_bit(name, ends):
+    """A kernel that goes by rows, blocks or bands of its own, some of which lie in several pieces; in place, too."""
+    size = 40_009
+    projection = make(name, 50, size, seed=3)
+    generator = torch.Generator().manual_seed(0)
+    whole, z = torch.randn(size, generator=generator), torch.randn(projection.dim, generator=generator)
+    pieces = [piece.clone() for piece in whole.tensor_split(ends)]
+    out, other = torch.full_like(whole, torch.nan), torch.full_like(whole, torch.nan)
+    projection.displace_pieces(z, pieces, out)
+    projection.displace(z, whole, other)
+    assert torch.equal(out, other)
+    assert torch.equal(projection.multiply_pieces(pieces), projection.multiply_pieces([whole]))
+    projection.displace(z, whole, whole)
+    assert torch.equal(whole, out)
