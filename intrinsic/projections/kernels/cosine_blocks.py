@@ -10,7 +10,7 @@ import numpy as np
 from intrinsic.projections.kernels.compile import inner
 from intrinsic.projections.kernels.cosine_columns import at_row
 from intrinsic.projections.kernels.cosine_cost import WIDTH
-from intrinsic.projections.kernels.cosine_plan import ACROSS, ALONG, CIRCLE, FIRST, LAST, LENGTH, START, WAVE, WAVES
+from intrinsic.projections.kernels.cosine_plan import ACROSS, ALONG, CIRCLE, GROUP, GROUPS, LENGTH, START
 from intrinsic.projections.kernels.pieces import address, numbers, put, stretch, target
 from intrinsic.projections.kernels.vector import LANES, load, splat, store, sum_lanes
 
@@ -24,39 +24,38 @@ def empty(count: Any, like: Any) -> Any:
 
 
 @inner
-def turn(matrix: Any, block: Any, steps: Any, tables: Any, turned: Any) -> None:
-    """The cosine and the sine of how far each wave of the first block is turned in another one."""
-    across, circle, first = matrix[ACROSS], matrix[CIRCLE], matrix[WAVE]
-    for k in range(matrix[WAVES] - first):
-        at = circle + 2 * (steps[first + k] * block % across)
-        turned[2 * k], turned[2 * k + 1] = tables[at], tables[at + 1]
-
-
-@inner
-def spread(z: Any, matrix: Any, places: Any, rows: Any, which: Any, waves: Any, turned: Any, x: Any) -> None:
-    """x = S C of a block: each coefficient's wave in its row."""
-    first = matrix[WAVE]
+def spread(
+    z: Any, matrix: Any, block: Any, firsts: Any, which: Any, steps: Any, places: Any, rows: Any, tables: Any,
+    waves: Any, x: Any,
+) -> None:  # fmt: skip
+    """x = S C of a block: each wave in the rows of its coefficients, turned from the first block to this one."""
     for i in range(0, WIDTH * matrix[LENGTH], LANES):
         store(x, i, splat(z.dtype.type(0)))
-    for k in range(matrix[FIRST], matrix[LAST]):
-        number, low, at, turns = z[places[k]], WIDTH * rows[k], 2 * WIDTH * which[k], 2 * (which[k] - first)
-        cosine, sine = splat(number * turned[turns]), splat(number * turned[turns + 1])
-        a = cosine * load(waves, at) - sine * load(waves, at + WIDTH)
-        b = cosine * load(waves, at + LANES) - sine * load(waves, at + WIDTH + LANES)
-        store(x, low, load(x, low) + a)
-        store(x, low + LANES, load(x, low + LANES) + b)
+    for group in range(matrix[GROUP], matrix[GROUPS]):
+        wave, at = 2 * WIDTH * which[group], matrix[CIRCLE] + 2 * (steps[group] * block % matrix[ACROSS])
+        cosine, sine = splat(tables[at]), splat(tables[at + 1])
+        a = cosine * load(waves, wave) - sine * load(waves, wave + WIDTH)
+        b = cosine * load(waves, wave + LANES) - sine * load(waves, wave + WIDTH + LANES)
+        for k in range(firsts[group], firsts[group + 1]):
+            number, row = splat(z[places[k]]), WIDTH * rows[k]
+            store(x, row, load(x, row) + number * a)
+            store(x, row + LANES, load(x, row + LANES) + number * b)
 
 
 @inner
-def gather(x: Any, matrix: Any, rows: Any, which: Any, waves: Any, turned: Any, sums: Any, base: Any) -> None:
+def gather(
+    x: Any, matrix: Any, block: Any, firsts: Any, which: Any, steps: Any, rows: Any, tables: Any, waves: Any, sums: Any,
+    base: Any,
+) -> None:  # fmt: skip
     """Add each coefficient of a block, X C^T at its place, to its sum; the first sum is of coefficient `base`."""
-    first = matrix[WAVE]
-    for k in range(matrix[FIRST], matrix[LAST]):
-        low, at, turns = WIDTH * rows[k], 2 * WIDTH * which[k], 2 * (which[k] - first)
-        cosine, sine, a, b = splat(turned[turns]), splat(turned[turns + 1]), load(x, low), load(x, low + LANES)
-        even = a * load(waves, at) + b * load(waves, at + LANES)
-        odd = a * load(waves, at + WIDTH) + b * load(waves, at + WIDTH + LANES)
-        sums[k - base] += sum_lanes(cosine * even - sine * odd)
+    for group in range(matrix[GROUP], matrix[GROUPS]):
+        wave, at = 2 * WIDTH * which[group], matrix[CIRCLE] + 2 * (steps[group] * block % matrix[ACROSS])
+        cosine, sine = splat(tables[at]), splat(tables[at + 1])
+        a = cosine * load(waves, wave) - sine * load(waves, wave + WIDTH)
+        b = cosine * load(waves, wave + LANES) - sine * load(waves, wave + WIDTH + LANES)
+        for k in range(firsts[group], firsts[group + 1]):
+            row = WIDTH * rows[k]
+            sums[k - base] += sum_lanes(load(x, row) * a + load(x, row + LANES) * b)
 
 
 @inner

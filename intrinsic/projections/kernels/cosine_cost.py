@@ -5,9 +5,9 @@ LIBRARY = 4.5e-9  # seconds of one thread for a number of a matrix that scipy tr
 
 # seconds of one thread for a number: each short pass, each term of a long one, all else, and more for lines that lie
 # across the memory and those that are too long for the second-level cache
-_PASS, _TERM, _BESIDE, _ACROSS, _LONG = 1e-10, 7e-11, 4.5e-10, 8e-10, 1e-9
+_PASS, _TERM, _BESIDE, _ACROSS, _LONG = 1e-10, 7e-11, 3.6e-10, 8e-10, 1e-9
 _LONGEST = 4096
-_WAVE, _TURN = 1.1e-10, 6e-11  # for a coefficient and a line: to add its wave, to turn it
+_ADD, _TURN = 6e-11, 1.1e-10  # for a line: to add a coefficient's wave; to turn a wave
 
 
 def radices(count: int) -> list[int]:
@@ -32,4 +32,4 @@ def cost(rows: int, columns: int, count: int) -> tuple[float, bool]:
 def _cost(length: int, width: int, count: int, more: float) -> float:
     passes = sum(_PASS if radix in UNROLLED else _TERM * radix for radix in radices(length))
     each = passes + _BESIDE + more + (_LONG if length > _LONGEST else 0)
-    return -(-width // WIDTH) * WIDTH * (length * each + count * _WAVE + min(count, width) * _TURN)
+    return -(-width // WIDTH) * WIDTH * (length * each + count * _ADD + min(count, width) * _TURN)

@@ -11,8 +11,9 @@ from intrinsic.projections.kernels.cosine_cost import UNROLLED, WIDTH, cost, rad
 from intrinsic.projections.kernels.pieces import STRETCH
 
 # what `matrices` says of each: where it begins; its axes, and whether the one that is transformed is along its rows;
-# where its coefficients, waves and radices begin and end; where its turns, its twist and its circle begin in `tables`
-START, LENGTH, ACROSS, ALONG, FIRST, LAST, WAVE, WAVES, RADIX, RADICES, TURNS, TWIST, CIRCLE = range(13)
+# where its coefficients, their groups of one wave each and its radices begin and end; where its turns, its twist and
+# its circle begin in `tables`
+START, LENGTH, ACROSS, ALONG, FIRST, LAST, GROUP, GROUPS, RADIX, RADICES, TURNS, TWIST, CIRCLE = range(13)
 _COPY = 1e-10  # seconds for a number of a matrix without coefficients
 _LINE = 64  # bytes of a line of the cache
 
@@ -46,13 +47,14 @@ class CosinePlan:
             count = -(-across // WIDTH)
             blocks.append((count, seconds / count, seconds / count))
             row, at = np.divmod(index[first:last] - start, columns)[:: -1 if along else 1]
-            order = np.lexsort((row, at))  # wave after wave: these are more than the first-level cache holds
-            coefficients.append(np.stack([first + order, row[order], np.full(last - first, across), at[order]]))
-        place, row, across, at = np.concatenate(coefficients, 1)
-        waves, which = np.unique(np.stack([across, at]), axis=1, return_inverse=True)
+            order = np.lexsort((row, at))
+            fixed = np.full((2, last - first), [[len(matrices)], [across]])
+            coefficients.append(np.stack([first + order, row[order], *fixed, at[order]]))
+        place, row, owner, across, at = np.concatenate(coefficients, 1)
+        firsts = np.flatnonzero(np.diff(owner, prepend=-1) | np.diff(at, prepend=-1))
+        waves, which = np.unique(np.stack([across, at])[:, firsts], axis=1, return_inverse=True)
         table = np.array(matrices, np.int64)
-        table[:, WAVE] = np.searchsorted(waves[0], table[:, ACROSS], "left")
-        table[:, WAVES] = np.searchsorted(waves[0], table[:, ACROSS], "right")
+        table[:, GROUP], table[:, GROUPS] = (np.searchsorted(firsts, table[:, column]) for column in (FIRST, LAST))
         counts = np.array([count for count, *_ in blocks])
         forward, adjoint = (np.repeat([each[k] for each in blocks], counts) for k in (1, 2))
         self._borders = _borders(forward), _borders(adjoint)
@@ -61,10 +63,11 @@ class CosinePlan:
             table,
             np.array([0, *counts.cumsum()]),
             np.array(self._radices, np.int64),
+            np.append(firsts, len(place)),
+            which.reshape(-1),
+            at[firsts] * (WIDTH // 2) % across[firsts],  # how far a wave turns from block to block: `across` is once
             place,
-            row.astype(np.int32),
-            which.reshape(-1).astype(np.int32),
-            waves[1] * (WIDTH // 2) % waves[0],  # by how much a wave turns from block to block: `across` are a turn
+            row,
         )
         angles = np.outer(np.pi / 2 * waves[1] / waves[0], 2 * np.arange(WIDTH) + 1)
         scale = np.sqrt((2 - (waves[1] == 0)) / waves[0])[:, None]

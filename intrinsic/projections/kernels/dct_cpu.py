@@ -7,7 +7,7 @@ import numpy as np
 from numba import prange
 
 from intrinsic.projections.kernels.compile import kernel
-from intrinsic.projections.kernels.cosine_blocks import copy, empty, gather, read, spread, turn, write
+from intrinsic.projections.kernels.cosine_blocks import copy, empty, gather, read, spread, write
 from intrinsic.projections.kernels.cosine_columns import backward, forward
 from intrinsic.projections.kernels.cosine_cost import WIDTH
 from intrinsic.projections.kernels.cosine_plan import FIRST, LAST, LENGTH, RADICES, RADIX, TURNS, TWIST, CosinePlan
@@ -34,12 +34,12 @@ def _fixed(projection: "DCT") -> tuple[CosinePlan]:
 
 @kernel
 def _matvec(
-    z: Any, borders: Any, matrices: Any, blocks: Any, radices: Any, places: Any, rows: Any, which: Any, steps: Any,
-    tables: Any, waves: Any, origins: Any, outs: Any,
+    z: Any, borders: Any, matrices: Any, blocks: Any, radices: Any, firsts: Any, which: Any, steps: Any, places: Any,
+    rows: Any, tables: Any, waves: Any, origins: Any, outs: Any,
 ) -> None:  # fmt: skip
     longest = max(matrices[:, LENGTH])
     for chunk in prange(len(borders) - 1):
-        x, y, turned = empty(WIDTH * longest, z), empty(WIDTH * longest, z), np.empty(2 * len(steps), z.dtype)
+        x, y = empty(WIDTH * longest, z), empty(WIDTH * longest, z)
         buffer, other = np.empty(max(longest, STRETCH), z.dtype), np.empty(max(longest, STRETCH), z.dtype)
         number = np.searchsorted(blocks, borders[chunk], "right") - 1
         for block in range(borders[chunk], borders[chunk + 1]):
@@ -49,8 +49,7 @@ def _matvec(
             if matrix[FIRST] == matrix[LAST]:
                 copy(matrix, part * STRETCH, (part + 1) * STRETCH, origins, outs, buffer, other)
                 continue
-            turn(matrix, part, steps, tables, turned)
-            spread(z, matrix, places, rows, which, waves, turned, x)
+            spread(z, matrix, part, firsts, which, steps, places, rows, tables, waves, x)
             passes = radices[matrix[RADIX] : matrix[RADICES]]
             swapped = backward(x, y, matrix[LENGTH], passes, tables, matrix[TURNS], matrix[TWIST])
             write(y if swapped else x, matrix, part, origins, outs, buffer, other)
@@ -58,13 +57,13 @@ def _matvec(
 
 @kernel
 def _rmatvec(
-    pieces: Any, borders: Any, bases: Any, matrices: Any, blocks: Any, radices: Any, places: Any, rows: Any,
-    which: Any, steps: Any, tables: Any, waves: Any, out: Any,
+    pieces: Any, borders: Any, bases: Any, matrices: Any, blocks: Any, radices: Any, firsts: Any, which: Any,
+    steps: Any, places: Any, rows: Any, tables: Any, waves: Any, out: Any,
 ) -> None:  # fmt: skip
     longest = max(matrices[:, LENGTH])
     sums = np.zeros(bases[len(borders) - 1, 1], out.dtype)  # of each chunk those of its matrices' coefficients
     for chunk in prange(len(borders) - 1):
-        x, y, turned = empty(WIDTH * longest, out), empty(WIDTH * longest, out), np.empty(2 * len(steps), out.dtype)
+        x, y = empty(WIDTH * longest, out), empty(WIDTH * longest, out)
         buffer = np.empty(max(longest, WIDTH), out.dtype)
         own = sums[bases[chunk, 1] : bases[chunk + 1, 1]]
         number = np.searchsorted(blocks, borders[chunk], "right") - 1
@@ -74,11 +73,10 @@ def _rmatvec(
             matrix, part = matrices[number], block - blocks[number]
             if matrix[FIRST] == matrix[LAST]:
                 continue
-            turn(matrix, part, steps, tables, turned)
             read(pieces, matrix, part, x, buffer)
             passes = radices[matrix[RADIX] : matrix[RADICES]]
             swapped = forward(x, y, matrix[LENGTH], passes, tables, matrix[TURNS], matrix[TWIST])
-            gather(y if swapped else x, matrix, rows, which, waves, turned, own, bases[chunk, 0])
+            gather(y if swapped else x, matrix, part, firsts, which, steps, rows, tables, waves, own, bases[chunk, 0])
     total = np.zeros(len(out), out.dtype)
     for chunk in range(len(borders) - 1):
         own = sums[bases[chunk, 1] : bases[chunk + 1, 1]]
