@@ -1,6 +1,7 @@
 """Several spaces at once."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -59,16 +60,12 @@ class Union(Space):
     def wire(self, model: nn.Module, *, seed: int) -> dict[str, nn.Parameter]:
         """Wire every part; the names are those in the model that came out."""
         found: dict[int, nn.Parameter] = {}
-        wired: list[Space] = []
-        try:
+        with ExitStack() as undo:  # whatever stops it, the last one first
             for index, space in enumerate(self.parts):
                 coordinates = space.wire(model, seed=rng.fan_out(seed, index))
-                wired.append(space)
+                undo.callback(space.unwire, model)
                 found |= {id(parameter): parameter for parameter in coordinates.values()}
-        except UserError:
-            for space in reversed(wired):
-                space.unwire(model)
-            raise
+            undo.pop_all()
         names = {id(parameter): name for name, parameter in model.named_parameters()}
         return {names[key]: parameter for key, parameter in found.items()}
 

@@ -67,6 +67,19 @@ def test_a_part_that_does_not_fit_leaves_the_model_as_it_was():
     assert [type(module) for module in model.modules()] == types
 
 
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError, intrinsic.UserError])
+def test_what_stops_a_part_leaves_the_model_as_it_was(stop, monkeypatch):
+    def fail(*_, **__):
+        raise stop("planted")
+
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 2))
+    modules = list(model.modules())
+    monkeypatch.setattr(intrinsic.BitFit, "wire", fail)
+    with pytest.raises(stop, match="planted"):
+        intrinsic.Subspace(model, space=intrinsic.Union([intrinsic.LoRA(2), intrinsic.BitFit()]))
+    assert list(model.modules()) == modules
+
+
 def test_parts_draw_numbers_of_their_own():
     space = intrinsic.Union([intrinsic.LoRA(2, targets=["0"]), intrinsic.Adapter(2, targets=["3"])])
     first, again, other = (space.wire(network(), seed=seed) for seed in (0, 0, 1))
