@@ -49,8 +49,8 @@ def protocol(frame: pd.DataFrame) -> list[Line]:
     lines.append(("Learning rates", [", ".join(map(value_text, rates)) or "none"]))
     lines.append(("Seeds", [_seeds(frame)]))
     lines.append(("Choices", [
-        "Of several settings at one size, the one with the best mean validation score over seeds counts. "
-        "Test data are only reported, at the last epoch."
+        "Of several settings at one size, the one with the best mean validation score over seeds counts; of settings "
+        "with different seeds, less the part of those. Test data are only reported, at the last epoch."
     ]))  # fmt: skip
     return lines
 
