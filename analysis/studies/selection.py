@@ -66,7 +66,7 @@ def _merits(settings: Sequence[pd.DataFrame], judge: str) -> dict[str, float]:
     design = np.hstack([pd.get_dummies(rows[key].astype(str)).to_numpy(float) for key in ("setting", "seed")])
     scores = rows[judge].to_numpy(float)
     parts = np.linalg.lstsq(design, scores - scores.mean(), rcond=None)[0]
-    return dict(zip(sorted(names), parts.tolist(), strict=False))
+    return dict(zip(sorted(names), parts.round(12).tolist(), strict=False))  # equal ones are equal
 
 
 def points_table(points: pd.DataFrame, x: str) -> pd.DataFrame:
