@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numba import prange
 
+from intrinsic.projections.kernels.adam import adam
 from intrinsic.projections.kernels.compile import CHUNKS, inner, kernel
+from intrinsic.projections.kernels.descent import Descent, sequence
 from intrinsic.projections.kernels.on_pieces import Matvec, Rmatvec
 from intrinsic.projections.kernels.pieces import STRETCH, put, stretch, target
 
@@ -80,4 +82,14 @@ def _rmatvec(pieces: Any, index: Any, full_dim: int, chunks: int, out: Any) -> N
         _choose(pieces, index, full_dim, first, last, out)
 
 
+@sequence
+def _descend(
+    pieces: Any, fixed_adjoint: Any, g: Any, z: Any, state: Any, numbers: Any, fixed: Any, origins: Any, outs: Any
+) -> None:
+    _rmatvec(pieces, *fixed_adjoint, g)
+    adam(g, z, state, numbers)
+    _matvec(z, *fixed, origins, outs)
+
+
 matvec_pieces, rmatvec_pieces = Matvec(_matvec, _fixed), Rmatvec(_rmatvec, _fixed_adjoint)
+descent = Descent(_descend, _fixed, _fixed_adjoint)

@@ -13,7 +13,7 @@ from intrinsic.projections.kernels.guarded_kernels import GuardedKernels
 from intrinsic.projections.repeated_products import RepeatedProducts
 from intrinsic.surgery.optimizer_internals import fused_adam
 
-KINDS = [intrinsic.OneHot, intrinsic.Sparse, intrinsic.Kronecker, intrinsic.Fastfood]
+KINDS = [intrinsic.OneHot, intrinsic.Sparse, intrinsic.Kronecker, intrinsic.Fastfood, intrinsic.Select]
 DTYPES = [torch.float32, torch.float64]
 SETTINGS = {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
 
@@ -108,7 +108,7 @@ def test_none_without_kernels_of_its_own(monkeypatch):
         x, (z, *state) = torch.ones(30), start(4, torch.float32)
         return RepeatedProducts(kind(4, 30, seed=0), z, [x], torch.empty(30), [x]).descent(z.clone(), state)
 
-    assert descent(intrinsic.Dense) is None
+    assert descent(intrinsic.DCT) is None
     monkeypatch.setenv("INTRINSIC_KERNELS", "torch")
     assert descent(intrinsic.OneHot) is None
 
