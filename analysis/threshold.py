@@ -73,7 +73,7 @@ def threshold(
             answer, `start` for the score before any training, or a number.
         chance: the same as a number, by its older name.
         estimator: see `intrinsic.estimate_threshold`, as for estimand and confidence.
-        estimand: `mean` or `success`.
+        estimand: `mean` or `success`, for which a diverged run is one that has not reached the target.
         confidence: of the interval.
         across: dotted config keys, or nodes such as `model`, in which runs may differ: curves are named by them, and
             each has the baseline of its own network, or the one that there is.

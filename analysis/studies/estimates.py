@@ -130,6 +130,9 @@ def _of_one_baseline(
 def estimates_of(rows: pd.DataFrame, options: dict[str, Any]) -> list[Estimate]:
     """An estimate for each curve with an x, against the one that is full training without an x.
 
+    A diverged run of the chosen setting has no score, and no part in a mean; for "success" it is one that has not
+    reached the target, with the worst score: the lowest of the curve, the floor or 0.
+
     Args:
         rows: as from `choose_settings`, of one baseline.
         options: see `estimates`.
@@ -146,11 +149,13 @@ def estimates_of(rows: pd.DataFrame, options: dict[str, Any]) -> list[Estimate]:
         raise UserError(f"need one baseline, got {'; '.join(levels)}; choose with --where KEY=VALUE")
     baselines: list[float] = flat[flat["curve"].isin(levels)]["score"].tolist()
     found = []
-    for curve, runs in used[used["x"].notna()].groupby("curve", sort=False):
-        dims, scores = runs["x"].astype(int).tolist(), runs["score"].tolist()
+    lost = rows[rows["chosen"] & (rows["status"] == "diverged") & (options.get("estimand") == "success")]
+    for curve, finished in used[used["x"].notna()].groupby("curve", sort=False):
+        runs = pd.concat([finished, lost[(lost["curve"] == curve) & lost["x"].notna()]]).sort_index()
+        dims, seeds = runs["x"].astype(int).tolist(), runs["seed"].tolist()
         enough = len(set(dims)) >= 3 and baselines
-        seeds = runs["seed"].tolist()
-        known: dict[str, Any] = floor.of_runs(runs, options.get("estimand", "mean")) if enough else {}
+        known: dict[str, Any] = floor.of_runs(finished, options.get("estimand", "mean")) if enough else {}
+        scores = runs["score"].fillna(min(finished["score"].min(), known.get("floor") or 0.0)).tolist()
         threshold = estimate_threshold(dims, scores, baselines, seeds=seeds, **known, **options) if enough else None
         found.append(Estimate(str(curve), dims, scores, baselines, threshold, seeds))
     return found

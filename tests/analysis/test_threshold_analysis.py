@@ -88,6 +88,22 @@ def test_ranks_and_counts_are_axes_too(study):
     assert by_count == pytest.approx(448 * by_rank, rel=0.1)
 
 
+def test_a_diverged_run_has_not_succeeded(study):
+    """Of the mean it has no part; at 1,000 three of six seeds reach the target, and not three of three."""
+    fill(study)
+    for seed in (3, 4, 5):
+        add(study, "subspace", projection="Fastfood", dim=1000, seed=seed, status="diverged")
+    dims = [dim for dim in (30, 100, 300, 1000, 3000) for _ in range(3)]
+    scores = [accuracy(dim, seed) for dim in (30, 100, 300, 1000, 3000) for seed in (0, 1, 2)]
+    full = [0.95, 0.952, 0.954]
+    (mean,), (success,) = (content(threshold(study, estimand=kind))["curves"] for kind in ("mean", "success"))
+    assert mean["threshold"] == estimate_threshold(dims, scores, full).to_dict()
+    without = estimate_threshold(dims, scores, full, estimand="success")
+    dims[12:12], scores[12:12] = [1000] * 3, [0.0] * 3
+    assert success["threshold"] == estimate_threshold(dims, scores, full, estimand="success").to_dict()
+    assert success["threshold"]["value"] > 1.2 * without.value
+
+
 def test_only_the_asked_runs_count(study):
     fill(study)
     kept = [path.parent.name for path in study.glob("*/record.json")]
