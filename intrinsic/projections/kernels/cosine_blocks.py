@@ -12,6 +12,7 @@ from intrinsic.projections.kernels.cosine_columns import at_row
 from intrinsic.projections.kernels.cosine_cost import WIDTH
 from intrinsic.projections.kernels.cosine_plan import ACROSS, ALONG, CIRCLE, GROUP, GROUPS, LENGTH, START
 from intrinsic.projections.kernels.pieces import address, numbers, put, stretch, target
+from intrinsic.projections.kernels.transpose import read_tile, write_tile
 from intrinsic.projections.kernels.vector import LANES, load, splat, store, sum_lanes
 
 
@@ -64,16 +65,23 @@ def read(pieces: Any, matrix: Any, block: Any, x: Any, buffer: Any) -> None:
     start, length, across = matrix[START], matrix[LENGTH], matrix[ACROSS]
     column = block * WIDTH
     width = min(WIDTH, across - column)
+    whole = address(pieces, start, start + length * across, buffer)
     if matrix[ALONG]:
+        first = start + column * length
+        lines, tiled = 0, length // LANES * LANES
+        if whole:
+            lines = width // LANES * LANES
+            part = numbers(whole + column * length * x.itemsize, width * length, x)
+            for k in range(0, lines, LANES):
+                for i in range(0, tiled, LANES):
+                    read_tile(part, k * length + i, length, x, at_row(i, length) + k, at_row(i + 1, length) + k)
         for k in range(width):
-            low = start + (column + k) * length
-            line = stretch(pieces, low, low + length, buffer)
-            for i in range(length):
+            line = stretch(pieces, first + k * length, first + (k + 1) * length, buffer)
+            for i in range(tiled if k < lines else 0, length):
                 x[at_row(i, length) + k] = line[i]
         for i in range(0, WIDTH * length, WIDTH):
             x[i + width : i + WIDTH] = 0
         return
-    whole = address(pieces, start, start + length * across, buffer)
     for i in range(length):
         low, at = i * across + column, at_row(i, length)
         if whole:
@@ -95,15 +103,24 @@ def write(x: Any, matrix: Any, block: Any, origins: Any, outs: Any, buffer: Any,
     start, length, across = matrix[START], matrix[LENGTH], matrix[ACROSS]
     column, stop = block * WIDTH, start + length * across
     width = min(WIDTH, across - column)
-    if matrix[ALONG]:
-        for k in range(width):
-            low = start + (column + k) * length
-            line, out = stretch(origins, low, low + length, buffer), target(outs, low, low + length, other)
-            for i in range(length):
-                out[i] = line[i] + x[at_row(i, length) + k]
-            put(outs, low, low + length, other)
-        return
     whole, goal = address(origins, start, stop, buffer), address(outs, start, stop, other)
+    if matrix[ALONG]:
+        first = column * length
+        lines, tiled = 0, length // LANES * LANES
+        if whole and goal:
+            lines = width // LANES * LANES
+            part = numbers(whole + first * x.itemsize, width * length, x)
+            into = numbers(goal + first * x.itemsize, width * length, x)
+            for k in range(0, lines, LANES):
+                for i in range(0, tiled, LANES):
+                    write_tile(x, at_row(i, length) + k, at_row(i + 1, length) + k, part, into, k * length + i, length)
+        for k in range(width):
+            low, high = start + first + k * length, start + first + (k + 1) * length
+            line, out = stretch(origins, low, high, buffer), target(outs, low, high, other)
+            for i in range(tiled if k < lines else 0, length):
+                out[i] = line[i] + x[at_row(i, length) + k]
+            put(outs, low, high, other)
+        return
     for i in range(length):
         low, at = i * across + column, at_row(i, length)
         if whole and goal:

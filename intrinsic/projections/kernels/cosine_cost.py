@@ -5,7 +5,7 @@ LIBRARY = 4.5e-9  # seconds of one thread for a number of a matrix that scipy tr
 
 # seconds of one thread for a number: each short pass, each term of a long one, all else, and more for lines that lie
 # across the memory and those that are too long for the second-level cache
-_PASS, _TERM, _BESIDE, _ACROSS, _LONG = 1e-10, 7e-11, 3.6e-10, 8e-10, 1e-9
+_PASS, _TERM, _BESIDE, _ACROSS, _LONG = 1e-10, 7e-11, 3.6e-10, 1.5e-10, 1e-9
 _LONGEST = 4096
 _ADD, _TURN = 6e-11, 1.1e-10  # for a line: to add a coefficient's wave; to turn a wave
 

@@ -21,8 +21,8 @@ _PLANS: WeakKeyDictionary["DCT", CosinePlan] = WeakKeyDictionary()
 
 
 def options(full_dim: int) -> dict[str, Any]:
-    """For the proof: matrices transformed along either axis, by passes of each kind, cut blocks, no coefficients."""
-    shapes = [(40, 33), (1, 50), (0, 3), (35, 48), (1, 1), (52, 9), (3, 66)]
+    """For the proof: matrices transformed along either axis, by short and long passes, cut blocks, no coefficients."""
+    shapes = [(44, 33), (1, 50), (0, 3), (35, 36), (1, 1), (43, 20), (3, 66)]
     return {"shapes": [*shapes, (1, full_dim - sum(rows * columns for rows, columns in shapes))]}
 
 
