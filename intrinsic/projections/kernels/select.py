@@ -34,7 +34,8 @@ def select(owner: type[nn.Module], x: Tensor) -> GuardedKernels | None:
     origins, out)` and `rmatvec_pieces(projection, pieces, out)` for what lies, in order, in several contiguous tensors
     of any shapes: z and the out of P^T g are float32 or float64, which is computed in, and all others of any floating
     dtype; no origins mean zero. If the two have `repeated` (see `on_pieces`), a training loop looks up what does not
-    change once. Tracers (torch.compile, torch.func, fake tensors) see plain torch.
+    change once; and if the module has a `descent` (see there), `fit` takes a whole step of Adam by it. Tracers
+    (torch.compile, torch.func, fake tensors) see plain torch.
 
     Where they are first asked for, once per process, class, device and dtype, they are compared with plain torch, on
     `owner(dim, full_dim, seed=...)` (see `prove`). Those that are wrong, cannot be imported or do not compile are left

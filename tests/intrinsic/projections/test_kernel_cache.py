@@ -28,6 +28,7 @@ from intrinsic.projections.kernels.select import select
 assert select(intrinsic.OneHot, z).__name__.endswith("onehot_cpu")
 print([str(w.message) for w in found if w.category is RuntimeWarning])
 """
+loaded = []  # a cached function that no module has is found by what was compiled before, as long as that is there
 
 
 @pytest.fixture
@@ -46,6 +47,7 @@ def load(folder, factor=2):
     exec(compile(path.read_text(), str(path), "exec"), names)  # noqa: S102
     function = numba.njit(names["double"])
     Cache.serve(function)
+    loaded.append(function)
     return function
 
 
