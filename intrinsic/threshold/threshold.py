@@ -53,7 +53,7 @@ class Threshold:
         return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "draws"}
 
     def __str__(self) -> str:
-        """As in `d90 = 612 [560, 680] (95 %, auto, mean)` or `d90 > 1000 (95 %, auto, mean)`; `?` for an open end.
+        """As in `d90 = 612 [560, 680] (95 %, auto, mean)` or `d90 > 1,000 (95 %, auto, mean)`; `?` for an open end.
 
         Where the start reaches the target: `d90 = 0 (the start is above the target: 0.95 >= 0.88; use floor=start)`.
         """
@@ -72,5 +72,5 @@ class Threshold:
 
 
 def _number(value: float) -> str:
-    """612, 9.4, 190000: three digits below 100, whole numbers above."""
-    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+    """612, 9.4, 190,000: three digits below 100, whole numbers above."""
+    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
