@@ -42,20 +42,20 @@ def method_table(study: Committed, across: tuple[str, ...] = ()) -> str:
 
 
 def threshold_table(study: Committed, **options: Any) -> str:
-    """The threshold of each curve with its interval, on test and on validation data; then every ratio of two."""
-    found = study.outcome("threshold", **options)
+    """The threshold of each curve with its interval, of its split and on validation data; then every ratio of two."""
+    found, split = study.outcome("threshold", **options), options.get("split") or "test"
     lines = []
     for line in found.results:
         curve, colon, said = line.partition(": ")
         if colon and said.startswith("d"):
-            lines.append([f"`{curve.removeprefix('on validation data, ')}`", *_said(curve, said)])
+            lines.append([f"`{curve.removeprefix('on validation data, ')}`", *_said(curve, said, split)])
     text = table({"curve": "<", "data": "<", "threshold": "<"}, lines)
     ratios = [_table(frame) for frame in found.more if len(frame)]
     return "\n\n".join([text, *ratios])
 
 
-def _said(curve: str, said: str) -> tuple[str, str]:
-    return "validation" if curve.startswith("on validation data") else "test", said.partition(" (")[0]
+def _said(curve: str, said: str, split: str) -> tuple[str, str]:
+    return "validation" if curve.startswith("on validation data") else split, said.partition(" (")[0]
 
 
 def _table(frame: pd.DataFrame) -> str:

@@ -132,6 +132,7 @@ def test_thresholds_are_those_of_the_command(tmp_path):
     said = threshold_table(study)
     (threshold,) = json.loads((tmp_path / "home/figures/d/0/threshold.json").read_text())["curves"]
     assert f"| `subspace (fastfood)` | test | d90 = {threshold['threshold']['value']:.3g} [" in said.replace(",", "")
+    assert "| test |" not in threshold_table(study, split="validation")
 
 
 def test_published_tables_are_the_data():
