@@ -52,3 +52,8 @@ def refused(rule, *studies, figure=rank_curve, **options):
     with pytest.raises(UserError, match=rule) as caught:
         figure(*studies, **options)
     assert "\n" not in str(caught.value)
+
+
+def point(drawn, curve, x):
+    """One point of a curve that was drawn."""
+    return drawn.points.set_index(["curve", "x"]).loc[(curve, x)]
