@@ -5,6 +5,7 @@ A line's numbers are a column of the block, whose rows `at_row` places.
 
 from typing import Any
 
+import numba
 import numpy as np
 
 from intrinsic.projections.kernels.compile import inner
@@ -24,19 +25,26 @@ def empty(count: Any, like: Any) -> Any:
     return room[first : first + count]
 
 
+@numba.njit(forceinline=True)
+def _turned(group: Any, matrix: Any, block: Any, which: Any, steps: Any, tables: Any, waves: Any) -> Any:
+    """The wave of a group of coefficients, turned from the first block to this one: its two vectors."""
+    wave, at = 2 * WIDTH * which[group], matrix[CIRCLE] + 2 * (steps[group] * block % matrix[ACROSS])
+    cosine, sine = splat(tables[at]), splat(tables[at + 1])
+    a = cosine * load(waves, wave) - sine * load(waves, wave + WIDTH)
+    b = cosine * load(waves, wave + LANES) - sine * load(waves, wave + WIDTH + LANES)
+    return a, b
+
+
 @inner
 def spread(
     z: Any, matrix: Any, block: Any, firsts: Any, which: Any, steps: Any, places: Any, rows: Any, tables: Any,
     waves: Any, x: Any,
 ) -> None:  # fmt: skip
-    """x = S C of a block: each wave in the rows of its coefficients, turned from the first block to this one."""
+    """x = S C of a block: each wave in the rows of its coefficients."""
     for i in range(0, WIDTH * matrix[LENGTH], LANES):
         store(x, i, splat(z.dtype.type(0)))
     for group in range(matrix[GROUP], matrix[GROUPS]):
-        wave, at = 2 * WIDTH * which[group], matrix[CIRCLE] + 2 * (steps[group] * block % matrix[ACROSS])
-        cosine, sine = splat(tables[at]), splat(tables[at + 1])
-        a = cosine * load(waves, wave) - sine * load(waves, wave + WIDTH)
-        b = cosine * load(waves, wave + LANES) - sine * load(waves, wave + WIDTH + LANES)
+        a, b = _turned(group, matrix, block, which, steps, tables, waves)
         for k in range(firsts[group], firsts[group + 1]):
             number, row = splat(z[places[k]]), WIDTH * rows[k]
             store(x, row, load(x, row) + number * a)
@@ -50,10 +58,7 @@ def gather(
 ) -> None:  # fmt: skip
     """Add each coefficient of a block, X C^T at its place, to its sum; the first sum is of coefficient `base`."""
     for group in range(matrix[GROUP], matrix[GROUPS]):
-        wave, at = 2 * WIDTH * which[group], matrix[CIRCLE] + 2 * (steps[group] * block % matrix[ACROSS])
-        cosine, sine = splat(tables[at]), splat(tables[at + 1])
-        a = cosine * load(waves, wave) - sine * load(waves, wave + WIDTH)
-        b = cosine * load(waves, wave + LANES) - sine * load(waves, wave + WIDTH + LANES)
+        a, b = _turned(group, matrix, block, which, steps, tables, waves)
         for k in range(firsts[group], firsts[group + 1]):
             row = WIDTH * rows[k]
             sums[k - base] += sum_lanes(load(x, row) * a + load(x, row + LANES) * b)

@@ -16,7 +16,11 @@ Descend = Callable[[Sequence[Tensor], tuple[float, float, float, float]], None]
 
 
 def sequence(function: Callable[..., None]) -> Any:
-    """Compile a function that calls kernels one after the other."""
+    """Compile a function that calls kernels one after the other.
+
+    Each file of kernels has its own, of the same three lines: what is kept on disk is named by the file in which a
+    function stands, and the kernels that a common one took as arguments would have other names in each process.
+    """
     compiled = numba.njit(nogil=True, error_model="numpy")(function)
     Cache.serve(compiled)
     return compiled
