@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.command import REPEATABLE, program
 from analysis.figures.figure import Outcome, draw_curves, save_figure
+from analysis.figures.level import Level
 from analysis.references.literature import PUBLISHED, PublishedCurve
 from analysis.studies.config_keys import value_text
 from analysis.studies.efforts import effort_lines, efforts
@@ -134,9 +135,9 @@ def _figure(task: PublishedCurve, rows: pd.DataFrame, baselines: Sequence[float]
     levels = []
     if baselines:
         mean = sum(baselines) / len(baselines)
-        levels.append((f"full {_span(mean, mean)}", mean, "-"))
+        levels.append(Level(f"full {_span(mean, mean)}", mean, "-"))
     if task.full is not None:
-        levels.append((f"published {_span(*task.full)}", sum(task.full) / 2, ":"))
+        levels.append(Level(f"published {_span(*task.full)}", sum(task.full) / 2, ":"))
     label = f"dimension d (of {task.full_dim:,}), {task.task}"
     figure = draw_curves(
         drawn, xlabel=label, ylabel=f"{task.split} {rows['metric'].max()}", levels=levels, effort=effort

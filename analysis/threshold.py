@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures.figure import COLOURS, OUT, CurvesResult, draw_curves, save_figure
+from analysis.figures.level import Level
 from analysis.figures.start_levels import start_levels
 from analysis.studies.config_keys import keys_under
 from analysis.studies.differences import differences, differences_table
@@ -149,11 +150,16 @@ def _figure(
     first = found[0].threshold
     assert first is not None
     percent = f"{100 * first.fraction:g} %{above}"
-    sets = dict.fromkeys(
-        (each.threshold.baseline, each.threshold.target) for each in found if each.threshold is not None
-    )
-    levels = [(f"full {baseline:.3f}", baseline, "-") for baseline, _ in sets]
-    levels += [(f"{percent} {target:.3f}", target, "--") for _, target in sets]
+    sets: dict[tuple[float, float], list[int]] = {}
+    for number, each in enumerate(found):
+        if each.threshold is not None:
+            sets.setdefault((each.threshold.baseline, each.threshold.target), []).append(number)
+    own = {key: curve for key, (curve, *others) in sets.items() if len(sets) > 1 and not others}
+    levels = []
+    for key in sets:
+        colour = COLOURS[own[key] % len(COLOURS)] if key in own else "black"
+        levels.append(Level(f"full {key[0]:.3f}", key[0], "-", colour))
+        levels.append(Level(f"{percent} {key[1]:.3f}", key[1], "--", colour))
     levels += start_levels(each.threshold.start for each in found if each.threshold is not None)
     label = AXES.get(axis, axis)
     shown = {each.curve: f"{each.curve}: {_short(each)}" for each in found}

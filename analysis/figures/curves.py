@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.figures.figure import CurvesResult, draw_curves, save_figure
+from analysis.figures.level import Level
 from analysis.figures.start_levels import start_levels
 from analysis.studies.config_keys import FREE, keys_under, value_text
 from analysis.studies.efforts import effort_lines, efforts
@@ -80,7 +81,7 @@ def curves(
     if len(beside):
         rows, points = pd.concat([rows, beside]), pd.concat([points, _points(beside)])
     notes += said
-    if "full" in levels and not any(line[0].startswith("full") for line in lines):
+    if "full" in levels and not any(line.label.startswith("full") for line in lines):
         notes.append(f"no baseline: no run of full has finished; `python run.py method=full {ending}` makes one")
     figure = draw_curves(
         rows[rows["x"].notna()].assign(curve=lambda drawn: drawn["curve"].replace(marked.names)),
@@ -125,9 +126,9 @@ def _starts(frame: pd.DataFrame, across: Sequence[str]) -> list[float]:
     return [mean for mean in means if mean is not None]
 
 
-def _reached(starts: Sequence[float], lines: Sequence[tuple[str, float, str]], fraction: float | None) -> list[str]:
+def _reached(starts: Sequence[float], lines: Sequence[Level], fraction: float | None) -> list[str]:
     """A note where the start is above the line that is drawn at a fraction of the baseline."""
-    targets = [score for label, score, _ in lines if label.endswith("% of full")]
+    targets = [line.score for line in lines if line.label.endswith("% of full")]
     over = [start for start in starts for target in targets if start >= target]
     if not over or fraction is None:
         return []
@@ -138,12 +139,12 @@ def _reached(starts: Sequence[float], lines: Sequence[tuple[str, float, str]], f
     ]
 
 
-def _levels(points: pd.DataFrame, methods: Sequence[str], fraction: float | None) -> list[tuple[str, float, str]]:
-    """Make the horizontal lines: (label, score, line style) of each method without an x that has a mean."""
+def _levels(points: pd.DataFrame, methods: Sequence[str], fraction: float | None) -> list[Level]:
+    """The horizontal lines: one of each method without an x that has a mean."""
     found = points[points["x"].isna() & points["mean"].notna() & bool(methods)]
     found = found.assign(method=[curve.partition(",")[0] for curve in found["curve"]])
     lines = [
-        (f"{curve} {mean:.3f}", mean, DASHES[method])
+        Level(f"{curve} {mean:.3f}", mean, DASHES[method])
         for curve, mean, method in zip(found["curve"], found["mean"], found["method"], strict=True)
     ]
     full = found[found["method"] == "full"]
@@ -152,5 +153,5 @@ def _levels(points: pd.DataFrame, methods: Sequence[str], fraction: float | None
             f"need one baseline for --fraction, got {'; '.join(full['curve'])}; choose with --where KEY=VALUE"
         )
     if fraction is not None and len(full) == 1:
-        lines.append((f"{100 * fraction:g} % of full", fraction * full["mean"].iloc[0], "--"))
+        lines.append(Level(f"{100 * fraction:g} % of full", fraction * full["mean"].iloc[0], "--"))
     return lines

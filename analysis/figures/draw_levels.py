@@ -7,45 +7,47 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.start_levels import THIN
+from analysis.figures.level import THIN, Level
+from intrinsic.threshold.isotonic import isotonic
 
+LINE = 12  # points between two labels, or more
 FAR = 0.6  # of the height of all else: a start that lies farther off would flatten the curves
 
 
-def draw_levels(figure: Figure, axes: Axes, levels: Sequence[tuple[str, float, str]]) -> None:
-    """Draw the levels (label, score, line style), and write their labels, moved up or down where two would overlap.
+def draw_levels(figure: Figure, axes: Axes, levels: Sequence[Level]) -> None:
+    """Draw the levels, and write their labels, moved up or down as little as may be where two would overlap.
 
     A start is thin; one far from all curves is no line but an arrow at the edge, beside its number.
     """
-    for _, score, dashes in levels:
-        if dashes != THIN:
-            axes.axhline(score, color="black", lw=1.1, ls=dashes, zorder=1.5)
+    for level in levels:
+        if level.dashes != THIN:
+            axes.axhline(level.score, color=level.colour, lw=1.1, ls=level.dashes, zorder=1.5)
     low, high = axes.get_ylim()
-    placed = []
-    for label, score, dashes in sorted(levels, key=lambda level: level[1]):
-        at = score
-        if dashes == THIN and not low - FAR * (high - low) <= score <= high + FAR * (high - low):
-            at = low if score < low else high
-            label += " ↓" if score < low else " ↑"
-        elif dashes == THIN:
-            axes.axhline(score, color="black", lw=0.7, ls=dashes, zorder=1.5)
-        placed.append((label, at))
-    if any(at in (low, high) for _, at in placed):
-        axes.set_ylim(axes.get_ylim())  # the edge stays where the arrow is
+    far = FAR * (high - low)
+    for level in levels:
+        if level.dashes == THIN and low - far <= level.score <= high + far:
+            axes.axhline(level.score, color=level.colour, lw=0.7, ls=level.dashes, zorder=1.5)
+    low, high = axes.get_ylim()
+    if any(not low <= level.score <= high for level in levels):
+        axes.set_ylim(low, high)  # the edge stays where the arrow is
+    placed = [
+        (label + (" ↓" if score < low else " ↑" if score > high else ""), min(max(score, low), high), colour)
+        for label, score, _, colour in sorted(levels, key=lambda level: level.score)
+    ]
     notes = [
         axes.annotate(
             label, (1, at), (6, 0), xycoords=axes.get_yaxis_transform(), textcoords="offset points",
-            va="center", fontsize=9, annotation_clip=False,
+            va="center", fontsize=9, annotation_clip=False, color=colour,
         )
-        for label, at in placed
+        for label, at, colour in placed
     ]  # fmt: skip
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.draw_without_rendering()  # the layout, and so each label's height in points
-    at_points = np.array([axes.transData.transform((1, at))[1] for _, at in placed]) * 72 / figure.dpi
-    moved = at_points.copy()
-    for i in range(1, len(moved)):
-        moved[i] = max(moved[i], moved[i - 1] + 12)
-    shifts = moved - at_points
-    for note, shift in zip(notes, shifts - shifts.mean() if len(shifts) else (), strict=True):
+    if not placed:
+        return
+    heights = np.array([axes.transData.transform((1, at))[1] for _, at, _ in placed]) * 72 / figure.dpi
+    below = LINE * np.arange(len(placed))
+    moved = isotonic(heights[None] - below, np.ones(len(placed)))[0] + below
+    for note, shift in zip(notes, moved - heights, strict=True):
         note.set_position((6, shift))

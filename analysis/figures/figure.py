@@ -22,6 +22,7 @@ from PIL import Image
 from analysis.figures.as_csv import as_csv
 from analysis.figures.draw_levels import draw_levels
 from analysis.figures.footer import footer
+from analysis.figures.level import Level
 from analysis.studies.plain import plain
 from intrinsic.files.atomic import write_together
 
@@ -92,7 +93,7 @@ def draw_curves(
     *,
     xlabel: str,
     ylabel: str,
-    levels: Sequence[tuple[str, float, str]] = (),
+    levels: Sequence[Level] = (),
     ticks: Sequence[int] = (),
     effort: Sequence[str] = (),
 ) -> Figure:
@@ -102,7 +103,7 @@ def draw_curves(
         rows: runs with curve, x, score, status, chosen (see `choose_settings`); x is on a log scale.
         xlabel: the label of the x axis.
         ylabel: the label of the y axis.
-        levels: horizontal lines (label, score, line style), labelled at the right margin.
+        levels: horizontal lines, labelled at the right margin.
         ticks: the ticks of x, then on a log2 scale; none: chosen from the range, log10.
         effort: lines at the foot.
     """
