@@ -16,6 +16,7 @@ from intrinsic.peft.layout import PREFIX, check_unshared
 from intrinsic.peft.peft_type import peft_types
 from intrinsic.peft.read_adapter import read_adapter
 from intrinsic.subspace import Subspace
+from intrinsic.surgery.as_it_was import as_it_was
 from intrinsic.surgery.head import find_head, under
 
 
@@ -54,8 +55,8 @@ def load_peft(model: nn.Module, folder: str | Path, *, seed: int = 0) -> Subspac
     projected: dict[str, Any] = {}
     if adapter.projection is not None:
         projected = {"projection": adapter.projection, "dim": len(adapter.numbers[0])}
-    net = Subspace(model, space=adapter.space, head=None if head is None else "train", seed=seed, **projected)
-    with ExitStack() as undo:  # whatever stops it, an interrupt too
+    with as_it_was(model), ExitStack() as undo:
+        net = Subspace(model, space=adapter.space, head=None if head is None else "train", seed=seed, **projected)
         undo.callback(net.unwrap)
         check_unshared(model)
         _fill(net, adapter.numbers, head, adapter.rest, folder)

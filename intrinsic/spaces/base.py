@@ -1,9 +1,13 @@
 """The contract of a space: which numbers may move."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Self
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ClassVar, Self
 
 from torch import nn
+
+from intrinsic.surgery.as_it_was import as_it_was
 
 
 class Space(ABC):
@@ -15,6 +19,12 @@ class Space(ABC):
     """
 
     constants: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let what stops `wire`, an interrupt too, leave the model as it was."""
+        super().__init_subclass__(**options)
+        if "wire" in vars(cls):
+            cls.wire = _whole(cls.wire)  # type: ignore[method-assign]
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -53,3 +63,12 @@ class Space(ABC):
     def settle(self, model: nn.Module) -> Self:
         """Make plain numbers of what only helps training, and return the space of these: itself where nothing does."""
         return self
+
+
+def _whole(wire: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(wire)
+    def whole(self: Space, model: nn.Module, *, seed: int) -> Any:
+        with as_it_was(model):
+            return wire(self, model, seed=seed)
+
+    return whole

@@ -1,7 +1,6 @@
 """Several spaces at once."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -60,12 +59,9 @@ class Union(Space):
     def wire(self, model: nn.Module, *, seed: int) -> dict[str, nn.Parameter]:
         """Wire every part; the names are those in the model that came out."""
         found: dict[int, nn.Parameter] = {}
-        with ExitStack() as undo:  # whatever stops it, the last one first
-            for index, space in enumerate(self.parts):
-                coordinates = space.wire(model, seed=rng.fan_out(seed, index))
-                undo.callback(space.unwire, model)
-                found |= {id(parameter): parameter for parameter in coordinates.values()}
-            undo.pop_all()
+        for index, space in enumerate(self.parts):
+            coordinates = space.wire(model, seed=rng.fan_out(seed, index))
+            found |= {id(parameter): parameter for parameter in coordinates.values()}
         names = {id(parameter): name for name, parameter in model.named_parameters()}
         return {names[key]: parameter for key, parameter in found.items()}
 

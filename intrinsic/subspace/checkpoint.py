@@ -1,5 +1,6 @@
 """Seeds, coordinates and buffers in a safetensors file; never a pickle."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from intrinsic.subspace.check_fit import check_fit
 from intrinsic.subspace.recipe import from_recipe, recipe
 from intrinsic.subspace.redrawn import Redrawn
 from intrinsic.subspace.reparametrisation import without_reparametrisation
+from intrinsic.surgery.as_it_was import as_it_was
 from intrinsic.surgery.torch_internals import EXTRA_STATE
 
 
@@ -80,13 +82,19 @@ def load(model: nn.Module, path: str | Path) -> Subspace:
         10
     """
     tensors, metadata = read_tensors(path)
-    net = model if isinstance(model, Subspace) else rebuild(model, path)
-    with ExitStack() as undo:  # whatever stops it, an interrupt too
-        if net is not model:
-            undo.callback(net.unwrap)
-        check_fit(net, metadata, path)
-        load_trained(net, tensors, path)
+    if isinstance(model, Subspace):
+        return _filled(model, tensors, metadata, path)
+    with as_it_was(model), ExitStack() as undo:
+        net = rebuild(model, path)
+        undo.callback(net.unwrap)
+        _filled(net, tensors, metadata, path)
         undo.pop_all()
+    return net
+
+
+def _filled(net: Subspace, tensors: dict[str, Tensor], metadata: Mapping[str, Any], path: str | Path) -> Subspace:
+    check_fit(net, metadata, path)
+    load_trained(net, tensors, path)
     return net
 
 

@@ -1,6 +1,7 @@
 """A subspace that is drawn anew while it is trained."""
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any, Literal
 
 import torch
@@ -16,6 +17,7 @@ from intrinsic.projections.granularity import Granularity, draw
 from intrinsic.projections.identity import Identity
 from intrinsic.spaces.base import Space
 from intrinsic.subspace.subspace import Subspace
+from intrinsic.surgery.as_it_was import as_it_was
 from intrinsic.surgery.head import HeadMode
 
 
@@ -72,17 +74,16 @@ class Redrawn(Subspace):
         projection_seed: int | None = None,
     ) -> None:
         self.check(every, optimizer)
-        super().__init__(
-            model, space=space, projection=projection, dim=dim, granularity=granularity, scales=scales, head=head,
-            stream=stream, seed=seed, projection_seed=projection_seed,
-        )  # fmt: skip
-        try:
+        with as_it_was(model), ExitStack() as undo:
+            super().__init__(
+                model, space=space, projection=projection, dim=dim, granularity=granularity, scales=scales, head=head,
+                stream=stream, seed=seed, projection_seed=projection_seed,
+            )  # fmt: skip
+            undo.callback(self.unwrap)
             self._check_kind()
-        except UserError:
-            self.unwrap()
-            raise
-        self.every, self.optimizer = integer("redraw", every, 1), optimizer
-        self.register_buffer("past", self.z.new_zeros(0, self.projection.dim))
+            self.every, self.optimizer = integer("redraw", every, 1), optimizer
+            self.register_buffer("past", self.z.new_zeros(0, self.projection.dim))
+            undo.pop_all()
 
     @staticmethod
     def check(every: int | None, optimizer: str) -> None:

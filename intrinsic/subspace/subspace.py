@@ -1,7 +1,7 @@
 """theta = theta_0 + P z around any module."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import reduce
 from typing import Any, Literal, Self
 
@@ -31,6 +31,7 @@ from intrinsic.subspace.places import Put
 from intrinsic.subspace.recurrent import take_turns
 from intrinsic.subspace.substitution import Substitution
 from intrinsic.subspace.unwrap import unwrap
+from intrinsic.surgery.as_it_was import as_it_was
 from intrinsic.surgery.head import HeadMode, place_head
 from intrinsic.surgery.torch_internals import version
 from intrinsic.surgery.tree import parameter_slots
@@ -95,9 +96,8 @@ class Subspace(Compatible):
         self.make_projection, self.identity = projection, getattr(projection, "func", projection) is Identity
         before = set(model.modules())
         self.flags = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
-        coordinates = self.space.wire(model, seed=rng.fan_out(seed, "space"))
-        with ExitStack() as undo:  # whatever stops it, an interrupt too
-            undo.callback(self.space.unwire, model)
+        with as_it_was(model):
+            coordinates = self.space.wire(model, seed=rng.fan_out(seed, "space"))
             coordinates, beside = place_head(model, coordinates, head)
             coordinates = {name: p for name, p in coordinates.items() if p.numel()}
             self.coordinate_names, self.coordinate_sizes = list(coordinates), [p.numel() for p in coordinates.values()]
@@ -114,20 +114,19 @@ class Subspace(Compatible):
             warn_of_references(model, [] if self.identity else coordinates.values())
             first = next(iter(coordinates.values()))
             self.projection = draw_on(first.device)(self.draw)().to(first.device)
-            undo.pop_all()
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(name in self.trained_names)
-        slots = parameter_slots(model)
-        self._slots = {name: slots[id(parameter)] for name, parameter in coordinates.items()}
-        if not self.identity:  # half precision would lose small steps of z
-            dtype = reduce(torch.promote_types, (p.dtype for p in coordinates.values()), torch.float32)
-            self.z = nn.Parameter(torch.zeros(self.projection.dim, dtype=dtype, device=first.device))
-        if self.layer_of:
-            self.lambdas = nn.Parameter(torch.ones(max(self.layer_of) + 1, dtype=self.z.dtype, device=first.device))
-        self._moves = Displacement(self.coordinate_sizes, self.layer_of, stream=stream)
-        self._keep_at_home()
-        self._substitution: Substitution | None = None
-        self._places()
+            for name, parameter in model.named_parameters():
+                parameter.requires_grad_(name in self.trained_names)
+            slots = parameter_slots(model)
+            self._slots = {name: slots[id(parameter)] for name, parameter in coordinates.items()}
+            if not self.identity:  # half precision would lose small steps of z
+                dtype = reduce(torch.promote_types, (p.dtype for p in coordinates.values()), torch.float32)
+                self.z = nn.Parameter(torch.zeros(self.projection.dim, dtype=dtype, device=first.device))
+            if self.layer_of:
+                self.lambdas = nn.Parameter(torch.ones(max(self.layer_of) + 1, dtype=self.z.dtype, device=first.device))
+            self._moves = Displacement(self.coordinate_sizes, self.layer_of, stream=stream)
+            self._keep_at_home()
+            self._substitution: Substitution | None = None
+            self._places()
 
     def draw(self) -> Projection:
         """P anew, from the seed: on the CPU, or where `draw_on` says."""
@@ -173,7 +172,9 @@ class Subspace(Compatible):
     def leaves(self) -> Leaves | None:
         """theta_0 + P z for a loop that is alone with the model, see `Leaves`; None if only `weights` will do."""
         usual = not self.identity and type(self).weights is Subspace.weights and type(self).call is Subspace.call
-        return self._moves.leaves(self.model, self._places(), self.projection, *self._coordinates()) if usual else None
+        if not usual:
+            return None
+        return self._moves.leaves(self.model, self._places(), self.projection, *self._coordinates())
 
     def _places(self) -> Substitution:
         if self._substitution is None:  # in a copy, too
