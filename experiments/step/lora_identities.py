@@ -32,7 +32,7 @@ def lora_identities(net: Subspace, loss: Any, batch: tuple[Tensor, Tensor]) -> d
         net.eval().double()
         net.zero_grad(set_to_none=True)
         inputs, targets = (t.double() if t.is_floating_point() else t for t in tensors(batch))
-        loss(net(inputs), targets).backward()
+        loss(net.model(inputs), targets).backward()  # the net itself refuses a W that was thawed
         return {"layers": len(layers)} | {name: max(_error(layer, name) for layer in layers) for name in ("dA", "dB")}
     finally:
         for layer in layers:

@@ -27,7 +27,7 @@ def save(net: Subspace, path: str | Path) -> None:
     `without_reparametrisation`).
 
     Raises:
-        UserError: if the file cannot be written.
+        UserError: if the file cannot be written, or what is not trained was thawed, and may have moved.
 
     Examples:
         >>> import tempfile, torch, intrinsic
@@ -58,6 +58,7 @@ def stored_bytes(net: Subspace) -> int:
 
 
 def _content(net: Subspace) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    net.frozen.check()
     net = without_reparametrisation(net)
     return trained_state(net), {"recipe": recipe(net), "fingerprint": net.fingerprint()}
 

@@ -15,6 +15,7 @@ from intrinsic.projections.row_blocks.row_blocks import RowBlocks
 from intrinsic.subspace.after_backward import AfterBackward
 from intrinsic.subspace.alone import alive
 from intrinsic.subspace.check_sharded import check_sharded, check_trained
+from intrinsic.subspace.frozen import Frozen
 from intrinsic.subspace.shard import Shard, gradient, on_gradient
 from intrinsic.subspace.sharded_fingerprint import ShardedFingerprint
 from intrinsic.subspace.subspace import Subspace
@@ -53,6 +54,7 @@ class ShardedSubspace(Subspace):
             for number, (name, parameter) in enumerate(coordinates.items()):
                 parameter.requires_grad_()
                 self._shards[name] = Shard(name, parameter, self.projection, number, layers[number])
+        self.frozen = Frozen(model, {*self.trained_names, *self._shards})  # gradients come to the shards
         self._of = {id(shard.parameter): shard for shard in self._shards.values()}
         self._writes, self._written = 0, list[tuple[Tensor, int]]()  # coordinates as they were, and their versions
         self._totals: dict[bool, Tensor] = {}  # of the gradient: of what is whole on each process, and of the rest
@@ -103,6 +105,7 @@ class ShardedSubspace(Subspace):
     @torch.no_grad()
     def weights(self) -> dict[str, Tensor]:
         """The model's own parameters by name, in which theta_0 + P z is written if z has changed."""
+        self.frozen.check()
         now = self._coordinates() if self._shards else []
         for shard in self._shards.values():
             shard.check()

@@ -24,6 +24,7 @@ from intrinsic.subspace.compatibility import Compatible
 from intrinsic.subspace.count import count
 from intrinsic.subspace.displacement import Displacement
 from intrinsic.subspace.fingerprint import fingerprint
+from intrinsic.subspace.frozen import Frozen
 from intrinsic.subspace.layer_scales import layers_of
 from intrinsic.subspace.leaves import Leaves
 from intrinsic.subspace.merge import merge
@@ -62,6 +63,7 @@ class Subspace(Compatible):
         layer_of: of each of these the layer whose lambda scales it; empty without `scales`.
         trained_names: of the model's parameters that are trained as they are: beside z, or in its stead.
         make_projection: `projection` as given; identity: whether the space's parameters are trained as they are.
+        frozen: what is not trained, and has to stay so: a net of which some was thawed is refused by its next call.
 
     Raises:
         UserError: if the arguments do not fit each other or the model; the model is then as it was.
@@ -116,6 +118,7 @@ class Subspace(Compatible):
             self.projection = draw_on(first.device)(self.draw)().to(first.device)
             for name, parameter in model.named_parameters():
                 parameter.requires_grad_(name in self.trained_names)
+            self.frozen = Frozen(model, self.trained_names)
             slots = parameter_slots(model)
             self._slots = {name: slots[id(parameter)] for name, parameter in coordinates.items()}
             if not self.identity:  # half precision would lose small steps of z
@@ -164,9 +167,10 @@ class Subspace(Compatible):
         """theta_0 + P z by name, see `Displacement`: differentiable with gradients on, else kept until z changes.
 
         Raises:
-            UserError: if modules or parameters were put into the model since the Subspace was made.
+            UserError: if modules or parameters were put into the model since the Subspace was made, or thawed.
         """
         origin = self._places().parameters()
+        self.frozen.check()
         return dict(origin) if self.identity else self._moves.weights(origin, self.projection, *self._coordinates())
 
     def leaves(self) -> Leaves | None:
@@ -174,6 +178,7 @@ class Subspace(Compatible):
         usual = not self.identity and type(self).weights is Subspace.weights and type(self).call is Subspace.call
         if not usual:
             return None
+        self.frozen.check()
         return self._moves.leaves(self.model, self._places(), self.projection, *self._coordinates())
 
     def _places(self) -> Substitution:

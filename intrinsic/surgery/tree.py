@@ -122,7 +122,8 @@ def separate(tree: nn.Module, names: Iterable[str], model: nn.Module) -> None:
     for name in names:
         parameter = tree.get_parameter(name)
         if id(parameter) in shared:
-            _place(tree, slots[id(parameter)], nn.Parameter(parameter.detach().clone()))
+            own = nn.Parameter(parameter.detach().clone(), requires_grad=parameter.requires_grad)
+            _place(tree, slots[id(parameter)], own)
 
 
 def _place(tree: nn.Module, slots: Iterable[str], parameter: nn.Parameter) -> None:
