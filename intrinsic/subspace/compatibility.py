@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from intrinsic.errors import UserError
+from intrinsic.subspace.displacement import Displacement
 from intrinsic.subspace.places import SHARD_FIRST
 from intrinsic.surgery.added_module import AddedModule
 from intrinsic.surgery.sharding import holds_shards, is_sharded
@@ -50,6 +51,7 @@ class Compatible(AddedModule):
     """
 
     model: nn.Module
+    _moves: Displacement
     is_replaced = False  # whether something was put in the place of `forward`
     moves_base = False  # whether weights that are not trained move all the same, as in `Redrawn`
 
@@ -125,6 +127,15 @@ class Compatible(AddedModule):
             own = name.removeprefix(prefix + "." * bool(prefix))
             if every or not own.startswith("model.") or own.removeprefix("model.") in self.trained_names:
                 yield name, parameter
+
+    def forget(self) -> None:
+        """Let go of what is kept between calls: buffers of the size of theta, made anew when they are needed."""
+        self._moves.forget()
+
+    def relocate(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        """Go to another device or dtype, and forget what was made here."""
+        self.forget()
+        return super().relocate(fn, recurse)
 
     @property
     def accepts_loss_kwargs(self) -> bool:

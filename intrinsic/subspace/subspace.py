@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import reduce
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -63,7 +63,7 @@ class Subspace(Compatible):
         layer_of: of each of these the layer whose lambda scales it; empty without `scales`.
         trained_names: of the model's parameters that are trained as they are: beside z, or in its stead.
         make_projection: `projection` as given; identity: whether the space's parameters are trained as they are.
-        frozen: what is not trained, and has to stay so: a net of which some was thawed is refused by its next call.
+        frozen: what is not trained, and has to stay so: with some of it thawed, calls with gradients are refused.
 
     Raises:
         UserError: if the arguments do not fit each other or the model; the model is then as it was.
@@ -167,10 +167,11 @@ class Subspace(Compatible):
         """theta_0 + P z by name, see `Displacement`: differentiable with gradients on, else kept until z changes.
 
         Raises:
-            UserError: if modules or parameters were put into the model since the Subspace was made, or thawed.
+            UserError: if modules or parameters were put into the model since the Subspace was made, or some thawed.
         """
         origin = self._places().parameters()
-        self.frozen.check()
+        if torch.is_grad_enabled():
+            self.frozen.check()
         return dict(origin) if self.identity else self._moves.weights(origin, self.projection, *self._coordinates())
 
     def leaves(self) -> Leaves | None:
@@ -191,10 +192,6 @@ class Subspace(Compatible):
 
     def _coordinates(self) -> list[Tensor]:
         return [self.z, self.lambdas] if self.layer_of else [self.z]
-
-    def forget(self) -> None:
-        """Let go of what is kept between calls: buffers of the size of theta, made anew when they are needed."""
-        self._moves.forget()
 
     def unwrap(self, *, keep: bool = False) -> nn.Module:
         """The model as before, but for `trained_names`; to `keep`: frozen, as trained, for another. The net ends."""
@@ -219,8 +216,3 @@ class Subspace(Compatible):
     def fingerprint(self, *, constants: bool = True, bits: bool = True) -> str:
         """A hash of P, by `bits` or as older files, and of all else that is fixed: equal if z means the same model."""
         return fingerprint(self.model, self.projection.fingerprint(bits=bits), self.trained_names, constants=constants)
-
-    def relocate(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
-        """Go to another device or dtype, and forget what was made here."""
-        self.forget()
-        return super().relocate(fn, recurse)
