@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 class Search:
-    """Baseline runs and one of the lowest size, which tells how many weights the space has; a spread of sizes up to so
-    many, then runs around the running estimate.
+    """Baseline runs and one of the lowest size, which tells the largest one; a spread of sizes up to that, then runs
+    around the running estimate.
 
     Args:
         setting: the overrides that all its runs share.
@@ -74,14 +74,15 @@ class Search:
             return
         self.runs.append(record.run_id)
         s = self.settings
-        if s.axis != "dim" or f"dim={s.low}" not in job or not isinstance(most := record.count("full_dim"), int):
+        largest = {"dim": "full_dim", "rank": "largest_rank"}.get(s.axis)
+        if largest is None or f"{s.axis}={s.low}" not in job or not isinstance(most := record.count(largest), int):
             return
-        if record.config["subspace"].get("scales") is not None:  # a scale stands in for a coordinate of its own
-            most -= 1
+        if s.axis == "dim" and record.config["subspace"].get("scales") is not None:
+            most -= 1  # a scale stands in for a coordinate of its own
         if most <= s.low:
-            raise UserError(f"need hydra.sweeper.low < {most}, the largest dim of this space, got low={s.low}")
+            raise UserError(f"need hydra.sweeper.low < {most}, the largest {s.axis} of this space, got low={s.low}")
         if most < self.high:
-            say(f"dim ends at {most}: the space has no more for hydra.sweeper.high={s.high}", sys.stderr)
+            say(f"{s.axis} ends at {most}: the space has no more for hydra.sweeper.high={s.high}", sys.stderr)
             self.high = most
 
     def update(self, folder: Path) -> None:

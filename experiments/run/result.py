@@ -44,6 +44,7 @@ def write_result(
             **net.count(),
             "stored_bytes": (folder / "trained.safetensors").stat().st_size,
             **_steps_before(config),
+            **_largest_rank(net),
         },
         seconds=seconds,
         replicas=replicas,
@@ -62,6 +63,12 @@ def _steps_before(config: dict[str, Any]) -> dict[str, int]:
     """The steps of full training on the run's own task that theta_0 has behind it, where init=burnin counts them."""
     source = config["init"]["source"]
     return {"init_steps": source["steps"]} if isinstance(source, dict) and "steps" in source else {}
+
+
+def _largest_rank(net: Subspace) -> dict[str, int]:
+    """The largest rank of a space that has one: where a search for it ends."""
+    most = net.space.largest_rank(net.model)
+    return {} if most is None else {"largest_rank": most}
 
 
 def _scores(history: Sequence[Epoch], beginning: dict[str, Any]) -> dict[str, Any]:

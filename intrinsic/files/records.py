@@ -39,7 +39,7 @@ class Record:
     last: dict[str, Any] | None = None  # the last epoch: epoch, train_loss, best, seconds, and scores of each split
     best: dict[str, Any] | None = None  # the best one on validation data
     history: list[dict[str, Any]] | None = None  # from epoch 0, the start: see `intrinsic.training.start`
-    numbers: dict[str, int] | None = None  # trained, dim, full_dim, head, stored_bytes; init_steps after init=burnin
+    numbers: dict[str, int] | None = None  # trained, dim, full_dim, head, stored_bytes; init_steps, largest_rank
     seconds: float | None = None
     replicas: int | None = None
     peak_memory_bytes: int | None = None

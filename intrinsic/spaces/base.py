@@ -41,6 +41,10 @@ class Space(ABC):
         """Whether `settle` may change anything."""
         return type(self).settle is not Space.settle
 
+    def largest_rank(self, model: nn.Module) -> int | None:
+        """The largest `rank` of the space for which a model, which it is wired into, has room; None: there is none."""
+        return None
+
     @abstractmethod
     def wire(self, model: nn.Module, *, seed: int) -> dict[str, nn.Parameter]:
         """Change the model in place, if need be, and return its coordinates by name, each tied weight once.

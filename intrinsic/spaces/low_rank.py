@@ -15,6 +15,7 @@ from intrinsic import rng
 from intrinsic.checks import integer, share
 from intrinsic.errors import UserError
 from intrinsic.layers.low_rank import LowRank, expert_names, low_rank_experts, low_rank_parts
+from intrinsic.layers.low_rank.parts import Parts
 from intrinsic.spaces.base import Space
 from intrinsic.surgery.patterns import compile_pattern
 from intrinsic.surgery.targets import check_targets, layer_names
@@ -78,7 +79,7 @@ class LowRankSpace(Space):
         room = self._room(places)
         names = layer_names(model)
         wrappers: list[tuple[nn.Module, LowRank]] = []
-        pieces: dict[str, nn.Module] = {}  # what holds the factors of a target
+        pieces: dict[str, Any] = {}  # what holds the factors of a target
         for module in {id(module): module for module in places.values()}.values():
             name = names[id(module)]
             targets = [target for target, owner in places.items() if owner is module]
@@ -103,6 +104,9 @@ class LowRankSpace(Space):
             wrappers.append((module, wrapper))
         for module, wrapper in wrappers:
             swap(model, module, wrapper)
+        for target in places:
+            if any(matches(key, target) for key in self.rank_pattern or ()):
+                pieces[target].room = None  # whatever `rank` is
         full = {id(parameter): name for name, parameter in model.named_parameters()}
         factors = [getattr(pieces[target], factor) for target in places for factor in self.factors]
         return {full[id(factor)]: factor for factor in factors}
@@ -136,6 +140,13 @@ class LowRankSpace(Space):
         rank, alpha = self.settings(target)
         rank = min(rank, room.get(target, rank))
         return rank, float(alpha / (rank**0.5 if self.rslora else rank))
+
+    def largest_rank(self, model: nn.Module) -> int | None:
+        """The largest `rank` for which a model has room: of "all-linear" that of its largest matrix, see `rank`."""
+        own = [module for module in model.modules() if isinstance(module, LowRank) and not module.kept]
+        pieces = [piece for layer in own for piece in (layer.parts.values() if isinstance(layer, Parts) else [layer])]
+        rooms = [piece.room for piece in pieces if piece.room is not None]
+        return (max if self.targets == "all-linear" else min)(rooms, default=None)
 
     def unwire(self, model: nn.Module) -> None:
         """Put the wrapped layers back, without their updates."""

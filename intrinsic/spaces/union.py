@@ -56,6 +56,10 @@ class Union(Space):
         """Whether all parts do."""
         return all(space.merges for space in self.parts)
 
+    def largest_rank(self, model: nn.Module) -> int | None:
+        """The smallest of the parts'."""
+        return min((most for space in self.parts if (most := space.largest_rank(model)) is not None), default=None)
+
     def wire(self, model: nn.Module, *, seed: int) -> dict[str, nn.Parameter]:
         """Wire every part; the names are those in the model that came out."""
         found: dict[int, nn.Parameter] = {}

@@ -176,6 +176,23 @@ def test_a_search_ends_where_the_space_does(program, method, most, tmp_path):
     assert found(tmp_path / "told") == found(tmp_path / "s")
 
 
+@pytest.mark.parametrize(
+    ("method", "most"), [("lora", 16), ("lora_xs", 16), ("lora space.targets=[hidden.0,head]", 10)]
+)
+def test_a_search_of_ranks_ends_where_the_matrices_do(program, method, most, tmp_path):
+    """Of "all-linear" with the largest matrix, of named targets with the smallest."""
+    own = f"method={method} hydra.sweeper.axis=rank hydra.sweeper.low=1 hydra.sweeper.max_runs=13"
+    command = f"{SEARCH} {own}"
+    status, _, err = program(f"{command} study=s", tmp_path)
+    assert status == 0
+    assert err.count(f"rank ends at {most}: the space has no more for hydra.sweeper.high=1000\n") == 1
+    assert "need " not in err
+    assert max(found(tmp_path / "s")["dims"]) == most
+    assert program(f"{command} hydra.sweeper.high={most} study=told", tmp_path)[0] == 0
+    assert records(tmp_path / "told").keys() == records(tmp_path / "s").keys()
+    assert found(tmp_path / "told") == found(tmp_path / "s")
+
+
 def test_a_search_above_the_space_ends_in_one_line(program, tmp_path):
     command = SEARCH.replace("model.width=16", "method=subspace model.width=4 model.depth=1")
     status, _, err = program(f"{command} hydra.sweeper.low=310 study=s", tmp_path)

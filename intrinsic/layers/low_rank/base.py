@@ -33,6 +33,7 @@ class LowRank(Wrapper):
     lora_B: Tensor  # noqa: N815
     scaling: float
     lora_dropout: float
+    room: int | None = None  # the largest rank that the matrix allows
 
     def __init__(self, base: nn.Module, scaling: float, dropout: float = 0.0, **own: Any) -> None:
         super().__init__(base, scaling=scaling, lora_dropout=dropout, **own)
@@ -89,8 +90,8 @@ def kaiming(seed: int, *shape: int) -> Tensor:
     return torch.from_numpy((2 * uniform - 1) / np.sqrt(prod(shape[1:])))
 
 
-def check_rank(rank: int, rows: int, columns: int) -> None:
-    """Check that a matrix has room for factors of this rank.
+def check_rank(rank: int, rows: int, columns: int) -> int:
+    """Check that a matrix has room for factors of this rank, and return the largest one.
 
     Raises:
         UserError: if the rank is larger than its smaller side.
@@ -100,3 +101,4 @@ def check_rank(rank: int, rows: int, columns: int) -> None:
             f"need rank <= {min(rows, columns)} for a matrix of {rows} x {columns}, got rank={rank}: lower it, or give "
             "the layer a rank of its own in rank_pattern"
         )
+    return min(rows, columns)

@@ -14,7 +14,7 @@ class LowRankConv1D(LowRank):
     def __init__(self, base: nn.Module, rank: int, scaling: float, seed: int, dropout: float = 0.0) -> None:
         super().__init__(base, scaling, dropout)
         inputs, outputs = self.target.shape
-        check_rank(rank, outputs, inputs)
+        self.room = check_rank(rank, outputs, inputs)
         self._hold(kaiming(seed, rank, inputs), torch.zeros(outputs, rank))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -18,8 +18,8 @@ class LowRankConv2d(LowRank):
     def __init__(self, base: nn.Conv2d, rank: int, scaling: float, seed: int, dropout: float = 0.0) -> None:
         if base.groups != 1:
             raise UserError(f"LoRA needs convolutions with groups=1, got groups={base.groups}: leave it out of targets")
-        check_rank(rank, base.out_channels, base.weight[0].numel())
-        super().__init__(base, scaling, dropout)
+        room = check_rank(rank, base.out_channels, base.weight[0].numel())
+        super().__init__(base, scaling, dropout, room=room)
         A = kaiming(seed, rank, base.in_channels, *base.kernel_size)
         self._hold(A, torch.zeros(base.out_channels, rank, 1, 1))
 

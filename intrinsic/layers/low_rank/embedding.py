@@ -26,8 +26,7 @@ class LowRankEmbedding(LowRank):
                 "dropout needs layers with inputs to drop, an nn.Embedding has none: leave it out of targets"
             )
         tokens, width = base.weight.shape
-        check_rank(rank, tokens, width)
-        super().__init__(base, scaling, dropout)
+        super().__init__(base, scaling, dropout, room=check_rank(rank, tokens, width))
         B = torch.from_numpy(rng.normals(seed, width * rank).reshape(width, rank))
         self._hold(torch.zeros(rank, tokens), B)
         if base.padding_idx is not None:

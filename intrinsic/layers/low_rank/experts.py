@@ -37,7 +37,7 @@ class LowRankExperts(LowRank):
         experts, outputs, inputs = self.target.shape
         if self._transposed:
             outputs, inputs = inputs, outputs
-        check_rank(rank, outputs, inputs)
+        self.room = check_rank(rank, outputs, inputs)
         A = kaiming(seed, experts * rank, inputs).view(experts, rank, inputs)
         self._hold(A, torch.zeros(experts, outputs, rank))
 

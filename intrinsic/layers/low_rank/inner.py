@@ -38,7 +38,7 @@ class Inner(LowRank):
     def __init__(self, base: nn.Module, rank: int, scaling: float, singular: str, dropout: float = 0.0) -> None:
         LowRank.__init__(self, base, scaling, dropout)
         outputs, inputs = self._matrix().shape
-        check_rank(rank, outputs, inputs)
+        self.room = check_rank(rank, outputs, inputs)
         self.singular = singular
         like = wide_like(self.target)
         self.register_buffer("lora_U", torch.empty(outputs, rank).to(like), persistent=False)

@@ -17,7 +17,7 @@ class LowRankLinear(LowRank):
     base: nn.Linear
 
     def __init__(self, base: nn.Linear, rank: int, scaling: float, seed: int, dropout: float = 0.0) -> None:
-        check_rank(rank, base.out_features, base.in_features)
+        self.room = check_rank(rank, base.out_features, base.in_features)
         super().__init__(base, scaling, dropout)
         self._hold(kaiming(seed, rank, base.in_features), torch.zeros(base.out_features, rank))
 

@@ -22,11 +22,13 @@ FUSED = {"Conv1D": ("c_attn",), "Linear": ("qkv", "Wqkv")}
 class Part(AddedModule):
     """The factors of some rows of a matrix: A (r, in), B (rows, r)."""
 
+    room: int | None
+
     def __init__(self, like: Tensor, rows: tuple[int, int], inputs: int, rank: int, scaling: float, seed: int) -> None:
         super().__init__()
         self.rows, self.scaling, self.narrow = rows, scaling, like.dtype
         count = rows[1] - rows[0]
-        check_rank(rank, count, inputs)
+        self.room = check_rank(rank, count, inputs)
         self.lora_A = nn.Parameter(kaiming(seed, rank, inputs).to(wide_like(like)))
         self.lora_B = nn.Parameter(torch.zeros(count, rank).to(wide_like(like)))
 

@@ -94,3 +94,32 @@ def test_transformers_is_not_imported_for_its_conv1d():
         "assert 'transformers' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("make_model", "targets", "most"),
+    [
+        (make, ["qkv"], 8),
+        (make, ["in_proj.q", "in_proj.v"], 8),
+        (gpt2, ["wte", "c_attn.v"], 8),
+        (lambda: nn.Sequential(nn.Conv2d(3, 20, 2), nn.Linear(20, 5)), ["0"], 12),
+        (lambda: nn.Sequential(nn.Linear(20, 9), nn.Linear(9, 5)), ["0", "1"], 5),
+        (lambda: nn.Sequential(nn.Linear(20, 9), nn.Linear(9, 7), nn.Linear(7, 3)), "all-linear", 9),
+    ],
+)
+def test_the_largest_rank_is_the_last_that_is_taken(make_model, targets, most):
+    model, space = make_model(), intrinsic.LoRA(most, targets=targets)
+    space.wire(model, seed=0)
+    assert intrinsic.Union([intrinsic.BitFit(), space]).largest_rank(model) == space.largest_rank(model) == most
+    with pytest.raises(intrinsic.UserError, match=f"need rank <= .*, got rank={most + 1}"):
+        intrinsic.LoRA(most + 1, targets=targets).wire(make_model(), seed=0)
+
+
+def test_targets_of_other_ranks_do_not_bound_it():
+    model, space = nn.Sequential(nn.Linear(20, 9), nn.Linear(9, 5)), intrinsic.LoRA(6, targets=["0", "1"])
+    with pytest.raises(intrinsic.UserError, match="need rank <= 5"):
+        space.wire(model, seed=0)
+    space = intrinsic.LoRA(6, targets=["0", "1"], rank_pattern={"1": 2})
+    space.wire(model, seed=0)
+    assert space.largest_rank(model) == 9
+    assert intrinsic.BitFit().largest_rank(model) is None
