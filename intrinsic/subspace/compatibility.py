@@ -115,6 +115,8 @@ class Compatible(AddedModule):
     ) -> Iterator[tuple[str, nn.Parameter]]:
         """The trained parameters only: z and what is trained beside it; frozen weights are in `state_dict()`.
 
+        With duplicates under all names of a tied one: `torch.func.functional_call` ties by them.
+
         To torch's AveragedModel all: it pairs them with all of a copy, and an average of frozen weights changes none.
 
         Raises:
@@ -123,10 +125,13 @@ class Compatible(AddedModule):
         every = is_averaging()
         if every and self.moves_base:
             raise UserError("an average over steps is of one P, and redraw changes it: use redraw=null, or Subspace")
-        for name, parameter in super().named_parameters(prefix, recurse, remove_duplicate):
-            own = name.removeprefix(prefix + "." * bool(prefix))
-            if every or not own.startswith("model.") or own.removeprefix("model.") in self.trained_names:
-                yield name, parameter
+        found, base = list(super().named_parameters(prefix, recurse, remove_duplicate)), f"{prefix}.model.".lstrip(".")
+        trained = {
+            id(parameter)
+            for name, parameter in found
+            if every or not name.startswith(base) or name.removeprefix(base) in self.trained_names
+        }
+        yield from (pair for pair in found if id(pair[1]) in trained)
 
     def forget(self) -> None:
         """Let go of what is kept between calls: buffers of the size of theta, made anew when they are needed."""

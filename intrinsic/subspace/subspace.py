@@ -121,6 +121,7 @@ class Subspace(Compatible):
             self.frozen = Frozen(model, self.trained_names)
             slots = parameter_slots(model)
             self._slots = {name: slots[id(parameter)] for name, parameter in coordinates.items()}
+            self._others = {name: slots[id(model.get_parameter(name))] for name in sorted(beside)}
             if not self.identity:  # half precision would lose small steps of z
                 dtype = reduce(torch.promote_types, (p.dtype for p in coordinates.values()), torch.float32)
                 self.z = nn.Parameter(torch.zeros(self.projection.dim, dtype=dtype, device=first.device))
@@ -184,7 +185,7 @@ class Subspace(Compatible):
 
     def _places(self) -> Substitution:
         if self._substitution is None:  # in a copy, too
-            self._substitution = Substitution(self.model, self._slots)
+            self._substitution = Substitution(self.model, self._slots, self._others)
             if not self.identity:
                 take_turns(self.model)
             alive[self] = self._changes

@@ -48,9 +48,12 @@ class Substitution:
     Args:
         model: any module. Its modules get `Places`.
         slots: by a parameter's name, a name for each place that holds it (see `inject.parameter_slots`).
+        others: those of parameters that are trained as they are, beside these: several places of one stay tied.
     """
 
-    def __init__(self, model: nn.Module, slots: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self, model: nn.Module, slots: Mapping[str, Sequence[str]], others: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
         self._slots, self._type = slots, type(model).__name__
         self._places: list[tuple[Places, str, str, str]] = []
         for name, held in slots.items():
@@ -62,6 +65,12 @@ class Substitution:
             (own_modules(parent), key, child, type(child), f"{path}.{key}".lstrip("."))
             for path, parent in model.named_modules()
             for key, child in own_modules(parent).items()
+        ]
+        self._others = [
+            (model.get_submodule(slot.rpartition(".")[0]), slot.rpartition(".")[2], name, slot)
+            for name, held in (others or {}).items()
+            for slot in held
+            if len(held) > 1
         ]
         self._shapes = {name: parameter.shape for name, parameter in self._held().items()}
         self._calls: deque[_Call] = deque(maxlen=_MEMORY)
@@ -96,14 +105,23 @@ class Substitution:
             if parameter is None:
                 raise UserError(f"{self._type}.{slot} is not a parameter any more: {_REMEDY}")
             first = held.setdefault(name, parameter)
-            if first is not parameter:  # load_state_dict(..., assign=True) unties
-                if not _equal(first, parameter):
-                    raise UserError(
-                        f"{self._type}.{slot} was tied to {name} when the Subspace was made, and has other values now: "
-                        + _REMEDY
-                    )
-                owner[key] = first
+            if first is not parameter:
+                owner[key] = self._tied(first, parameter, name, slot)
+        others: dict[str, nn.Parameter] = {}
+        for module, key, name, slot in self._others:
+            parameter = dict.get(own_parameters(module), key)
+            if parameter is not None and others.setdefault(name, parameter) is not parameter:
+                own_parameters(module)[key] = self._tied(others[name], parameter, name, slot)
         return held
+
+    def _tied(self, first: nn.Parameter, parameter: nn.Parameter, name: str, slot: str) -> nn.Parameter:
+        """What is to stand in all places of a parameter, after load_state_dict(..., assign=True) has untied it."""
+        if not _equal(first, parameter):
+            raise UserError(
+                f"{self._type}.{slot} was tied to {name} when the Subspace was made, and has other values now: "
+                + _REMEDY
+            )
+        return first
 
     @contextmanager
     def hold(self, model: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
