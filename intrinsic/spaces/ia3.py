@@ -9,9 +9,11 @@ from torch import nn
 from intrinsic.errors import UserError
 from intrinsic.layers.rescaled import Rescaled
 from intrinsic.layers.rescaled_places import rescalable, rescaled_places
+from intrinsic.layers.why_not_plain import why_not_plain
 from intrinsic.spaces.base import Space
 from intrinsic.surgery.targets import find_targets
 from intrinsic.surgery.tree import swap, unwrap
+from intrinsic.surgery.wrapper import Wrapper
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class IA3(Space):
         if any(isinstance(module, Rescaled) for module in model.modules()):
             raise UserError("the model already has scales of (IA)^3: merge them first")
         places = rescaled_places(model) if self.outputs is None else self._named(model)
+        for name in places:
+            _check(name, model.get_submodule(name))
         wrappers = {name: Rescaled(model.get_submodule(name), inputs=inputs) for name, inputs in places.items()}
         for wrapper in wrappers.values():
             swap(model, wrapper.base, wrapper)
@@ -74,13 +78,15 @@ class IA3(Space):
         """Multiply the weights and biases by the scales and put the plain layers back.
 
         Raises:
-            UserError: if another layer shares a scaled weight, which would change with it.
+            UserError: if another layer shares a scaled weight, which would change with it, or an adapter is between.
         """
         layers = [module for module in model.modules() if isinstance(module, Rescaled)]
         owners = [id(p) for module in model.modules() for p in module.parameters(recurse=False)]
         for layer in layers:
             if owners.count(id(layer.base.weight)) > 1:
                 raise UserError("cannot merge: a layer that is scaled shares its weight with another: untie it first")
+            if isinstance(layer.base, Wrapper):
+                raise UserError("cannot merge: a layer that is scaled has an adapter, which stays: use intrinsic.save")
         with torch.no_grad():
             for layer in layers:
                 weight, bias = layer.weight, layer.bias
@@ -88,3 +94,21 @@ class IA3(Space):
                 if bias is not None:
                     layer.base.bias.copy_(bias)  # type: ignore[operator]
         self.unwire(model)
+
+
+def _check(name: str, layer: nn.Module) -> None:
+    """Check that scales of a layer are scales of its weight and bias.
+
+    Raises:
+        UserError: if not.
+    """
+    if isinstance(layer, Wrapper):
+        raise UserError(
+            f"{name} has an update or an adapter already: name ia3 before them in a union, or merge them first"
+        )
+    numbers = ["weight"] if layer.bias is None else ["weight", "bias"]
+    kind = next(kind for kind in type(layer).__mro__ if kind is nn.Linear or kind.__name__ == "Conv1D")
+    if (reason := why_not_plain(layer, kind, *numbers)) is not None:
+        raise UserError(
+            f"space ia3 cannot scale {name}, a {type(layer).__name__} with {reason}: leave it out of outputs and inputs"
+        )

@@ -68,3 +68,51 @@ def test_what_has_no_place():
     net = intrinsic.Subspace(vit(), space=intrinsic.IA3())
     with pytest.raises(UserError, match=r"already has scales of \(IA\)\^3: merge them first"):
         intrinsic.Subspace(net.model, space=intrinsic.IA3())
+
+
+class Shifted(nn.Linear):
+    def forward(self, x):
+        return super().forward(x).tanh() + 1
+
+
+def parametrized():
+    return nn.utils.parametrizations.weight_norm(nn.Linear(6, 6))
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        (lambda: Shifted(6, 6), "a Shifted with a forward of its own"),
+        (parametrized, "a ParametrizedLinear with a weight that is computed from other numbers"),
+        (lambda: nn.utils.weight_norm(nn.Linear(6, 6)), "a Linear with a weight that is computed from other numbers"),
+        (lambda: nn.utils.prune.l1_unstructured(nn.Linear(6, 6), "bias", 2), "a Linear with a bias that is computed"),
+    ],
+)
+def test_what_a_scale_of_the_weight_would_not_scale_is_refused(layer, reason):
+    """Merged it was another function: its weight, which is computed, took no scale; its forward is none of W x + b."""
+    model = nn.Sequential(layer(), nn.ReLU(), nn.Linear(6, 2))
+    with pytest.raises(UserError, match=rf"^space ia3 cannot scale 0, {reason}.*: leave it out of outputs and inputs"):
+        intrinsic.Subspace(model, space=intrinsic.IA3(outputs=["0"], inputs=[]))
+
+
+@pytest.mark.parametrize(
+    ("first", "outputs"), [(intrinsic.LoRA(2), None), (intrinsic.LoRA(2), ["value"]), (intrinsic.Adapter(2), None)]
+)
+def test_scales_of_layers_with_updates_are_merged_or_refused(first, outputs):
+    """Around an update a scale was merged into a weight that nobody reads again."""
+    scales = intrinsic.IA3(outputs=outputs, inputs=None if outputs is None else [])
+    with pytest.raises(UserError, match="has an update or an adapter already: name ia3 before them in a union"):
+        intrinsic.Subspace(vit(), space=intrinsic.Union([first, scales]))
+    kept = intrinsic.Subspace(vit(), space=first).unwrap(keep=True)
+    with pytest.raises(UserError, match="has an update or an adapter already"):
+        intrinsic.Subspace(kept, space=scales)
+    net = intrinsic.Subspace(vit().double(), space=intrinsic.Union([scales, first]))
+    with torch.no_grad():
+        for number, parameter in enumerate(net.parameters()):
+            parameter += torch.linspace(-0.3, 0.2 + number / 50, parameter.numel()).view_as(parameter)
+    if not first.merges:
+        with pytest.raises(UserError, match="cannot merge: a layer that is scaled has an adapter, which stays"):
+            net.merge()
+        return
+    x = torch.linspace(-1, 1, 128, dtype=torch.float64).view(2, 1, 8, 8)
+    torch.testing.assert_close(net.merge()(x), net(x), atol=1e-12, rtol=0)
