@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils import prune
 
 import intrinsic
 from intrinsic.errors import UserError
@@ -85,7 +86,7 @@ def parametrized():
         (lambda: Shifted(6, 6), "a Shifted with a forward of its own"),
         (parametrized, "a ParametrizedLinear with a weight that is computed from other numbers"),
         (lambda: nn.utils.weight_norm(nn.Linear(6, 6)), "a Linear with a weight that is computed from other numbers"),
-        (lambda: nn.utils.prune.l1_unstructured(nn.Linear(6, 6), "bias", 2), "a Linear with a bias that is computed"),
+        (lambda: prune.l1_unstructured(nn.Linear(6, 6), "bias", 2), "a Linear with a bias that is computed"),
     ],
 )
 def test_what_a_scale_of_the_weight_would_not_scale_is_refused(layer, reason):
