@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from intrinsic.errors import UserError
 from intrinsic.layers.low_rank.base import LowRank, check_rank, kaiming
+from intrinsic.surgery.added_module import AddedModule
 from intrinsic.surgery.torch_internals import PARAMETERS, own_parameters
 
 
@@ -76,8 +77,11 @@ class LowRankExperts(LowRank):
 
 
 def expert_names(module: nn.Module) -> list[str]:
-    """The tensors of a mixture of experts: two or more of three axes that a module owns, of one first axis."""
-    if type(module).__module__.startswith("torch.nn."):
+    """The tensors of a mixture of experts: two or more of three axes that a module owns, of one first axis.
+
+    Torch's modules are none, nor are those that a space has put in, such as a prefix with its keys and values by heads.
+    """
+    if type(module).__module__.startswith("torch.nn.") or isinstance(module, AddedModule):
         return []
     cubes = {name: p for name, p in own_parameters(module).items() if p is not None and p.ndim == 3}
     sizes = {len(p) for p in cubes.values()}

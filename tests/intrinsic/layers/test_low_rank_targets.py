@@ -4,10 +4,12 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from torch import nn
 
 import intrinsic
 from intrinsic.layers.low_rank import LowRank
+from intrinsic.models.vit import ViT
 from tests.support.gpt2 import gpt2, make
 
 
@@ -123,3 +125,21 @@ def test_targets_of_other_ranks_do_not_bound_it():
     space.wire(model, seed=0)
     assert space.largest_rank(model) == 9
     assert intrinsic.BitFit().largest_rank(model) is None
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_prefix_is_no_mixture_of_experts(kept):
+    """Its keys and values are of three axes, one first, and `value` names them as it names a layer."""
+    torch.manual_seed(0)
+    model = ViT((1, 8, 8), 3, patch=4, width=8, depth=1, heads=2, dropout=0.0).double()
+    prefix, lora = intrinsic.Prefix(3), intrinsic.LoRA(2, targets=["value"])
+    if kept:
+        model = intrinsic.Subspace(model, space=prefix).unwrap(keep=True)
+    net = intrinsic.Subspace(model, space=lora if kept else intrinsic.Union([prefix, lora]))
+    factors = [name for name in net.coordinate_names if "lora" in name]
+    assert factors == ["blocks.0.attention.value.lora_A", "blocks.0.attention.value.lora_B"]
+    with torch.no_grad():
+        for parameter in net.model.parameters():
+            parameter += 0.1  # the gates of the kept prefix, too
+    x = torch.linspace(-1, 1, 128, dtype=torch.float64).view(2, 1, 8, 8)
+    torch.testing.assert_close(net.merge()(x), net(x), atol=1e-12, rtol=0)
