@@ -28,7 +28,9 @@ def method_table(study: Committed, across: tuple[str, ...] = ()) -> str:
         if runs.empty:
             continue
         flat = configs[str(runs["run_id"].iloc[0])]
-        size = "".join(f", {key} {value_text(flat[key])}" for key in SIZES if key in flat)
+        unprojected = str(flat.get("projection._target_")).endswith(".Identity")
+        sizes = [key for key in SIZES if key in flat and not (key == "dim" and unprojected)]
+        size = "".join(f", {key} {value_text(flat[key])}" for key in sizes)
         validation = runs["validation_score"]
         lines.append([
             f"`{point['curve']}`{size}", f"{point['trained']:,}",
