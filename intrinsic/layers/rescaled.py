@@ -43,7 +43,7 @@ class Rescaled(Wrapper):
         if self.inputs:
             return self.base(x * beside(self.ia3_l, x))
         out = self.base(x)
-        return out * beside(self.ia3_l, out)
+        return (out * beside(self.ia3_l, out)).to(out.dtype)
 
     @property
     def weight(self) -> Tensor:

@@ -117,3 +117,10 @@ def test_scales_of_layers_with_updates_are_merged_or_refused(first, outputs):
         return
     x = torch.linspace(-1, 1, 128, dtype=torch.float64).view(2, 1, 8, 8)
     torch.testing.assert_close(net.merge()(x), net(x), atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("inputs", [False, True])
+def test_what_a_scaled_layer_returns_has_its_dtype_under_autocast(inputs):
+    base, x = nn.Linear(6, 5).to(torch.bfloat16), torch.ones(2, 6, dtype=torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert Rescaled(base, inputs=inputs)(x).dtype == base(x).dtype == torch.bfloat16
