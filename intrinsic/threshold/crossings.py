@@ -9,6 +9,7 @@ from intrinsic.threshold.first_crossing import first_crossings
 from intrinsic.threshold.isotonic import isotonic_crossings
 from intrinsic.threshold.logistic import logistic_crossings
 from intrinsic.threshold.measurement import ESTIMANDS, Measurement
+from intrinsic.threshold.reaches import reaches
 from intrinsic.threshold.sigmoids import locate, sigmoid_curves
 
 FITS = {"logistic": logistic_crossings, "isotonic": isotonic_crossings, "first_crossing": first_crossings}
@@ -32,8 +33,8 @@ def crossings(
         targets = levels
         point = data.y[None], np.array([data.target])
         if estimand == "success":
-            y, targets = (y >= levels[:, None]).astype(float), np.full(resamples, 0.5)
-            point = (data.y >= data.target).astype(float)[None], np.array([0.5])
+            y, targets = reaches(y, levels[:, None]).astype(float), np.full(resamples, 0.5)
+            point = reaches(data.y, data.target).astype(float)[None], np.array([0.5])
         return float(fit(data.x, *point)[0]), fit(data.x, y, targets), levels
     curves = sigmoid_curves(data.x, data.y, locate(data.x, data.y, data.target, rng), resamples, rng)
     targets = data.draw_targets(resamples, curves.noise, curves.dof, rng)
@@ -61,7 +62,7 @@ def check_choices(estimator: str, estimand: str, confidence: float) -> None:
 
 def _successes(data: Measurement, targets: Array, rng: np.random.Generator) -> Array:
     """Draws of where half of the seeds reach the ascending targets (m,); those that the same runs reach share a fit."""
-    ranks = np.searchsorted(np.sort(data.y), targets)  # how many runs fail
+    ranks = len(data.y) - reaches(data.y, targets[:, None]).sum(1)  # how many runs fail
     if len(np.unique(ranks)) > FITS_OF_SUCCESS:
         ranks = np.concatenate([np.full(len(some), np.median(some)) for some in np.array_split(ranks, FITS_OF_SUCCESS)])
     place = np.argsort(np.argsort(data.y))

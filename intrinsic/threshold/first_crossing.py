@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from intrinsic.threshold.reaches import reaches
+
 Array = np.ndarray
 
 
@@ -19,6 +21,6 @@ def first_crossings(x: Array, y: Array, targets: Array) -> Array:
     dims, place, counts = np.unique(x, return_inverse=True, return_counts=True)
     means = np.zeros((len(y), len(dims)))
     np.add.at(means.T, place, y.T)
-    reached = means / counts >= targets[:, None]
+    reached = reaches(means / counts, targets[:, None])
     k = reached.argmax(1)
     return np.where(~reached.any(1), np.inf, np.where(k == 0, -np.inf, dims[k]))

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from intrinsic.threshold.reaches import reaches
+
 Array = np.ndarray
 
 
@@ -41,11 +43,11 @@ def isotonic_crossings(x: Array, y: Array, targets: Array) -> Array:
 
 def first_crossings(at: Array, curves: Array, targets: Array) -> Array:
     """The first x at which each curve (m, E) reaches its target (m,), linear between points; -inf, +inf outside."""
-    reached = curves >= targets[:, None]
+    reached = reaches(curves, targets[:, None])
     k = reached.argmax(1)
     row = np.arange(len(curves))
     before = np.maximum(k - 1, 0)
     rise = curves[row, k] - curves[row, before]
     share = np.where(rise > 0, (targets - curves[row, before]) / np.where(rise > 0, rise, 1), 1.0)
-    found = at[before] + (at[k] - at[before]) * share
+    found = at[before] + (at[k] - at[before]) * np.minimum(share, 1.0)
     return np.where(~reached.any(1), np.inf, np.where(k == 0, -np.inf, found))

@@ -8,6 +8,7 @@ import numpy as np
 
 from intrinsic.checks import number, numbers
 from intrinsic.errors import UserError
+from intrinsic.threshold.reaches import reaches
 
 Array = np.ndarray
 ESTIMANDS = ("mean", "success")
@@ -34,7 +35,7 @@ class Measurement:
     @property
     def starts_there(self) -> bool:
         """Whether the start reaches the target, before anything is trained: d = 0."""
-        return self.start is not None and self.sign * self.start >= self.target
+        return self.start is not None and bool(reaches(self.sign * self.start, self.target))
 
     def target_of(self, means: Array) -> Array:
         """The targets that these means of baselines set, both turned."""

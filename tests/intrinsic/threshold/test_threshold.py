@@ -205,3 +205,25 @@ def test_fewer_baselines_widen_the_interval():
 def test_lazy_names():
     assert intrinsic.estimate_threshold is estimate_threshold
     assert intrinsic.propose is propose
+
+
+def ties(correct):
+    """Scores of a tenth of it, of nine tenths and of all that full training answers rightly of a hundred."""
+    return [correct / 1000, 9 * correct / 1000, correct / 100]
+
+
+@pytest.mark.parametrize("seeds", [1, 3, 6, 7])
+@pytest.mark.parametrize("correct", range(10, 101, 10))
+def test_a_score_that_is_the_target_reaches_it(correct, seeds):
+    """0.9 * 0.4 is a bit above 0.36: d90 was the next tried dim, or beyond the last."""
+    few, exactly, most = ties(correct)
+    dims, baselines = [10, 20, 40] * seeds, [correct / 100] * seeds
+    options = {"baselines": baselines, "resamples": 100}
+    first = {"estimator": "first_crossing"}
+    assert estimate_threshold(dims, [few, exactly, most] * seeds, **first, **options).value == 20
+    won = estimate_threshold(dims, [few, exactly, most] * seeds, **first, estimand="success", **options)
+    assert won.value == 20
+    last = estimate_threshold(dims, [few, few, exactly] * seeds, estimator="isotonic", **options)
+    assert (last.value, last.censored) == (40, None)
+    start = estimate_threshold(dims, [few, exactly, most] * seeds, start=exactly, **options)
+    assert (start.value, start.censored) == (0, "start")
