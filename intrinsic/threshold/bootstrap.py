@@ -4,6 +4,7 @@ import numpy as np
 
 from intrinsic.threshold.isotonic import isotonic
 from intrinsic.threshold.measurement import Measurement
+from intrinsic.threshold.reaches import ROUNDING
 
 Array = np.ndarray
 
@@ -26,7 +27,8 @@ def bootstrap(data: Measurement, resamples: int, rng: np.random.Generator) -> tu
         pool = rest[repeated]
     else:
         fitted = isotonic(means[None], counts.astype(float))[0]
-        free = max(len(data.y) - len(np.unique(fitted)), 1)
+        levels = 1 + np.sum(np.diff(fitted) > ROUNDING * np.abs(fitted).max())  # rounding parts none
+        free = max(len(data.y) - int(levels), 1)
         pool = (data.y - fitted[place]) * np.sqrt(len(data.y) / free)
     drawn = np.where(repeated, 0.0, rng.choice(pool, (resamples, len(data.y))))
     starts = np.argsort(place, kind="stable")

@@ -227,3 +227,17 @@ def test_a_score_that_is_the_target_reaches_it(correct, seeds):
     assert (last.value, last.censored) == (40, None)
     start = estimate_threshold(dims, [few, exactly, most] * seeds, start=exactly, **options)
     assert (start.value, start.censored) == (0, "start")
+
+
+@pytest.mark.parametrize("unit", [100.0, 3.0, 7.0])
+@pytest.mark.parametrize(
+    ("dims", "scores"), [([10, 50, 200, 5000], [0.8, 1, 1, 1]), ([1, 2, 5, 50, 200], [0.4, 0.9, 1, 1, 1])]
+)
+def test_the_interval_does_not_ask_in_which_unit_scores_are(dims, scores, unit):
+    """Rounding parted equal levels of the isotonic fit, each of which takes a degree of freedom from the targets."""
+    plain, other = (
+        estimate_threshold(dims, [u * s for s in scores], [u * b for b in (0.99, 0.97)], estimator="isotonic")
+        for u in (1.0, unit)
+    )
+    for end in ("value", "low", "high"):
+        assert getattr(other, end) == pytest.approx(getattr(plain, end), rel=1e-9)
