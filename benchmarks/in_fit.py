@@ -1,6 +1,7 @@
 """Epochs of `fit` as ratios to hand-written loops over the same batches: `python -m benchmarks.in_fit` prints rows."""
 
 import json
+import statistics
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
@@ -13,38 +14,38 @@ import intrinsic
 from benchmarks.projections import projections
 from benchmarks.step import BATCH, CLASSES, LR, SHAPE
 from benchmarks.steps import NETWORKS
-from benchmarks.timing import ratio
+from benchmarks.timing import in_turns
 from intrinsic.tasks.task import Split, classification
 from intrinsic.training.fit import fit
 
-DIM, STEPS = 750, 40  # steps an epoch
+DIM, TURNS = 750, 5
+STEPS = {"MLP 784-200-200-10": 391, "LeNet": 98}  # an epoch of MNIST, and a quarter of one
 KEYS = ("network", "projection", "dim")
 
 
 def measure(device: torch.device) -> Iterator[dict[str, Any]]:
     """One row for each network and projection: an epoch of `fit` to one of the full loop, and of a loop of its own."""
-    split = _examples(device)
     for network, make in NETWORKS.items():
+        split = _examples(STEPS[network], device)
         full = make_loop(make().to(device), split)
         rows: dict[str, dict[str, Any]] = {name: {"projection": p, "dim": DIM} for name, p in projections().items()}
         for name, options in {"full": {}, **rows}.items():
             nets = [intrinsic.Subspace(make().to(device), **options) for _ in range(2)]
             epoch, loop = make_epoch(nets[0], split), make_loop(nets[1], split)
-            to_full, seconds = ratio(epoch, full)
-            to_loop, _ = ratio(epoch, loop)
+            turns = in_turns(epoch, full, loop, turns=TURNS)
             yield {
                 "network": network,
                 "projection": name,
                 "dim": nets[0].dim,
-                "to_full_loop": to_full,
-                "to_own_loop": to_loop,
-                "full_step_ms": 1e3 * seconds / STEPS,
+                "to_full_loop": statistics.median(a / b for a, b, _ in turns),
+                "to_own_loop": statistics.median(a / b for a, _, b in turns),
+                "full_step_ms": 1e3 * statistics.median(b for _, b, _ in turns) / STEPS[network],
             }
 
 
-def _examples(device: torch.device) -> Split:
+def _examples(steps: int, device: torch.device) -> Split:
     generator = torch.Generator().manual_seed(0)
-    inputs = torch.rand(STEPS * BATCH, *SHAPE, generator=generator)
+    inputs = torch.rand(steps * BATCH, *SHAPE, generator=generator)
     return Split(inputs, torch.randint(CLASSES, (len(inputs),), generator=generator)).to(device)
 
 

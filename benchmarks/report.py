@@ -51,9 +51,9 @@ def _steps(rows: Rows) -> list[str]:
 def _fit(rows: Rows) -> list[str]:
     return [
         "## An epoch of `fit`",
-        f"{in_fit.STEPS} steps of {BATCH} examples, batches included, fused Adam: as a ratio to the epoch of a tight "
-        "loop that trains the plain model, and of the same loop around the same net. "
-        f"Medians of {TURNS} turns.",
+        f"{' and '.join(f'{steps} steps ({name})' for name, steps in in_fit.STEPS.items())} of {BATCH} examples, an "
+        "epoch of MNIST and a quarter of one, batches included, fused Adam: as a ratio to the epoch of a tight loop "
+        f"that trains the plain model, and of the same loop around the same net. Medians of {in_fit.TURNS} turns.",
         markdown(
             ["network", "projection", "d", "fit ÷ full loop", "fit ÷ own loop"],
             [

@@ -22,16 +22,23 @@ def ratio(
 
     `done` waits for what the calls have put into a GPU's queue: once a turn, so that its own time does not count.
     """
-    repeats = [_repeats(call, done) for call in (one, other)]
-    sides = list(zip((one, other), repeats, strict=True))
-    pairs = [[seconds(call, count, done) for call, count in sides] for _ in range(turns)]
-    return statistics.median(a / b for a, b in pairs), statistics.median(b for _, b in pairs)
+    found = in_turns(one, other, turns=turns, done=done)
+    return statistics.median(a / b for a, b in found), statistics.median(b for _, b in found)
+
+
+def in_turns(
+    *calls: Callable[[], object], turns: int = TURNS, done: Callable[[], object] = _done
+) -> list[tuple[float, ...]]:
+    """The seconds of each call in each turn."""
+    repeats = [_repeats(call, done) for call in calls]
+    return [tuple(seconds(call, count, done) for call, count in zip(calls, repeats, strict=True)) for _ in range(turns)]
 
 
 def _repeats(call: Callable[[], object], done: Callable[[], object]) -> int:
     call()  # compiles, allocates
     done()
-    return max(1, round(SECONDS / max(min(seconds(call, 1, done) for _ in range(2)), 1e-7)))
+    once = seconds(call, 1, done)
+    return 1 if once > SECONDS else round(SECONDS / max(min(once, seconds(call, 1, done)), 1e-7))
 
 
 def seconds(call: Callable[[], object], count: int, done: Callable[[], object] = _done) -> float:
