@@ -12,11 +12,9 @@ import intrinsic
 def peak(stream):
     """The peak of memory of a backward pass through many equal layers, above what was there before; in weights."""
     torch.set_num_threads(1)
-    model = nn.Sequential(*[nn.Linear(500, 500) for _ in range(20)])
-    net = intrinsic.Subspace(model, projection=intrinsic.OneHot, dim=100, stream=stream)
+    net, warm = _net(20, stream), _net(2, stream)
     x = torch.ones(4, 500)
-    warm = intrinsic.Subspace(nn.Linear(4, 4), projection=intrinsic.OneHot, dim=3, stream=stream)
-    warm(torch.ones(1, 4)).sum().backward()  # compiles
+    warm(x).square().mean().backward()  # loads what layers of this size take: kernels, libraries
     with torch.no_grad():
         net.z.add_(1)
     loss = net(x).square().mean()  # theta_0 and theta are there now
@@ -24,6 +22,11 @@ def peak(stream):
     before = kilobytes("VmRSS")
     loss.backward()
     return 1024 * (kilobytes("VmHWM") - before) / (4 * net.full_dim)
+
+
+def _net(layers, stream):
+    model = nn.Sequential(*[nn.Linear(500, 500) for _ in range(layers)])
+    return intrinsic.Subspace(model, projection=intrinsic.OneHot, dim=100, stream=stream)
 
 
 def kilobytes(name):
