@@ -86,9 +86,9 @@ def test_an_interrupt_leaves_the_model_as_it_was(name):
             left[0] -= place == stop
             if left == [0]:
                 left.clear()
-                raise KeyboardInterrupt
+                raise KeyboardInterrupt("while it is wired")
 
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt, match="while it is wired"):
             traced(make, raise_there)
         assert state(model) == before, stop
     gc.collect()

@@ -1,40 +1,19 @@
-"""A search for d90: what it runs, what it says, and that stopping it changes nothing."""
+"""A search for d90: what it runs, what it says, and that asking for more of it adds to what is there."""
 
 import contextlib
 import io
 import json
-import random
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
 from analysis.threshold import threshold
-from tests.support.commands import assert_one_line, run, words
+from tests.support.commands import run
 from tests.support.configs import files
+from tests.support.searches import SEARCH, SUBSPACE, content, found, records
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("surroundings")]
 
-SEARCH = "-m hydra/sweeper=threshold init=scratch dataset.fraction=0.3 epochs=3 batch_size=32 model.width=16 threads=1"
-SEARCH += " hydra.sweeper.high=1000 hydra.sweeper.max_runs=18"
-SUBSPACE = f"{SEARCH} method=subspace"
-
 SPREAD = (10, 22, 46, 100, 215, 464, 1000)
-
-
-def found(folder):
-    (curve,) = content(folder)["curves"]
-    return curve
-
-
-def content(folder):
-    return json.loads((folder / "threshold.json").read_text())
-
-
-def records(folder):
-    return {path.parent.name: json.loads(path.read_text()) for path in folder.glob("*/record.json")}
 
 
 @pytest.fixture(scope="module")
@@ -156,106 +135,3 @@ def test_the_baseline_has_none_of_the_methods_choices(program, tmp_path):
     )
     assert status == 0
     assert found(tmp_path / "s")["curve"] == "subspace (sparse)"
-
-
-@pytest.mark.parametrize(
-    ("method", "most"),
-    [("subspace", 65 * 4 + 5 * 10), ("said", 65 * 4 + 5 * 10 - 1), ("unilora", 64 * 2 + 2 * 4)],
-)
-def test_a_search_ends_where_the_space_does(program, method, most, tmp_path):
-    """No run fails for being larger than theta, and the sizes are those of a search up to there."""
-    own = f"method={method} model.width=4 model.depth=1" + " rank=2" * (method == "unilora")
-    command = f"{SEARCH.replace('model.width=16', own)} hydra.sweeper.max_runs=13"
-    status, _, err = program(f"{command} study=s", tmp_path)
-    assert status == 0
-    assert err.count(f"dim ends at {most}: the space has no more for hydra.sweeper.high=1000\n") == 1
-    assert "need " not in err
-    assert max(found(tmp_path / "s")["dims"]) == most
-    assert program(f"{command} hydra.sweeper.high={most} study=told", tmp_path)[0] == 0
-    assert records(tmp_path / "told").keys() == records(tmp_path / "s").keys()
-    assert found(tmp_path / "told") == found(tmp_path / "s")
-
-
-@pytest.mark.parametrize(
-    ("method", "most"), [("lora", 16), ("lora_xs", 16), ("lora space.targets=[hidden.0,head]", 10)]
-)
-def test_a_search_of_ranks_ends_where_the_matrices_do(program, method, most, tmp_path):
-    """Of "all-linear" with the largest matrix, of named targets with the smallest."""
-    own = f"method={method} hydra.sweeper.axis=rank hydra.sweeper.low=1 hydra.sweeper.max_runs=13"
-    command = f"{SEARCH} {own}"
-    status, _, err = program(f"{command} study=s", tmp_path)
-    assert status == 0
-    assert err.count(f"rank ends at {most}: the space has no more for hydra.sweeper.high=1000\n") == 1
-    assert "need " not in err
-    assert max(found(tmp_path / "s")["dims"]) == most
-    assert program(f"{command} hydra.sweeper.high={most} study=told", tmp_path)[0] == 0
-    assert records(tmp_path / "told").keys() == records(tmp_path / "s").keys()
-    assert found(tmp_path / "told") == found(tmp_path / "s")
-
-
-def test_a_search_above_the_space_ends_in_one_line(program, tmp_path):
-    command = SEARCH.replace("model.width=16", "method=subspace model.width=4 model.depth=1")
-    status, _, err = program(f"{command} hydra.sweeper.low=310 study=s", tmp_path)
-    assert status == 2
-    assert_one_line(
-        err.splitlines()[-1] + "\n", "need hydra.sweeper.low < 310, the largest dim of this space, got low=310"
-    )
-
-
-BAD = {
-    "hydra.sweeper.low=100 hydra.sweeper.high=10": r"need hydra.sweeper.low < high, got low=100 high=10",
-    "hydra.sweeper.max_runs=5": r"need hydra.sweeper.max_runs from 10, for baseline and spread, to 100000, got 5",
-    "hydra.sweeper.fraction=1.5": "fraction",
-    "hydra.sweeper.ratio=1": "need hydra.sweeper.ratio to be a number > 1, got 1",
-    "hydra.sweeper.lrs=0.1": "need hydra.sweeper.lrs to be null or a list",
-    "hydra.sweeper.estimator=guess": "estimator",
-    "hydra.sweeper.split=all": "need hydra.sweeper.split to be one of test, validation, train, null, got all",
-    "hydra.sweeper.floor=half": "need hydra.sweeper.floor to be none, chance, start or a number, got .*floor=half",
-    "hydra.sweeper.spread=2": "need an integer hydra.sweeper.spread >= 7, got hydra.sweeper.spread=2",
-    "hydra.sweeper.axis=rank": "rank is not a knob of method=subspace",
-    "hydra.sweeper.baseline=full": "need hydra.sweeper.baseline to be a list",
-    "hydra.sweeper.nothing=1": "nothing",
-    "dim=10,20": "the search sets dim by itself: leave it out, or use hydra/sweeper=basic",
-    "seed=1": "the search sets seed by itself",
-    "lr=0.1": r"use hydra.sweeper.lrs=\[...\]",
-    "replicas=2": "use replicas=1",
-}
-
-
-@pytest.mark.parametrize("change", BAD)
-def test_bad_searches_end_in_one_line(change, refused):
-    refused(f"{SUBSPACE} study=bad {change}", BAD[change])
-
-
-def test_runs_that_all_fail_end_the_search(program, tmp_path):
-    status, _, err = program(f"{SUBSPACE} study=s device=nowhere", tmp_path)
-    assert status == 2
-    assert_one_line(err.splitlines()[-1] + "\n", "no run of the search has finished: device=nowhere")
-
-
-@pytest.mark.nightly  # by day a grid is killed, in test_kills
-@pytest.mark.parametrize(("count", "runs"), [(1, 12), (10, 26)])
-def test_killed_often_it_finds_the_same(count, runs, tmp_path):
-    """At random moments, without warning; no run with a record is trained again."""
-    settings = f"hydra.sweeper.max_runs={runs} hydra.sweeper.ratio=1.01 hydra.sweeper.batch=4"
-    command = f"{SUBSPACE} study=s {settings}"
-
-    def start(folder):
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        return subprocess.Popen([sys.executable, *words(command, folder)], **quiet)
-
-    assert run(command, tmp_path / "calm") == 0
-    draw, kept = random.Random(0), {}  # noqa: S311
-    for _ in range(count):
-        process = start(tmp_path / "shaken")
-        while process.poll() is None and len(list((tmp_path / "shaken").glob("*/*/record.json"))) <= len(kept):
-            time.sleep(0.01)
-        time.sleep(draw.uniform(0, 0.5))
-        assert process.poll() is None, "there is something left to kill"
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        kept |= {path: path.read_bytes() for path in (tmp_path / "shaken").glob("*/*/record.json") if path not in kept}
-    assert run(command, tmp_path / "shaken") == 0
-    assert all(path.read_bytes() == content for path, content in kept.items())
-    assert found(tmp_path / "shaken" / "s") == found(tmp_path / "calm" / "s")
-    assert records(tmp_path / "shaken" / "s").keys() == records(tmp_path / "calm" / "s").keys()

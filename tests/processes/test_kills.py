@@ -1,6 +1,6 @@
 """Kills at random moments: no run that finished is lost or done again, and the records are those of a calm sweep.
 
-Three every day, and by night forty-two, with ten of test_threshold_sweeper.
+Three every day, and by night forty-two, with ten of test_killed_search.
 """
 
 import os

@@ -90,7 +90,7 @@ def test_a_rank_sweep(output, run_here):
     assert {path: path.stat().st_mtime_ns for path in (output / "ranks").glob("*/*")} == before
 
 
-@pytest.mark.nightly  # by day a search and sweeps are killed, in test_threshold_sweeper and test_kills
+@pytest.mark.nightly  # by day sweeps are killed, in test_kills
 @pytest.mark.parametrize(
     "method", ["method=subspace dim=100,200", "method=lora rank=2,4", "method=full lr=0.001,0.002"]
 )
