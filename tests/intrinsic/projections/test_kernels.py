@@ -14,8 +14,20 @@ from intrinsic.projections.kernels import select
 KINDS = [
     intrinsic.Dense, intrinsic.Sparse, intrinsic.Fastfood, intrinsic.Kronecker, intrinsic.OneHot, intrinsic.DCT,
 ]  # fmt: skip
-# one coordinate, as many as weights, a cut last block, several tiles and chunks
-SIZES = [(1, 1), (1, 7), (5, 5), (9, 31), (30, 333), (64, 4096), (100, 4099), (257, 70_001)]
+# one coordinate, as many as weights, a cut last block, several tiles and chunks, many blocks to a tile
+SIZES = [
+    (1, 1),
+    (1, 7),
+    (1, 777),
+    (2, 1001),
+    (5, 5),
+    (9, 31),
+    (14, 2077),
+    (30, 333),
+    (64, 4096),
+    (100, 4099),
+    (257, 70_001),
+]
 LONG = (66_000, 70_000)  # a block of more than 2**16
 WIDE = (33_000, 34_000)  # columns of Sparse that take 32 bits with their sign; by night as many as of the others
 CASES = [
