@@ -19,6 +19,7 @@ from intrinsic.subspace.frozen import Frozen
 from intrinsic.subspace.shard import Shard, gradient, on_gradient
 from intrinsic.subspace.sharded_fingerprint import ShardedFingerprint
 from intrinsic.subspace.subspace import Subspace
+from intrinsic.surgery.padding import padding_rows
 from intrinsic.surgery.sharding import Mesh, bounds, reshard
 from intrinsic.surgery.torch_internals import tree_flatten, version
 
@@ -80,6 +81,7 @@ class ShardedSubspace(Subspace):
             [bounds(parameters[name]) for name in self.coordinate_names],
             granularity=self.granularity,
             seed=rng.fan_out(self.projection_seed, "projection"),
+            zero=padding_rows(self.model, self.coordinate_names),
         )
 
     def run(self, function: Callable[..., Any], weights: Mapping[str, Tensor], /, *args: Any, **kwargs: Any) -> Any:

@@ -34,6 +34,7 @@ from intrinsic.subspace.substitution import Substitution
 from intrinsic.subspace.unwrap import unwrap
 from intrinsic.surgery.as_it_was import as_it_was
 from intrinsic.surgery.head import HeadMode, place_head
+from intrinsic.surgery.padding import padding_rows
 from intrinsic.surgery.torch_internals import version
 from intrinsic.surgery.tree import parameter_slots
 
@@ -135,8 +136,9 @@ class Subspace(Compatible):
     def draw(self) -> Projection:
         """P anew, from the seed: on the CPU, or where `draw_on` says."""
         seed, dim = rng.fan_out(self.projection_seed, "projection"), self.dim - max(self.layer_of, default=-1) - 1
-        sizes, shapes = self.coordinate_sizes, self.coordinate_shapes
-        return draw(self.make_projection, dim, sizes, granularity=self.granularity, seed=seed, shapes=shapes)
+        zero = [] if self.identity else padding_rows(self.model, self.coordinate_names)
+        options: Any = {"granularity": self.granularity, "shapes": self.coordinate_shapes, "zero": zero}
+        return draw(self.make_projection, dim, self.coordinate_sizes, seed=seed, **options)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the model returns, at the weights theta_0 + P z."""
@@ -177,8 +179,7 @@ class Subspace(Compatible):
 
     def leaves(self) -> Leaves | None:
         """theta_0 + P z for a loop that is alone with the model, see `Leaves`; None if only `weights` will do."""
-        usual = not self.identity and type(self).weights is Subspace.weights and type(self).call is Subspace.call
-        if not usual:
+        if self.identity or type(self).weights is not Subspace.weights or type(self).call is not Subspace.call:
             return None
         self.frozen.check()
         return self._moves.leaves(self.model, self._places(), self.projection, *self._coordinates())

@@ -18,6 +18,7 @@ from intrinsic.projections.granularity import Granularity, draw
 from intrinsic.projections.row_blocks.row_block import RowBlock
 from intrinsic.projections.row_blocks.window import Window
 from intrinsic.projections.shares import shares
+from intrinsic.projections.zero_rows import Stretch, overlaps
 
 Bounds = tuple[int, int]  # of a tensor's weights: low and high, counted in the tensor
 
@@ -35,6 +36,7 @@ class RowBlocks(FixedTensors):
         bounds: which weights of each tensor the rows are of.
         granularity: of P.
         seed: P is a function of make, dim, sizes, granularity and seed, whatever the bounds.
+        zero: stretches of rows that are zero, each within a tensor (see `WithoutRows`).
 
     Raises:
         UserError: unless 0 < dim <= full_dim, if `make` refuses the sizes, or if the rows do not fit into memory.
@@ -51,9 +53,12 @@ class RowBlocks(FixedTensors):
         *,
         granularity: Granularity,
         seed: int,
+        zero: Sequence[Stretch] = (),
     ) -> None:
         super().__init__()
         self.dim, self.full_dim, self.seed = dim, sum(sizes), seed
+        starts = [end - size + low for end, size, (low, _) in zip(accumulate(sizes), sizes, bounds, strict=True)]
+        self._zero = [overlaps(zero, high - low, start) for start, (low, high) in zip(starts, bounds, strict=True)]
         if not 0 < dim <= self.full_dim:
             raise UserError(f"need 0 < dim <= full_dim, got dim={dim}, full_dim={self.full_dim}")
         self._whole = partial(draw, make, dim, sizes, granularity=granularity, seed=seed)
@@ -88,11 +93,17 @@ class RowBlocks(FixedTensors):
         """P z in the rows of one tensor, by its number: (dim,) -> (rows,). Without autograd."""
         if index not in self._numbers:
             return z.new_empty(0)
-        return self._block(index).multiply(z[self._columns[index]]) * self._scales[index]
+        found = self._block(index).multiply(z[self._columns[index]]) * self._scales[index]
+        for part in self._zero[index]:
+            found[part] = 0
+        return found
 
     def pull_back(self, g: Tensor, index: int, total: Tensor) -> None:
         """Add what the rows of one tensor, by its number, add to P^T g: (rows,), to (dim,). Without autograd."""
         if index in self._numbers:
+            g = g.clone() if self._zero[index] else g
+            for part in self._zero[index]:
+                g[part] = 0
             total[self._columns[index]] += self._block(index).pull_back(g) * self._scales[index]
 
     def fingerprint(self, *, bits: bool = True) -> str:

@@ -28,14 +28,18 @@ MAKES = {name: constructor(name) for name in RANDOM} | {
 }
 
 
-def blocks(make, dim=50, granularity="global", bounds=BOUNDS):
-    return RowBlocks(make, dim, SIZES, bounds, granularity=granularity, seed=3)
+ZERO = [(3, 20), (495, 510), (1110, 1111)]
+
+
+def blocks(make, dim=50, granularity="global", bounds=BOUNDS, zero=()):
+    return RowBlocks(make, dim, SIZES, bounds, granularity=granularity, seed=3, zero=zero)
 
 
 @pytest.mark.parametrize("granularity", ["global", "tensor", "block"])
-@pytest.mark.parametrize("name", MAKES)
-def test_they_are_rows_of_the_whole(name, granularity):
-    P, some = draw(MAKES[name], 50, SIZES, granularity=granularity, seed=3), blocks(MAKES[name], 50, granularity)
+@pytest.mark.parametrize(("name", "zero"), [*((name, []) for name in MAKES), ("onehot", ZERO)])
+def test_they_are_rows_of_the_whole(name, zero, granularity):
+    P = draw(MAKES[name], 50, SIZES, granularity=granularity, seed=3, zero=zero)
+    some = blocks(MAKES[name], 50, granularity, zero=zero)
     z, g = torch.linspace(-1, 1, 50).double(), torch.linspace(1, -2, sum(SIZES)).double()
     total, held = torch.zeros(50).double(), []
     for number, ((low, high), moved, pulled) in enumerate(

@@ -63,6 +63,18 @@ def _by_a_function(net):
     net.forward = lambda x: 2 * model(x)
 
 
+def test_a_row_of_padding_stays(world):
+    found, texts = [], torch.tensor([[1, 4, 3, 3], [2, 0, 5, 3]])
+    for place in (lambda net: net, lambda net: sharded(net, world, parts=("",))):
+        torch.manual_seed(0)
+        net = subspace(place(nn.Sequential(nn.Embedding(6, 4, padding_idx=3), nn.Flatten(), nn.Linear(16, 2)).double()))
+        with torch.no_grad():
+            net.z.add_(0.1)
+        net(texts).square().sum().backward()
+        found.append(net.z.grad)
+    torch.testing.assert_close(*found)
+
+
 @pytest.mark.parametrize("replace", [_in_autocast, _by_a_function])
 def test_a_function_in_the_place_of_forward(world, replace):
     x, y = batches(1, dtype=torch.float64)[0]
