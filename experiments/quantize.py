@@ -145,9 +145,10 @@ def _check(run: TrainedRun, levels: tuple[int, ...]) -> None:
             f"method={run.record.method} trains {beside[0] if beside else 'weights'}, which a message of z would not "
             f"give back: need method=subspace, with nothing trained beside z"
         )
+    make = run.net.make_projection
     reasons = {
         "redraw has moved the weights by other z before": run.net.moves_base,
-        f"{type(run.net.projection).__name__} was made of the training data": run.net.projection.from_data,
+        f"{getattr(make, 'func', make).__name__} was made of the training data": run.net.projection.from_data,
         "init=burnin has trained theta_0 on the training data": bool(run.record.count("init_steps")),
     }
     for reason, holds in reasons.items():

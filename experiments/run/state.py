@@ -73,13 +73,16 @@ class RunState:
         if metadata["run_id"] != self._run_id:
             raise UserError(f"{self.path} belongs to another run, {one_line(metadata['run_id'])}")
         found = metadata["fingerprint"]
-        if found != self._net.fingerprint() and found != self._net.fingerprint(bits=False):  # one of an older version
+        older = found != self._net.fingerprint()  # of an older version, if of this model at all
+        if older and found != self._net.fingerprint(bits=False):
             raise UserError(f"{self.path} belongs to another model")
         if metadata.pop("checksum", None) not in (None, checksum(tensors, metadata)):  # None: an earlier version's
             raise UserError(f"{self.path} is damaged: it does not hold the numbers that were written")
         try:
             history = [Epoch(**epoch) for epoch in metadata["history"]]
             _check(history, metadata["seconds"])
+            if older:
+                self._net.zero_rows.clear()  # padding moved then
             load_trained(self._net, _part(tensors, "net."), self.path)
             load_optimizer(self._optimizer, _part(tensors, "optimizer."), metadata["optimizer"])
         except UserError:

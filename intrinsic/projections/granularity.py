@@ -20,7 +20,7 @@ def draw(
     granularity: Granularity,
     seed: int,
     shapes: Sequence[Sequence[int]] | None = None,
-    zero: Sequence[Stretch] = (),
+    zero: list[Stretch] | None = None,
 ) -> Projection:
     """P (sum of sizes, dim): one over all of theta ("global"), or one for each tensor, over the same z ("tensor") or
     over a share of z ("block"). A projection that is made by shape is told those of the tensors. `zero`: rows that are.

@@ -1,5 +1,6 @@
 """A projection of which some rows are zero: weights that stay what they are."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Self
@@ -13,25 +14,31 @@ from intrinsic.projections.kernels.select import is_tracing
 Stretch = tuple[int, int]  # rows low ... high - 1
 
 
-def overlaps(stretches: Sequence[Stretch], size: int, start: int) -> list[slice]:
-    """Where the rows lie among numbers start, ..., start + size - 1 of a vector."""
-    parts = [slice(max(low - start, 0), min(high - start, size)) for low, high in stretches]
-    return [part for part in parts if part.start < part.stop]
+def cleared(x: Tensor, stretches: Sequence[Stretch], start: int = 0) -> Tensor:
+    """Numbers `start`, ... of a vector with zeros in some rows: a copy, but if they are known to be there."""
+    looks = x.is_cpu and not is_tracing(x)  # on a GPU a look waits for all that is under way
+    parts = [slice(max(low - start, 0), min(high - start, x.shape[-1])) for low, high in stretches]
+    parts = [part for part in parts if part.start < part.stop and not (looks and not x[..., part].any())]
+    x = x.clone() if parts else x
+    for part in parts:
+        x[..., part] = 0
+    return x
 
 
 class WithoutRows(Projection):
-    """P with zeros in some of its rows, and its fingerprint: which rows those are follows from the model.
+    """P with zeros in some of its rows.
 
     Args:
         inner: P.
-        stretches: of rows, each within one tensor of weights.
+        stretches: of rows, each within one tensor of weights. The list itself is kept: it is emptied when a state dict
+            is loaded that is of P with all of its rows, as those of older versions are.
     """
 
     kernels = False  # `inner` has its own
 
-    def __init__(self, inner: Projection, stretches: Sequence[Stretch]) -> None:
+    def __init__(self, inner: Projection, stretches: list[Stretch]) -> None:
         super().__init__(inner.dim, inner.full_dim, seed=inner.seed)
-        self._inner, self.stretches = (inner,), list(stretches)  # no child: state dicts have one fingerprint of P
+        self._inner, self.stretches = (inner,), stretches  # no child: state dicts have one fingerprint of P
         self.nbytes, self.from_data, self.drawn = inner.nbytes, inner.from_data, inner.drawn
 
     @property
@@ -46,29 +53,29 @@ class WithoutRows(Projection):
 
     def matvec(self, z: Tensor) -> Tensor:
         """P z: (..., dim) -> (..., full_dim)."""
-        return self._clear(self.inner.matvec(z))
+        return cleared(self.inner.matvec(z), self.stretches)
 
     def rmatvec(self, g: Tensor) -> Tensor:
         """P^T g: (..., full_dim) -> (..., dim)."""
-        return self.inner.rmatvec(self._cleared(g))
+        return self.inner.rmatvec(cleared(g, self.stretches))
 
     def multiply(self, x: Tensor, *, transposed: bool = False) -> Tensor:
         """P x or P^T x by the fastest way, without autograd."""
         if transposed:
-            return self.inner.multiply(self._cleared(x), transposed=True)
-        return self._clear(self.inner.multiply(x))
+            return self.inner.multiply(cleared(x, self.stretches), transposed=True)
+        return cleared(self.inner.multiply(x), self.stretches)
 
     def multiply_rows(self, g: Tensor, low: int) -> Tensor:
         """P^T g of some rows: (rows,) -> (dim,)."""
-        return self.inner.multiply_rows(self._cleared(g, low), low)
+        return self.inner.multiply_rows(cleared(g, self.stretches, low), low)
 
     def multiply_pieces(self, pieces: Sequence[Tensor], *, out: Tensor | None = None) -> Tensor:
         """P^T g, g in pieces. Of one whose rows are not zero already, as those of a padding's gradient are, a copy."""
-        cleared, start = [], 0
+        parts, start = [], 0
         for piece in pieces:
-            cleared.append(self._cleared(piece.detach().reshape(-1), start))
+            parts.append(cleared(piece.detach().reshape(-1), self.stretches, start))
             start += piece.numel()
-        return self.inner.multiply_pieces(cleared, out=out)
+        return self.inner.multiply_pieces(parts, out=out)
 
     def displace_pieces(self, z: Tensor, origins: Sequence[Tensor], out: Tensor) -> None:
         """out = the origins + P z, which may be the same memory."""
@@ -82,25 +89,25 @@ class WithoutRows(Projection):
         return self.inner.fixed_tensors()
 
     def fingerprint(self, *, bits: bool = True) -> str:
-        """That of P with all of its rows."""
-        return self.inner.fingerprint(bits=bits)
+        """A hash of P and of which rows are zero; `bits=False`: that of older versions, which had none."""
+        if not self.stretches or not bits:
+            return self.inner.fingerprint()
+        return hashlib.sha256(f"{self.inner.fingerprint()} zero {list(self.stretches)}".encode()).hexdigest()[:16]
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Compare the fingerprint of a state dict, and have the rows that it says."""
+        super().set_extra_state(state)
+        if bytes(state.tolist()).hex() != self.fingerprint():
+            self.stretches.clear()
+
+    def extra_repr(self) -> str:
+        """P, and how many rows are zero."""
+        return f"{self.inner}, zero_rows={sum(high - low for low, high in self.stretches)}"
 
     def relocate(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move P to the device to which `fn` moves."""
         self._inner = (self.inner.relocate(fn, recurse),)
         return self
-
-    def _clear(self, x: Tensor, start: int = 0) -> Tensor:
-        """Put zeros into the rows of what nobody else has."""
-        for part in overlaps(self.stretches, x.shape[-1], start):
-            x[..., part] = 0
-        return x
-
-    def _cleared(self, x: Tensor, start: int = 0) -> Tensor:
-        """Numbers `start`, ... of a vector with zeros in the rows: a copy, but if they are known to be there."""
-        looks = x.is_cpu and not is_tracing(x)  # on a GPU a look waits for all that is under way
-        parts = overlaps(self.stretches, x.shape[-1], start)
-        return self._clear(x.clone(), start) if any(not looks or bool(x[..., part].any()) for part in parts) else x
 
 
 def _stretch(pieces: Sequence[Tensor], low: int, high: int) -> Tensor:

@@ -13,9 +13,9 @@ from intrinsic.subspace import Subspace
 def check_fit(net: Subspace, metadata: Mapping[str, Any], path: str | Path) -> None:
     """Compare the fingerprint in a file's metadata with the net's.
 
-    The fingerprint of older files takes P's seed for its bits (see `Projection.fingerprint`); that of still older ones
-    leaves out what the space's modules compute: there the options in the recipe that say it, such as alpha, are
-    compared with those of the net's space.
+    That of older files knows of no rows of P that are zero: the net has none then, too. That of still older ones takes
+    P's seed for its bits (see `Projection.fingerprint`), or leaves out what the space's modules compute: there the
+    options in the recipe that say it, such as alpha, are compared with those of the net's space.
 
     Raises:
         UserError: if the numbers mean another function here.
@@ -23,15 +23,17 @@ def check_fit(net: Subspace, metadata: Mapping[str, Any], path: str | Path) -> N
     if "fingerprint" not in metadata:
         raise UserError(f"{path} was not written by intrinsic.save")
     found, stored = net.fingerprint(), metadata["fingerprint"]
-    if stored == found or stored == net.fingerprint(bits=False):
+    if stored == found:
         return
-    for name, theirs, own in _differences(net.space, metadata.get("recipe")):
-        raise UserError(
-            f"{path} was trained with {name}={theirs!r:.50}, and here is {name}={own!r:.50}: make the net with the "
-            "file's, or load it around the plain model"
-        )
-    if stored != net.fingerprint(constants=False, bits=False):
-        raise UserError(f"{path} belongs to another model or seed: its fingerprint is {stored}, here it is {found}")
+    if stored != net.fingerprint(bits=False):
+        for name, theirs, own in _differences(net.space, metadata.get("recipe")):
+            raise UserError(
+                f"{path} was trained with {name}={theirs!r:.50}, and here is {name}={own!r:.50}: make the net with the "
+                "file's, or load it around the plain model"
+            )
+        if stored != net.fingerprint(constants=False, bits=False):
+            raise UserError(f"{path} belongs to another model or seed: its fingerprint is {stored}, here it is {found}")
+    net.zero_rows.clear()
 
 
 def _differences(space: Space, recipe: Any) -> Iterator[tuple[str, Any, Any]]:

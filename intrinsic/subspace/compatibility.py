@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator
-from functools import wraps
+from functools import cached_property, wraps
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,6 +13,7 @@ from intrinsic.errors import UserError
 from intrinsic.subspace.displacement import Displacement
 from intrinsic.subspace.places import SHARD_FIRST
 from intrinsic.surgery.added_module import AddedModule
+from intrinsic.surgery.padding import padding_rows
 from intrinsic.surgery.sharding import holds_shards, is_sharded
 from intrinsic.surgery.torch_internals import ignore_in_ddp, is_averaging, own_modules
 
@@ -132,6 +133,11 @@ class Compatible(AddedModule):
             if every or not name.startswith(base) or name.removeprefix(base) in self.trained_names
         }
         yield from (pair for pair in found if id(pair[1]) in trained)
+
+    @cached_property
+    def zero_rows(self: "Subspace") -> list[tuple[int, int]]:  # type: ignore[misc]
+        """Rows of P that are zero, see `padding_rows`; emptied where a file says that they were not."""
+        return [] if self.identity else padding_rows(self.model, self.coordinate_names)
 
     def forget(self) -> None:
         """Let go of what is kept between calls: buffers of the size of theta, made anew when they are needed."""

@@ -13,7 +13,7 @@ from intrinsic.checks import integer
 from intrinsic.errors import UserError
 from intrinsic.projections.base import Projection
 from intrinsic.projections.device_draws.draw_on import draw_on
-from intrinsic.projections.granularity import Granularity, draw
+from intrinsic.projections.granularity import Granularity
 from intrinsic.projections.identity import Identity
 from intrinsic.spaces.base import Space
 from intrinsic.subspace.subspace import Subspace
@@ -103,7 +103,7 @@ class Redrawn(Subspace):
         if self.identity:
             raise UserError("redraw draws P anew, and projection=identity has none: use another projection")
         if self.projection.from_data:
-            name = type(self.projection).__name__
+            name = getattr(self.make_projection, "func", self.make_projection).__name__
             raise UserError(f"redraw draws P anew from seeds, and {name} is made of data: use another projection")
         if self.scales is not None:
             raise UserError(f"redraw moves theta_0 by P z, without scales, got scales={self.scales}: use scales=null")
@@ -111,13 +111,11 @@ class Redrawn(Subspace):
         if narrow:
             raise UserError(f"redraw adds small steps to weights, and {narrow[0]} loses them: use model.float()")
 
-    def draw(self) -> Projection:
+    def draw(self, seed: int | None = None) -> Projection:
         """P of the present number, from the seed."""
-        if not self.number:
-            return super().draw()
-        seed = rng.fan_out(rng.fan_out(self.projection_seed, "projection"), "redraw", self.number)
-        make, sizes, shapes = self.make_projection, self.coordinate_sizes, self.coordinate_shapes
-        return draw(make, self.dim, sizes, granularity=self.granularity, seed=seed, shapes=shapes)
+        if self.number and seed is None:
+            seed = rng.fan_out(rng.fan_out(self.projection_seed, "projection"), "redraw", self.number)
+        return super().draw(seed)
 
     @torch.no_grad()
     def redraw(self) -> None:

@@ -19,7 +19,6 @@ from intrinsic.subspace.frozen import Frozen
 from intrinsic.subspace.shard import Shard, gradient, on_gradient
 from intrinsic.subspace.sharded_fingerprint import ShardedFingerprint
 from intrinsic.subspace.subspace import Subspace
-from intrinsic.surgery.padding import padding_rows
 from intrinsic.surgery.sharding import Mesh, bounds, reshard
 from intrinsic.surgery.torch_internals import tree_flatten, version
 
@@ -64,7 +63,7 @@ class ShardedSubspace(Subspace):
         origins = {name: shard.origin for name, shard in self._shards.items()}
         self._fingerprint = ShardedFingerprint(model, self._mesh, origins if self._shards else coordinates)
 
-    def draw(self) -> Projection:
+    def draw(self, seed: int | None = None) -> Projection:
         """This process's rows of P, from the seed."""
         parameters = dict(self.model.named_parameters())
         trained = {name: parameter for name, parameter in parameters.items() if name in self.trained_names}
@@ -80,8 +79,8 @@ class ShardedSubspace(Subspace):
             self.coordinate_sizes,
             [bounds(parameters[name]) for name in self.coordinate_names],
             granularity=self.granularity,
-            seed=rng.fan_out(self.projection_seed, "projection"),
-            zero=padding_rows(self.model, self.coordinate_names),
+            seed=rng.fan_out(self.projection_seed, "projection") if seed is None else seed,
+            zero=self.zero_rows,
         )
 
     def run(self, function: Callable[..., Any], weights: Mapping[str, Tensor], /, *args: Any, **kwargs: Any) -> Any:

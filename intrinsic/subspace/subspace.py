@@ -34,7 +34,6 @@ from intrinsic.subspace.substitution import Substitution
 from intrinsic.subspace.unwrap import unwrap
 from intrinsic.surgery.as_it_was import as_it_was
 from intrinsic.surgery.head import HeadMode, place_head
-from intrinsic.surgery.padding import padding_rows
 from intrinsic.surgery.torch_internals import version
 from intrinsic.surgery.tree import parameter_slots
 
@@ -133,11 +132,11 @@ class Subspace(Compatible):
             self._substitution: Substitution | None = None
             self._places()
 
-    def draw(self) -> Projection:
-        """P anew, from the seed: on the CPU, or where `draw_on` says."""
-        seed, dim = rng.fan_out(self.projection_seed, "projection"), self.dim - max(self.layer_of, default=-1) - 1
-        zero = [] if self.identity else padding_rows(self.model, self.coordinate_names)
-        options: Any = {"granularity": self.granularity, "shapes": self.coordinate_shapes, "zero": zero}
+    def draw(self, seed: int | None = None) -> Projection:
+        """P anew, from its seed, or from another one: on the CPU, or where `draw_on` says."""
+        seed = rng.fan_out(self.projection_seed, "projection") if seed is None else seed
+        dim = self.dim - max(self.layer_of, default=-1) - 1
+        options: Any = {"granularity": self.granularity, "shapes": self.coordinate_shapes, "zero": self.zero_rows}
         return draw(self.make_projection, dim, self.coordinate_sizes, seed=seed, **options)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:

@@ -138,5 +138,6 @@ def _descend(
     _matvec(z, *fixed, origins, outs)
 
 
+dims = (300,)  # whose blocks fill a tile: those of the first proof share one
 matvec_pieces, rmatvec_pieces = Matvec(_matvec, _fixed), Rmatvec(_rmatvec, _fixed)
 descent = Descent(_descend, _fixed, _fixed)

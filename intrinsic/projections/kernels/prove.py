@@ -30,7 +30,7 @@ def prove(owner: Callable[..., Any], kernels: ModuleType, device: torch.device, 
     stream; kernels that take pieces (see `select`) also with vectors in several, of several dtypes, and with an `out`
     of less precision. No global state of torch is changed. Kernels with several ways to hold the same P list them by
     `others(projection)`; those that multiply in a way that depends on further arguments of the class name them by
-    `options(full_dim)`.
+    `options(full_dim)`, and on its dim, further ones in `dims`.
 
     Raises:
         ArithmeticError: if they differ by more than rounding.
@@ -42,36 +42,41 @@ def prove(owner: Callable[..., Any], kernels: ModuleType, device: torch.device, 
         torch.autocast("cpu", enabled=False),
         torch.autocast(device.type, enabled=False),
     ):
-        options: dict[str, Any] = getattr(kernels, "options", lambda _: {})(_FULL_DIM)
-        reference = owner(_DIM, _FULL_DIM, seed=_SEED, **options)
-        numbers = [_numbers(lane, size) for lane, size in enumerate((_DIM, _FULL_DIM, _FULL_DIM))]
-        offset, adjoint = reference.matvec(numbers[0]), reference.rmatvec(numbers[1])
-        z, g, origin = (number.to(device, dtype) for number in numbers)
-        projection, guarded = owner(_DIM, _FULL_DIM, seed=_SEED, **options).to(device), GuardedKernels(kernels, _fail)
-        for form in (projection, *getattr(kernels, "others", lambda _: ())(projection)):
-            out = torch.full_like(origin, torch.nan)  # a kernel that leaves out an entry is seen
-            guarded.matvec(form, z, [], out)
-            _compare("P z", out, offset)
-            guarded.matvec(form, z, [origin], out.fill_(torch.nan))
-            _compare("origin + P z", out, numbers[2] + offset)
-            guarded.matvec(form, z, [out.copy_(origin)], out)
-            _compare("origin + P z in place", out, numbers[2] + offset)
-            sums = torch.full_like(z, torch.nan)
-            guarded.rmatvec(form, [g], sums)
-            _compare("P^T g", sums, adjoint)
-            pieces = _cut(origin)
-            if guarded.writes(form, z, pieces, out):
-                expected = torch.cat([piece.cpu().double() for piece in pieces]) + offset
-                guarded.matvec(form, z, pieces, out.fill_(torch.nan))
-                _compare("origin in pieces + P z", out, expected)
-                for half, rounding in _HALF.items():
-                    rounded = torch.full_like(origin, torch.nan, dtype=half)
-                    guarded.matvec(form, z, pieces, rounded)
-                    _compare("origin in pieces + P z, rounded", rounded, expected, rounding)
-            if guarded.reads(form, pieces, sums):
-                expected = reference.rmatvec(torch.cat([piece.cpu().double() for piece in pieces]))
-                guarded.rmatvec(form, pieces, sums.fill_(torch.nan))
-                _compare("P^T g in pieces", sums, expected)
+        for dim in (_DIM, *getattr(kernels, "dims", ())):
+            _prove(owner, kernels, device, dtype, dim)
+
+
+def _prove(owner: Callable[..., Any], kernels: ModuleType, device: torch.device, dtype: torch.dtype, dim: int) -> None:
+    options: dict[str, Any] = getattr(kernels, "options", lambda _: {})(_FULL_DIM)
+    reference = owner(dim, _FULL_DIM, seed=_SEED, **options)
+    numbers = [_numbers(lane, size) for lane, size in enumerate((dim, _FULL_DIM, _FULL_DIM))]
+    offset, adjoint = reference.matvec(numbers[0]), reference.rmatvec(numbers[1])
+    z, g, origin = (number.to(device, dtype) for number in numbers)
+    projection, guarded = owner(dim, _FULL_DIM, seed=_SEED, **options).to(device), GuardedKernels(kernels, _fail)
+    for form in (projection, *getattr(kernels, "others", lambda _: ())(projection)):
+        out = torch.full_like(origin, torch.nan)  # a kernel that leaves out an entry is seen
+        guarded.matvec(form, z, [], out)
+        _compare("P z", out, offset)
+        guarded.matvec(form, z, [origin], out.fill_(torch.nan))
+        _compare("origin + P z", out, numbers[2] + offset)
+        guarded.matvec(form, z, [out.copy_(origin)], out)
+        _compare("origin + P z in place", out, numbers[2] + offset)
+        sums = torch.full_like(z, torch.nan)
+        guarded.rmatvec(form, [g], sums)
+        _compare("P^T g", sums, adjoint)
+        pieces = _cut(origin)
+        if guarded.writes(form, z, pieces, out):
+            expected = torch.cat([piece.cpu().double() for piece in pieces]) + offset
+            guarded.matvec(form, z, pieces, out.fill_(torch.nan))
+            _compare("origin in pieces + P z", out, expected)
+            for half, rounding in _HALF.items():
+                rounded = torch.full_like(origin, torch.nan, dtype=half)
+                guarded.matvec(form, z, pieces, rounded)
+                _compare("origin in pieces + P z, rounded", rounded, expected, rounding)
+        if guarded.reads(form, pieces, sums):
+            expected = reference.rmatvec(torch.cat([piece.cpu().double() for piece in pieces]))
+            guarded.rmatvec(form, pieces, sums.fill_(torch.nan))
+            _compare("P^T g in pieces", sums, expected)
 
 
 def _numbers(lane: int, size: int) -> Tensor:

@@ -18,7 +18,7 @@ from intrinsic.projections.granularity import Granularity, draw
 from intrinsic.projections.row_blocks.row_block import RowBlock
 from intrinsic.projections.row_blocks.window import Window
 from intrinsic.projections.shares import shares
-from intrinsic.projections.zero_rows import Stretch, overlaps
+from intrinsic.projections.zero_rows import Stretch, cleared
 
 Bounds = tuple[int, int]  # of a tensor's weights: low and high, counted in the tensor
 
@@ -53,15 +53,16 @@ class RowBlocks(FixedTensors):
         *,
         granularity: Granularity,
         seed: int,
-        zero: Sequence[Stretch] = (),
+        zero: list[Stretch] | None = None,
     ) -> None:
         super().__init__()
         self.dim, self.full_dim, self.seed = dim, sum(sizes), seed
-        starts = [end - size + low for end, size, (low, _) in zip(accumulate(sizes), sizes, bounds, strict=True)]
-        self._zero = [overlaps(zero, high - low, start) for start, (low, high) in zip(starts, bounds, strict=True)]
+        self._zero = [] if zero is None else zero
+        pairs = zip(accumulate(sizes), sizes, bounds, strict=True)
+        self._starts = [end - size + low for end, size, (low, _) in pairs]  # of the weights of each tensor in all
         if not 0 < dim <= self.full_dim:
             raise UserError(f"need 0 < dim <= full_dim, got dim={dim}, full_dim={self.full_dim}")
-        self._whole = partial(draw, make, dim, sizes, granularity=granularity, seed=seed)
+        self._whole = partial(draw, make, dim, sizes, granularity=granularity, seed=seed, zero=zero)
         self._columns, self._scales = [slice(0, dim)] * len(sizes), [1.0] * len(sizes)
         held = [k for k, (low, high) in enumerate(bounds) if low < high]
         seeds = [rng.fan_out(seed, "tensor", k) for k in range(len(sizes))]
@@ -94,16 +95,12 @@ class RowBlocks(FixedTensors):
         if index not in self._numbers:
             return z.new_empty(0)
         found = self._block(index).multiply(z[self._columns[index]]) * self._scales[index]
-        for part in self._zero[index]:
-            found[part] = 0
-        return found
+        return cleared(found, self._zero, self._starts[index])
 
     def pull_back(self, g: Tensor, index: int, total: Tensor) -> None:
         """Add what the rows of one tensor, by its number, add to P^T g: (rows,), to (dim,). Without autograd."""
         if index in self._numbers:
-            g = g.clone() if self._zero[index] else g
-            for part in self._zero[index]:
-                g[part] = 0
+            g = cleared(g, self._zero, self._starts[index])
             total[self._columns[index]] += self._block(index).pull_back(g) * self._scales[index]
 
     def fingerprint(self, *, bits: bool = True) -> str:

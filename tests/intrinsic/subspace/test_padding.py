@@ -1,7 +1,6 @@
 """Rows of padding in embeddings: torch gives them no gradient, so that they must not move with z."""
 
 import copy
-import io
 
 import pytest
 import torch
@@ -9,51 +8,11 @@ from torch import nn
 from torch.func import functional_call, grad
 
 import intrinsic
+from intrinsic.subspace.redrawn import Redrawn
 from intrinsic.tasks.task import Split, Task
 from intrinsic.training.fit import fit
 from intrinsic.training.replicas import Replicas
-
-PADDING = 3
-TEXTS = torch.randint(4, 20, (8, 7), generator=torch.Generator().manual_seed(0))
-TEXTS[:, 4:] = PADDING
-LABELS = torch.arange(8) % 2
-
-
-class Mean(nn.Module):
-    """The mean over all places, padding included: what stands in its row counts."""
-
-    def __init__(self, tied=False):
-        super().__init__()
-        self.first = nn.Linear(2, 3)
-        self.table, self.last = nn.Embedding(20, 6, padding_idx=PADDING), nn.Linear(6, 20 if tied else 2)
-        nn.init.normal_(self.table.weight)
-        if tied:
-            self.last.weight = self.table.weight
-
-    def forward(self, texts):
-        return self.last(self.table(texts).mean(1))
-
-
-class Bag(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.table = nn.EmbeddingBag(20, 2, padding_idx=PADDING, mode="mean")
-
-    def forward(self, texts):
-        return self.table(texts)
-
-
-def make(model=Mean, *, dtype=torch.float64, **options):
-    torch.manual_seed(1)
-    net = intrinsic.Subspace(model().to(dtype), **{"projection": intrinsic.Fastfood, "dim": 10, "seed": 0} | options)
-    with torch.no_grad():
-        for number, parameter in enumerate(net.parameters()):
-            parameter.add_(torch.linspace(-0.5, 0.7, parameter.numel()).view_as(parameter) * (1 + number))
-    return net
-
-
-def loss(net):
-    return nn.functional.cross_entropy(net(TEXTS), LABELS)
+from tests.support.padded import LABELS, PADDING, TEXTS, Bag, Mean, loss, make
 
 
 def slope(net, parameter, index):
@@ -143,18 +102,37 @@ def test_replicas_are_the_nets_that_they_hold():
         torch.testing.assert_close(replicas.trained["z"].grad[number], net.z.grad)
 
 
-def test_files_of_nets_whose_padding_moved_are_read():
-    """The fingerprint and the names of a state dict are those of P with all of its rows."""
-    net = make()
-    bare = intrinsic.Fastfood(net.dim, net.full_dim, seed=net.projection.seed)
-    assert net.projection.fingerprint() == bare.fingerprint()
-    assert set(net.projection.state_dict()) == set(bare.state_dict())
-    file = io.BytesIO()
-    torch.save(net.state_dict(), file)
-    file.seek(0)
-    other = make(seed=0)
-    other.load_state_dict(torch.load(file, weights_only=True))
-    assert torch.equal(other(TEXTS), net(TEXTS))
+def test_the_row_stays_when_p_is_drawn_anew():
+    torch.manual_seed(1)
+    model = Mean()
+    before = model.table.weight[PADDING].clone()
+    net = Redrawn(model, projection=intrinsic.OneHot, dim=10, every=1)
+    for _ in range(3):
+        with torch.no_grad():
+            net.z.add_(0.5)
+        net.redraw()
+    assert torch.equal(net.model.table.weight[PADDING], before)
+
+
+def test_a_row_that_is_counted_from_the_end():
+    torch.manual_seed(1)
+    model = Mean()
+    model.table.padding_idx = -1
+    net = intrinsic.Subspace(model, projection=intrinsic.OneHot, dim=10)
+    with torch.no_grad():
+        net.z.add_(0.5)
+    moved = net.weights()["table.weight"].detach() != model.table.weight.detach()
+    assert moved.any(1).tolist() == [True] * 19 + [False]
+    assert not torch.equal(net.weights()["first.bias"].detach(), model.first.bias.detach())
+
+
+def test_a_weight_that_is_computed_is_not_asked_for():
+    model = Mean()
+    nn.utils.parametrizations.spectral_norm(model.table)
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    intrinsic.Subspace(model, projection=intrinsic.OneHot, dim=10)
+    assert before
+    assert all(torch.equal(buffer, before[name]) for name, buffer in model.named_buffers())
 
 
 def test_full_training_and_other_models_are_left_alone():
