@@ -152,10 +152,13 @@ def _table(rows: pd.DataFrame) -> pd.DataFrame:
 def _said(row: dict[str, Any]) -> str:
     if row["censored"] == "start":
         return "0 (start)"
+    sign = ""
     if isinstance(row["censored"], str):
-        return f"{'>' if row['censored'] == 'above' else '<'} {row['value']:.4g}"
+        sign, end = ("> ", row["low"]) if row["censored"] == "above" else ("< ", row["high"])
+        if end == row["value"]:
+            return f"{sign}{row['value']:.4g}"  # all of the interval lies beyond
     low, high = ("?" if pd.isna(row[end]) else f"{row[end]:.4g}" for end in ("low", "high"))
-    return f"{row['value']:.4g} [{low}, {high}]"
+    return f"{sign}{row['value']:.4g} [{low}, {high}]"
 
 
 if __name__ == "__main__":

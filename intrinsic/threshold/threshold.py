@@ -48,6 +48,11 @@ class Threshold:
         for name in ("floor", "chance"):
             object.__setattr__(self, name, floor)
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether all of the interval lies beyond the tried dims, on the side of `censored`."""
+        return self.value == {"above": self.low, "below": self.high}.get(self.censored or "")
+
     def to_dict(self) -> dict[str, Any]:
         """Every field but the draws by its name, as JSON takes it."""
         return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "draws"}
@@ -55,6 +60,7 @@ class Threshold:
     def __str__(self) -> str:
         """As in `d90 = 612 [560, 680] (95 %, auto, mean)` or `d90 > 1,000 (95 %, auto, mean)`; `?` for an open end.
 
+        A bound that the estimate lies beyond, and not all of its interval, has both: `d90 > 1,000 [400, ?] (95 %, …)`.
         Where the start reaches the target: `d90 = 0 (the start is above the target: 0.95 >= 0.88; use floor=start)`.
         """
         name = f"d{100 * self.fraction:g}"
@@ -63,11 +69,10 @@ class Threshold:
             sign = ">=" if self.start >= self.target else "<="  # a loss starts below it
             above = "above" if sign == ">=" else "below"
             return f"{name} = 0 (the start is {above} the target: {self.start:.4g} {sign} {self.target:.4g}; {REMEDY})"
-        if self.censored is None:
-            low, high = ("?" if end is None else _number(end) for end in (self.low, self.high))
-            said = f"{name} = {_number(self.value)} [{low}, {high}]"
-        else:
-            said = f"{name} {'>' if self.censored == 'above' else '<'} {_number(self.value)}"
+        sign = {None: "=", "above": ">", "below": "<"}[self.censored]
+        low, high = ("?" if end is None else _number(end) for end in (self.low, self.high))
+        interval = "" if self.is_bound else f" [{low}, {high}]"
+        said = f"{name} {sign} {_number(self.value)}{interval}"
         return f"{said} ({100 * self.confidence:g} %, {self.estimator}, {self.estimand})"
 
 

@@ -107,6 +107,13 @@ def test_beyond_the_tried_dims(score, censored, estimator, estimand):
     assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["high"] == found.high
 
 
+def test_a_bound_that_holds_for_the_estimate_alone_is_said_with_its_interval():
+    """Of few runs: the median of the posterior lies below the tried dims, and much of the rest does not."""
+    found = estimate_threshold([1500, 3000, 10_000], [0.7457, 0.7479, 0.7842], [0.8342])
+    assert (found.censored, found.value, found.low, found.high) == ("below", 1500, None, None)
+    assert str(found) == "d90 < 1,500 [?, ?] (95 %, auto, mean)"
+
+
 def test_an_end_may_be_open():
     """The last dim alone reaches the target, within the noise."""
     found = estimate_threshold(DIMS, [0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.91], [1.0, 1.02, 0.98])
