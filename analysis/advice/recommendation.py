@@ -34,13 +34,14 @@ def interval(threshold: Threshold) -> str:
     value = math.ceil(threshold.value)
     if threshold.censored == "start":
         return f"{name} = 0 ({str(threshold).partition('(')[2]}"
-    if threshold.censored == "above":
-        return f"{name} > {value}, the largest rank tried"
+    low = "below the smallest rank tried" if threshold.low is None else str(math.ceil(threshold.low))
     high = "beyond the largest rank tried" if threshold.high is None else str(math.ceil(threshold.high))
+    if threshold.censored == "above":
+        said = f"{name} > {value}, the largest rank tried"
+        return said if threshold.is_bound else f"{said} ({100 * threshold.confidence:g} % interval from {low})"
     if threshold.censored == "below":
         said = f"{name} = 1, the smallest rank there is" if value == 1 else f"{name} ≤ {value}, the smallest rank tried"
         return f"{said} ({100 * threshold.confidence:g} % interval up to {high})"
-    low = "below the smallest rank tried" if threshold.low is None else str(math.ceil(threshold.low))
     return f"{name} = {value} ({100 * threshold.confidence:g} % interval {low} to {high})"
 
 

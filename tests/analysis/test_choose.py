@@ -7,6 +7,7 @@ import re
 import pytest
 from matplotlib import image, text
 
+from analysis.advice.recommendation import interval
 from analysis.choose import choose
 from intrinsic.errors import UserError
 from intrinsic.threshold import estimate_threshold
@@ -140,3 +141,10 @@ def test_long_names_leave_room_for_the_curves(study):
     (axes,) = drawn.figure.axes
     drawn.figure.draw_without_rendering()
     assert axes.get_position().width > 0.7
+
+
+def test_a_rank_beyond_those_tried_is_said_with_an_interval_that_is_not():
+    few = estimate_threshold([1, 2, 4, 8], [0.3, 0.5, 0.72, 0.74], [0.8342])
+    assert interval(few) == "r90 > 8, the largest rank tried (95 % interval from 2)"
+    clear = estimate_threshold([1, 2, 4, 8] * 2, [0.3, 0.31, 0.32, 0.33, 0.3, 0.31, 0.32, 0.33], [0.83, 0.84])
+    assert interval(clear) == "r90 > 8, the largest rank tried"
