@@ -32,7 +32,7 @@ def net_of(folder, space):
     net = intrinsic.Subspace(model, **SPACES[space], seed=0)
     with torch.no_grad():
         for lane, parameter in enumerate(net.parameters()):
-            parameter += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(lane))
+            parameter += 0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(lane))
     return net
 
 
