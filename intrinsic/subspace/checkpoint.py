@@ -94,8 +94,13 @@ def load(model: nn.Module, path: str | Path) -> Subspace:
 
 
 def _filled(net: Subspace, tensors: dict[str, Tensor], metadata: Mapping[str, Any], path: str | Path) -> Subspace:
-    check_fit(net, metadata, path)
-    load_trained(net, tensors, path)
+    rows = list(net.zero_rows)
+    try:
+        check_fit(net, metadata, path)
+        load_trained(net, tensors, path)
+    except UserError:
+        net.zero_rows[:] = rows
+        raise
     return net
 
 

@@ -8,6 +8,7 @@ from torch import nn
 
 import intrinsic
 from intrinsic.errors import UserError
+from intrinsic.files.tensors import read_tensors, write_tensors
 from tests.support.padded import PADDING, TEXTS, Mean, loss, make
 
 
@@ -52,6 +53,18 @@ def test_a_file_of_another_padding_is_refused(tmp_path):
     model.table.padding_idx = 5
     with pytest.raises(UserError, match="belongs to another model or seed"):
         intrinsic.load(model, tmp_path / "net")
+
+
+def test_an_older_file_that_does_not_fit_leaves_the_rows_of_padding(tmp_path):
+    path, net = tmp_path / "net", make()
+    intrinsic.save(older(), path)
+    tensors, metadata = read_tensors(path)
+    write_tensors(path, tensors | {"z": torch.zeros(11)}, metadata)
+    before = list(net.zero_rows), net.fingerprint()
+    with pytest.raises(UserError, match="belongs to another model: it holds"):
+        intrinsic.load(net, path)
+    assert before == (net.zero_rows, net.fingerprint())
+    assert before[0]
 
 
 def test_tasks_of_a_bank_share_a_p_with_the_same_rows_alone():
