@@ -42,7 +42,7 @@ def curves(
         epoch: see `load_records`.
         metric: see `load_records`.
         where: see `load_records`.
-        across: see `load_records`; curves are named by these keys where they differ at one x.
+        across: see `load_records`; curves are named by these keys where they differ at one size.
         results: files in PEFT's form, drawn as points beside the runs, where x is `trained`.
         differ: letters behind the curves' names say which of their d90 differ, see `analysis.studies.marks`.
 

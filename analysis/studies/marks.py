@@ -28,6 +28,11 @@ def marks(rows: pd.DataFrame) -> Marks:
         rows: runs as from `choose_settings`; the baseline is the curve `full`.
     """
     full = rows["curve"].str.partition(",")[0] == BASELINE
+    sizes = sorted(set(rows[full]["x"].dropna()))
+    if len(sizes) > 1:  # the mean of two networks is no baseline of either
+        counts = " and ".join(f"{size:,}" for size in sizes[:2])
+        return Marks(notes=(f"d90 not compared: {BASELINE} is of networks of {counts} parameters; analysis.threshold "
+                            "--across KEY takes each one's own",))  # fmt: skip
     try:
         every = estimates_of(rows.assign(x=rows["x"].mask(full)), {})
     except UserError as error:

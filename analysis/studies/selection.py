@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from analysis.studies.config_keys import METHOD, value_text, varying_keys
 
 COLUMNS = ["curve", "x", "rank", "dim", "seed", "lr", "setting", "tried", "chosen", "trained", "metric", "split",
            "epoch", "score", "validation_score", "start", "constant", "status", "run_id", "study", "error"]  # fmt: skip
+COPIED = ("rank", "dim", "seed")  # what repeats one of them tells nothing more
 
 
 def choose_settings(frame: pd.DataFrame, split: str, across: Sequence[str] = ()) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -92,7 +94,7 @@ def failures(rows: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _curve(frame: pd.DataFrame, across: Sequence[str]) -> pd.Series:
-    """Name each run's curve: method and projection, and what else of the two (or `across`) differs at one x.
+    """Name each run's curve: method and projection, and what tells it from others of the two.
 
     LoRA with alpha=8 and with alpha=16 at one rank are two curves, `lora, alpha=8` and `lora, alpha=16`; an alpha that
     follows the rank isn't named.
@@ -100,18 +102,41 @@ def _curve(frame: pd.DataFrame, across: Sequence[str]) -> pd.Series:
     projection = frame["projection"].map(lambda name: "" if name == "Identity" else f" ({name.lower()})")
     names = frame["method"] + projection
     for name, group in frame.groupby(names):
-        keys = {
-            key
-            for _, here in group.groupby("x", dropna=False)
-            for key in varying_keys(
-                here, lambda key: key.partition(".")[0] in METHOD or key in across, copied=("rank", "dim", "seed")
-            )
-        }
-        keys = _own(keys - {"dim"}, list(group["config"]))  # which differs at one count with what is trained beside z
+        keys = _own(_telling(group, across), list(group["config"]))
         for index, flat in group["config"].items():
             said = [entry(key, flat) for key in sorted(keys) if key in flat or not _of_a_class(key, keys)]
             names[index] = ", ".join(dict.fromkeys([str(name), *said]))
     return names
+
+
+def _telling(group: pd.DataFrame, across: Sequence[str]) -> set[str]:
+    """The keys by which runs of one method and projection are of several curves.
+
+    Those `across`, wherever they differ, unless the method has one size, and a curve over those of networks. Of the
+    method's, those that differ between runs of equal sizes, whatever x these make: LoRA in one matrix and in all of
+    them at one rank; then what differs at one x of what is left of a curve; and last the dim, which differs at one
+    count with what is trained beside z.
+    """
+    configs = group["config"]
+    counts = [key for key in configs.iloc[0] if _of_method(key) and all(type(flat.get(key)) is int for flat in configs)]
+    sizes = configs.map(lambda flat: str([flat[key] for key in counts]))
+    keys = set(varying_keys(group, across.__contains__, copied=COPIED)) if sizes.nunique() > 1 else set()
+    for _, here in group.groupby(sizes):
+        keys |= set(varying_keys(here, _of_method, copied=COPIED))
+    for dims in (False, True):
+        told = configs.map(partial(_values, sorted(keys)))
+        for _, here in group.groupby([told, group["x"]], dropna=False):
+            found = varying_keys(here, lambda key: key in across or _of_method(key), copied=COPIED)
+            keys |= set(found) if dims else set(found) - {"dim"}
+    return keys
+
+
+def _values(keys: Sequence[str], flat: dict[str, object]) -> str:
+    return str([value_text(flat.get(key)) for key in keys])
+
+
+def _of_method(key: str) -> bool:
+    return key.partition(".")[0] in METHOD
 
 
 def _own(keys: set[str], configs: Sequence[dict[str, object]]) -> set[str]:

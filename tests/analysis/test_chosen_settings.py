@@ -92,5 +92,45 @@ def test_a_size_that_differs_at_one_count_is_no_name(study):
         record["numbers"]["trained"] = dim + 650 * (head == "train")
         record["config"]["head"] = head
         path.write_text(json.dumps(record))
-    curves = compare(study).points.groupby("curve")["x"].apply(list).to_dict()
-    assert curves == {"subspace, head=freeze": [300, 1000], "subspace, head=train": [1000]}
+    assert curves(compare(study)) == {"subspace, head=freeze": [300, 1000], "subspace, head=train": [1000]}
+
+
+def counted(path, trained):
+    """A run's record with another count of trained parameters."""
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"numbers": {"trained": trained}}))
+
+
+def curves(drawn):
+    return drawn.points.groupby("curve")["x"].apply(list).to_dict()
+
+
+def test_networks_of_no_count_in_common_are_curves_of_their_own(study):
+    """Otherwise the points of all would be joined in one curve by their counts, against the mean of their baselines."""
+    for width in (20, 50):
+        for rank in (1, 2, 4):
+            counted(add(study, rank=rank, model={"width": width}), width * rank)
+        counted(add(study, "full", model={"width": width}), width**2)
+    found = {"full": [400, 2500], "lora, width=20": [20, 40, 80], "lora, width=50": [50, 100, 200]}
+    drawn = compare(study, across=["model"])
+    assert curves(drawn) == found
+    assert any("full is of networks of 400 and 2,500 parameters" in note for note in drawn.notes)
+    assert not drawn.results
+
+
+def test_variants_of_no_count_in_common_are_curves_of_their_own(study):
+    """LoRA in one matrix and in two, at the same ranks; one count that both have makes no curve of each rank."""
+    for rank in (1, 2):
+        for targets, per_rank in (("a", 64), ("b", 128), ("c", 100)):
+            space = {"rank": rank, "alpha": 2.0 * rank, "targets": targets}
+            counted(add(study, rank=rank, space=space), per_rank * rank)
+    found = {"lora, targets=a": [64, 128], "lora, targets=b": [128, 256], "lora, targets=c": [100, 200]}
+    assert curves(compare(study)) == found
+
+
+def test_dims_at_one_rank_are_no_seeds_of_one_point(study):
+    for dim, score in ((50, 0.2), (200, 0.6)):
+        for seed in (0, 1):
+            add(study, "unilora", rank=4, dim=dim, seed=seed, test=score + seed / 10)
+    means = rank_curve(study).points.set_index("curve")["mean"].to_dict()
+    assert means == pytest.approx({"unilora, dim=50": 0.25, "unilora, dim=200": 0.65})
