@@ -36,8 +36,8 @@ def export_peft(net: Subspace, folder: str | Path, *, peft_type: str | None = No
 
     Raises:
         UserError: if the space has no such updates, scales or weights, or not those of `peft_type`, the head shares
-            weights or has updates, attention's output projection has one (PEFT computes another function from it), or
-            the folder cannot be written.
+            weights or has updates, attention's output projection or a dilated convolution has one (PEFT computes
+            another function from it), or the folder cannot be written.
 
     Examples:
         >>> import os, tempfile, torch, intrinsic

@@ -58,3 +58,22 @@ def check_unshared(model: nn.Module) -> None:
             other = names.setdefault(id(module), name)
             if other != name:
                 raise UserError(f"PEFT updates {other} but not its other name {name}: use intrinsic.save and load")
+
+
+def check_convolution(name: str, layer: nn.Module) -> None:
+    """Check that PEFT convolves with A as LoRA here does, as the layer itself does with its weight.
+
+    Raises:
+        UserError: if not: PEFT leaves out the layer's dilation and its padding mode (as seen in 0.21), and computes
+            what no update of the weight does, until it merges the adapter.
+    """
+    if not isinstance(layer, nn.Conv2d):
+        return
+    dilated = any(size > 1 and step > 1 for size, step in zip(layer.kernel_size, layer.dilation, strict=True))
+    padded = layer.padding_mode != "zeros" and layer.padding not in ("valid", (0, 0))
+    if dilated or padded:
+        kind = f"dilation={layer.dilation}" if dilated else f"padding_mode={layer.padding_mode}"
+        raise UserError(
+            f"PEFT convolves with A without the {kind} of {name}, as seen in 0.21, which is another function: leave it "
+            "out of targets, write it with intrinsic.save, or merge it where it was trained"
+        )

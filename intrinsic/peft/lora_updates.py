@@ -11,7 +11,7 @@ from intrinsic.layers.low_rank import LowRank
 from intrinsic.layers.low_rank.attention import AttentionParts
 from intrinsic.layers.low_rank.embedding import LowRankEmbedding
 from intrinsic.layers.low_rank.experts import LowRankExperts
-from intrinsic.peft.layout import OUT_PROJ, factor_keys
+from intrinsic.peft.layout import OUT_PROJ, check_convolution, factor_keys
 
 
 class Update(NamedTuple):
@@ -26,7 +26,11 @@ class Update(NamedTuple):
 
 
 def lora_updates(model: nn.Module) -> dict[str, Update]:
-    """The updates by PEFT's name for the module."""
+    """The updates by PEFT's name for the module.
+
+    Raises:
+        UserError: if PEFT computes another function from them.
+    """
     found: dict[str, Update] = {}
     attentions = set()
     for name, module in model.named_modules():
@@ -42,6 +46,7 @@ def lora_updates(model: nn.Module) -> dict[str, Update]:
         if isinstance(module, LowRankExperts):
             found |= dict([_of_experts(name, module, model)])
             continue
+        check_convolution(name, module.base)
         A = module.factor() if isinstance(module, LowRankEmbedding) else module.lora_A
         found[name] = Update(A, module.lora_B, module.scaling, isinstance(module, LowRankEmbedding))
     for name in attentions:

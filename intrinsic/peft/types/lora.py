@@ -10,7 +10,15 @@ from intrinsic.errors import UserError
 from intrinsic.layers.low_rank import kinds, part_names
 from intrinsic.layers.low_rank.conv1d import LowRankConv1D
 from intrinsic.peft.experts_format import split_experts
-from intrinsic.peft.layout import OUT_PROJ, PREFIX, common_config, exact_pattern, exact_targets, factor_keys
+from intrinsic.peft.layout import (
+    OUT_PROJ,
+    PREFIX,
+    check_convolution,
+    common_config,
+    exact_pattern,
+    exact_targets,
+    factor_keys,
+)
 from intrinsic.peft.lora_updates import Update, lora_updates, update_factors
 from intrinsic.peft.peft_type import Adapter, WrittenPeftType
 from intrinsic.spaces.lora import LoRA
@@ -102,6 +110,7 @@ def _space(
                 f"{folder} updates {name}, and {type(model).__name__} has no such layer that LoRA fits: load it around "
                 "the model that it was made for"
             )
+        check_convolution(name, known[place])
     if not places:
         raise UserError(f"{folder} holds no LoRA factors: write it with PEFT's save_pretrained")
     default = LoRA(

@@ -6,7 +6,7 @@ import re
 
 import pytest
 import torch
-from peft import LoraConfig, TaskType, get_peft_model
+from peft import LoraConfig, PeftModel, TaskType, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -117,6 +117,46 @@ def test_an_output_projection_that_peft_updates_twice(tmp_path):
     theirs.save_pretrained(tmp_path)
     with pytest.raises(intrinsic.UserError, match=r"updates 1.self_attn.out_proj, which PEFT adds twice"):
         intrinsic.load_peft(attention(), tmp_path)
+
+
+CONVOLUTIONS = {  # options of the layer, and what PEFT leaves out of them
+    "dilation": ({"padding": "same", "dilation": 2}, r"without the dilation=\(2, 2\) of 0, .* another function"),
+    "circular": ({"padding": 1, "padding_mode": "circular"}, "without the padding_mode=circular of 0"),
+    "reflect": ({"padding": "same", "padding_mode": "reflect"}, "without the padding_mode=reflect of 0"),
+    "one by one": ({"kernel_size": 1, "dilation": 2}, None),
+    "nothing to pad": ({"padding_mode": "circular"}, None),
+    "plain": ({"padding": 1, "stride": 2}, None),
+}
+
+
+def convolution(options):
+    torch.manual_seed(0)
+    layer = nn.Conv2d(4, 6, **{"kernel_size": 3} | options)
+    return nn.Sequential(layer, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3))
+
+
+@pytest.mark.parametrize("case", CONVOLUTIONS)
+def test_convolutions_that_peft_computes_otherwise(case, tmp_path):
+    """PEFT's update of them is not W + s B A, and not what it merges to either."""
+    options, match = CONVOLUTIONS[case]
+    net, x = intrinsic.Subspace(convolution(options), space=intrinsic.LoRA(2, targets=["0"])), torch.randn(2, 4, 7, 7)
+    stir(net.parameters())
+    theirs = get_peft_model(convolution(options), LoraConfig(target_modules=["0"], r=2, init_lora_weights=False)).eval()
+    theirs.save_pretrained(tmp_path / "theirs")
+    with torch.no_grad():
+        if match is None:
+            intrinsic.export_peft(net, tmp_path / "ours")
+            torch.testing.assert_close(PeftModel.from_pretrained(convolution(options), tmp_path / "ours")(x), net(x))
+            torch.testing.assert_close(intrinsic.load_peft(convolution(options), tmp_path / "theirs")(x), theirs(x))
+            return
+        before = theirs(x)
+        assert not torch.allclose(theirs.merge_and_unload()(x), before, atol=1e-3)
+    with pytest.raises(intrinsic.UserError, match=match):
+        intrinsic.export_peft(net, tmp_path / "ours")
+    model = convolution(options)
+    with pytest.raises(intrinsic.UserError, match=match):
+        intrinsic.load_peft(model, tmp_path / "theirs")
+    assert type(model[0]) is nn.Conv2d
 
 
 def shared():
