@@ -8,6 +8,7 @@ A file that is there is replaced; without --command and --note it keeps those th
 """
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +16,7 @@ from typing import Any
 
 from analysis.page.every_figure import figure_functions
 from analysis.results.small_study import DIGITS, Rows, pack, read_small_study, unpack, write_small_study
+from analysis.studies.records import every_once
 from intrinsic.errors import UserError
 from intrinsic.terminal.command import command
 from intrinsic.terminal.command_parser import command_parser
@@ -39,7 +41,7 @@ def commit_results(
         figures: whose rows go into the file, of measurements beside the records, such as latency.
 
     Raises:
-        UserError: as `analysis.studies.records.every` and the figures; for no command; if the file can't be written.
+        UserError: as `analysis.studies.records.every_once` and the figures; for no command; if it can't be written.
     """
     path = Path(out)
     before: dict[str, Any] = read_small_study(path) if path.is_file() else {"commands": [], "note": ""}
@@ -81,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 given.studies, given.out, commands=given.command, note=given.note, figures=given.figure
             )
             say(kept)
+            for note in every_once(given.studies)[1]:
+                say(f"note: {note}", sys.stderr)
             return
         if len(given.studies) > 1 or Path(given.studies[0]).exists():
             raise UserError(f"need one new folder with --unpack, got {' '.join(given.studies)}")

@@ -9,6 +9,7 @@ Nothing in it says where the runs or their data lay. Trained weights and measure
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import chdir
 from pathlib import Path
@@ -21,7 +22,7 @@ from analysis.publication.card import card
 from analysis.publication.peft_result import peft_result
 from analysis.publication.public_record import public_record
 from analysis.studies.by_task import OneTask, parts
-from analysis.studies.records import every, load_records
+from analysis.studies.records import every_once, load_records
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_folder
 from intrinsic.files.read_json import read_json
@@ -49,7 +50,7 @@ def publish(study: str | Path, folder: str | Path, *, licence: str | None = None
     study, folder = Path(study), Path(folder)
     if licence is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", licence):
         raise UserError(f"need --licence as an identifier of the Hub, such as cc-by-4.0, got {licence!r:.50}")
-    runs = [Path(home).absolute() for home in every([study])["folder"]]
+    runs = [Path(home).absolute() for home in every_once([study])[0]["folder"]]
     ours = _is_ours(folder)
     write_folder(
         folder, lambda written: _write(written, runs, licence), replace=ours, remedy="give the name of a new folder"
@@ -148,6 +149,8 @@ def main() -> None:
     given = parser.parse_args()
     with command():
         say(publish(given.study, given.folder, licence=given.licence))
+        for note in every_once([given.study])[1]:
+            say(f"note: {note}", sys.stderr)
 
 
 if __name__ == "__main__":

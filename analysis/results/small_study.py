@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.publication.public_record import public_record
-from analysis.studies.records import every
+from analysis.studies.records import every_once
 from intrinsic.errors import UserError
 from intrinsic.files.atomic import write_atomically
 from intrinsic.files.read_json import read_json
@@ -39,9 +39,9 @@ def pack(
         measured: by the name of a figure that needs more than records, the rows that it has drawn.
 
     Raises:
-        UserError: as `analysis.studies.records.every`.
+        UserError: as `analysis.studies.records.every_once`.
     """
-    frame = every(studies).drop_duplicates("run_id")
+    frame, _ = every_once(studies)
     frame = frame.sort_values(["method", "rank", "dim", "lr", "seed", "run_id"], kind="stable")
     records = [_small(public_record(Path(folder))) for folder in frame["folder"]]
     common = shared(records)

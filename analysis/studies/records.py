@@ -16,6 +16,7 @@ from intrinsic.files.records import NAME, STATUSES
 
 SPLITS = ("test", "validation", "train")
 NAMED = 5  # unusable records that are named one by one
+IN_NOTHING = "in their threads, or in how a number or a seed is written,"
 
 
 def load_records(
@@ -29,7 +30,8 @@ def load_records(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Read every run of the studies' folders; a failed or diverged run is a row without a score.
 
-    The same run in two studies, or by another number of threads, counts once: it is no other seed.
+    The same run in two studies, by another number of threads, or with a number or a seed written otherwise (lr=1 and
+    1.0, seeds.init=0 beside seed=0) counts once: it is no other seed.
 
     A record that can't be used (damaged, or with numbers that no run has) is left out, and a note names it.
 
@@ -44,7 +46,7 @@ def load_records(
             itself chose by, as it chose its best epoch in any case.
 
     Returns:
-        One row a run: study, run_id, by_any_threads (its id if threads were left to torch), folder, status, error,
+        One row a run: study, run_id, same_numbers (see `analysis.studies.same_numbers`), folder, status, error,
         method, projection (a class name), metric, seed, lr, rank, dim, trained (a count), epoch, score,
         validation_score, start and constant (the split's score before training and that of a constant answer, NaN where
         a record has none), config (flat, by dotted key); and notes in words.
@@ -60,17 +62,10 @@ def load_records(
         raise UserError("training data are measured when a run ends, got split='train' with epoch='best': use last")
     if not studies:
         raise UserError("need at least one study, got none; pass a folder such as outputs/demo")
-    found = {study: _files(study) for study in map(Path, studies)}
-    rows, unusable = _rows([file for study in map(Path, studies) for file in found[study][0]], split, epoch, metric)
-    notes = []
-    for study, (_, unfinished) in found.items():
-        if unfinished:
-            notes.append(
-                f"unfinished runs left out: {unfinished} in {study}; the command that started them finishes them"
-            )
+    rows, notes, unusable = _read(studies, split, epoch, metric)
     frame = pd.DataFrame(rows).astype(dict.fromkeys(("rank", "dim", "trained", "epoch"), "Int64"))
     frame = frame.astype({"seed": object})  # of 64 bits without a sign, too
-    frame = frame.sort_values("status", key=lambda status: status.map(STATUSES.index), kind="stable")
+    frame = _finished_first(frame)
     repeated = int(frame["run_id"].duplicated().sum())  # a run's id is a hash of its config: the same run, not a seed
     if repeated:
         notes.append(f"{repeated} of the runs are in several studies and count once")
@@ -78,15 +73,33 @@ def load_records(
     if runs is not None:
         frame, notes = frame[frame["run_id"].isin(runs)], []
     frame = meeting(frame, where)
-    again = int(frame["by_any_threads"].duplicated().sum())  # the same seeds, and sums with other last bits
+    again = int(frame["same_numbers"].duplicated().sum())
     if again:
-        notes.append(f"{again} of the runs differ from others in their threads alone, and count once")
-        frame = frame.drop_duplicates("by_any_threads")
+        notes.append(f"{again} of the runs differ from others {IN_NOTHING} alone, and count once")
+        frame = frame.drop_duplicates("same_numbers")
     across = keys_under(frame, across)
     for key in across:
         _need_key(frame, key, "--across KEY", key)
     check_one_task(frame, across)
     return frame.reset_index(drop=True), [*notes, *unusable]
+
+
+def _read(
+    studies: Sequence[str | Path], split: str, epoch: str, metric: str | None = None
+) -> tuple[list[dict[str, Any]], list[str], list[str]]:
+    """The rows of all usable records, and what is left out: notes on unfinished runs, and on unusable records."""
+    found = {study: _files(study) for study in map(Path, studies)}
+    rows, unusable = _rows([file for study in map(Path, studies) for file in found[study][0]], split, epoch, metric)
+    unfinished = [
+        f"unfinished runs left out: {count} in {study}; the command that started them finishes them"
+        for study, (_, count) in found.items()
+        if count
+    ]
+    return rows, unfinished, unusable
+
+
+def _finished_first(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.sort_values("status", key=lambda status: status.map(STATUSES.index), kind="stable")
 
 
 def _rows(
@@ -167,6 +180,10 @@ def configs(studies: Sequence[str | Path], where: Sequence[str] = ()) -> list[di
 
 def every(studies: Sequence[str | Path], where: Sequence[str] = ()) -> pd.DataFrame:
     """The rows of `load_records`, whatever their tasks, in the order of the studies."""
-    files = [file for study in map(Path, studies) for file in _files(study)[0]]
-    frame = pd.DataFrame(_rows(files, "test", "last")[0])
-    return meeting(frame, where)
+    return meeting(pd.DataFrame(_read(studies, "test", "last")[0]), where)
+
+
+def every_once(studies: Sequence[str | Path]) -> tuple[pd.DataFrame, list[str]]:
+    """The same with each run once, of a failed and a finished record of it the finished one; and what is left out."""
+    rows, *notes = _read(studies, "test", "last")
+    return _finished_first(pd.DataFrame(rows)).drop_duplicates("run_id"), [*notes[0], *notes[1]]

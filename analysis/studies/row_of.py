@@ -12,9 +12,9 @@ import pandas as pd
 from analysis.studies.config_keys import value_text
 from analysis.studies.plain import plain
 from analysis.studies.record_in import AGAIN, record_in
+from analysis.studies.same_numbers import same_numbers
 from intrinsic.errors import UserError
 from intrinsic.files.records import FORMAT, STATUSES, TRAINED, score_path
-from intrinsic.files.run_id import run_id
 
 COUNT = "a count from 1 to 2^53"
 ROWS = 100_000  # that are kept: as many as a sweep may have
@@ -91,7 +91,7 @@ def _row_of(file: Path, identity: tuple[int, ...] | None, split: str, epoch: str
     return {
         "study": value_text(need("study", record.study, lambda value: isinstance(value, str | int), "a name")),
         "run_id": name("run_id", record.run_id),
-        "by_any_threads": run_id({**record.config, "threads": None}) if knob("threads") else record.run_id,
+        "same_numbers": same_numbers(record.config),
         "folder": file.parent,
         "status": status,
         "error": str(record.error or ""),

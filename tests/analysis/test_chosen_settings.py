@@ -53,8 +53,17 @@ def test_a_run_by_other_threads_is_no_other_seed(study):
     assert found["runs"] == 2
     assert (found["mean"], found["sd"]) == pytest.approx((0.85, 0.0707107), abs=2e-6)
     assert point(drawn, "lora", 2)["runs"] == 2
-    assert "2 of the runs differ from others in their threads alone, and count once" in drawn.notes
+    said = "2 of the runs differ from others in their threads, or in how a number or a seed is written, alone"
+    assert f"{said}, and count once" in drawn.notes
     assert point(rank_curve(study, where=["threads=1"]), "lora", 1)["mean"] == pytest.approx(0.850001, abs=1e-9)
+
+
+def test_a_run_that_is_written_otherwise_is_no_other_seed(study):
+    for written in ({"lr": 1}, {"lr": 1.0}, {"lr": 1, "seeds": {"init": 0, "order": None}}):
+        add(study, rank=1, seed=0, test=0.8, **written)
+    add(study, rank=1, seed=0, test=0.9, lr=1, seeds={"init": 1})
+    found = point(rank_curve(study), "lora", 1)
+    assert (found["runs"], found["mean"]) == (2, pytest.approx(0.85))
 
 
 def test_the_optimisers_own_learning_rate_counts(study):

@@ -77,6 +77,23 @@ def test_written_again_it_is_the_same_file_and_keeps_its_commands(study, tmp_pat
     assert path.read_bytes() == first
 
 
+def test_a_run_that_failed_elsewhere_is_the_finished_one_and_what_is_left_out_is_said(study, tmp_path, capsys):
+    other = tmp_path / "home" / "failed"
+    kept = next(path for path in study.glob("*/record.json") if '"finished"' in path.read_text())
+    failed = json.loads(kept.read_text()) | {"status": "failed", "study": "failed", "last": None}
+    (other / kept.parent.name).mkdir(parents=True)
+    (other / kept.parent.name / "record.json").write_text(json.dumps(failed))
+    (other / "0123456789ab").mkdir()
+    (other / "damaged").mkdir()
+    (other / "damaged" / "record.json").write_text("{")
+    main([str(other), str(study), "-o", str(tmp_path / "a.json"), "--command", "python run.py"])
+    said = capsys.readouterr().err
+    assert "note: unfinished runs left out: 1 in" in said
+    assert "note: left out: " in said
+    frame, _ = load_records([unpack(read_small_study(tmp_path / "a.json"), tmp_path / "again")])
+    assert sorted(frame["status"]) == ["failed"] + ["finished"] * 5  # as in the study alone
+
+
 def test_rows_of_a_figure_are_kept(study, tmp_path):
     path = commit_results([study], tmp_path / "a.json", commands=["python run.py"], figures=["rank_curve"])
     kept = Committed(path, tmp_path / "home").measured("rank_curve")
