@@ -14,6 +14,7 @@ from intrinsic.surgery.torch_internals import (
     graph_task,
     own_parameters,
     set_own_parameters,
+    swap_cached,
     when_backward_ends,
 )
 
@@ -120,10 +121,12 @@ def innermost() -> Mapping[int, Tensor] | None:
 class Put:
     """Let this thread find these tensors, by the parameter's id, in the places: these, and no outer call's.
 
+    What `parametrize.cached()` keeps meanwhile is of these tensors, and goes with them.
+
     A class, as a step's overhead counts: entering a function's context takes twice as many calls.
     """
 
-    __slots__ = ("_tensors",)
+    __slots__ = ("_cached", "_tensors")
 
     def __init__(self, tensors: Mapping[int, Tensor]) -> None:
         self._tensors = tensors
@@ -131,7 +134,10 @@ class Put:
     def __enter__(self) -> None:
         if graph_task() == -1:
             _thread.again.clear()  # what an exception in a backward pass has left
+        self._cached = swap_cached({})
         _thread.calls.append(self._tensors)
 
     def __exit__(self, *_: object) -> None:
         _thread.calls.pop()
+        if self._cached is not None:
+            swap_cached(self._cached)

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from torch.optim.swa_utils import AveragedModel
 from torch.utils._pytree import tree_flatten as tree_flatten  # lists, tuples and mappings of tensors
 from torch.utils._pytree import tree_map as tree_map
@@ -82,6 +83,14 @@ def convolve(layer: nn.Conv2d, x: Tensor, weight: Tensor) -> Tensor:
 def has_one_input_matrix(attention: nn.MultiheadAttention) -> bool:
     """Whether query, key and value come from one matrix."""
     return bool(attention._qkv_same_embed_dim)
+
+
+def swap_cached(weights: dict[Any, Any]) -> dict[Any, Any] | None:
+    """Put others in the place of the weights that `parametrize.cached()` has kept so far; None outside of it."""
+    if not parametrize._cache_enabled:
+        return None
+    found, parametrize._cache = parametrize._cache, weights
+    return found
 
 
 # Hooks: torch has no way to list them, nor to give them to another module while their handles stay valid.

@@ -30,6 +30,8 @@ NAMES = {
         "_backward_hooks": MODULE,
         "_backward_pre_hooks": MODULE,
         "_buffers": MODULE,
+        "_cache": "torch.nn.utils.parametrize",
+        "_cache_enabled": "torch.nn.utils.parametrize",
         "_conv_forward": "torch.nn:Conv2d",
         "_current_autograd_node": "torch:_C",
         "_current_graph_task_id": "torch:_C",
