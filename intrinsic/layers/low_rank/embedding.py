@@ -14,7 +14,8 @@ class LowRankEmbedding(LowRank):
     """nn.Embedding: A (r, tokens) zero, B (width, r) normal: here A is the zero factor, as in LoRA's own code.
 
     The column of A for the padding token is no coordinate, as that token has no gradient in the layer: it is
-    `lora_padding` (r,), a buffer, zero unless a file of PEFT's brings another one.
+    `lora_padding` (r,), a buffer, zero unless a file of PEFT's brings another one. With the layer's
+    `scale_grad_by_freq`, gradients of A's columns are divided as those of the layer's rows are.
     """
 
     base: nn.Embedding
@@ -38,7 +39,7 @@ class LowRankEmbedding(LowRank):
             return self.forward(tokens.unsqueeze(0)).squeeze(0)
         out = self.base(tokens)
         with exactly(out.device):  # a table's rows are as precise as the table, under autocast too
-            rows = F.embedding(tokens, self.factor().T)
+            rows = F.embedding(tokens, self.factor().T, scale_grad_by_freq=self.base.scale_grad_by_freq)
             return self._add(out.to(rows.dtype), rows).to(out.dtype)
 
     def delta(self) -> Tensor:

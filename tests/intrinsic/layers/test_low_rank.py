@@ -35,6 +35,22 @@ def test_conv1d_follows_the_formula():
     torch.testing.assert_close(layer(x), x @ expected + base.bias)
 
 
+def test_an_embedding_that_scales_gradients_by_frequency():
+    """The gradient of a token's column of A, as that of its row of the table, is divided by how often it was read."""
+    tokens = torch.tensor([[1, 1, 1, 4], [2, 4, 0, 2]])
+    torch.manual_seed(0)
+    base = nn.Embedding(5, 6, padding_idx=0, scale_grad_by_freq=True).double()
+    net = intrinsic.Subspace(nn.Sequential(base), space=intrinsic.LoRA(2, targets=["0"]))
+    stir(net)
+    layer, g = net.model[0], torch.randn(2, 4, 6, dtype=torch.float64)
+    net(tokens).backward(g)
+    column = torch.zeros(2, 5, dtype=torch.float64)
+    for token, at in zip(tokens.flatten().tolist(), g.flatten(0, 1), strict=True):
+        count = (tokens == token).sum()
+        column[:, token] += 4.0 * layer.lora_B.detach().T @ at * (token != 0) / count  # s = alpha / rank = 4
+    torch.testing.assert_close(layer.lora_A.grad, column)
+
+
 ROWS = {"q": slice(0, WIDTH), "k": slice(WIDTH, 2 * WIDTH), "v": slice(2 * WIDTH, 3 * WIDTH)}
 PLACES = {  # what is targeted: the fused weight, as rows of outputs, of a plain model
     "qkv": lambda model: model.qkv.weight,
