@@ -128,10 +128,10 @@ def _scores(study: Committed, methods: tuple[str, ...]) -> str:
 def _compression(study: Committed) -> str:
     found = study.outcome("published").table.query("baseline == 'individual'").iloc[0]
     full_dim = next(task.full_dim for task in PUBLISHED if task.task == found["task"])
-    number = re.search(r"= (\d+)", str(found["measured"]))
+    number = re.search(r"= ([\d,.]+)", str(found["measured"]))
     if number is None:
         raise UserError(f"{study.name}: need a d90 to tell its compression, got {found['measured']}")
-    d90 = float(number[1])
+    d90 = float(number[1].replace(",", ""))
     sizes = [f"{count * FLOAT / 1e3:,.1f} kB" for count in (full_dim, d90)]
     return f"{full_dim:,} ÷ {d90:,.0f} = {full_dim / d90:,.0f}; {' and '.join(sizes)} ({_link(study)})"
 

@@ -108,7 +108,7 @@ class Committed:
     def facts(self) -> str:
         """What was spent, by whom: runs, minutes, seeds, effort, commit, versions, day; and the study's note."""
         frame = self.frame(across=self._tasks())
-        minutes = sum(record.seconds or 0 for record in self.records) / 60
+        minutes = sum(record.own_seconds or 0 for record in self.records) / 60
         seeds = span([value_text(seed) for seed in sorted(set(frame["seed"]))])
         lost = Counter(record.status for record in self.records if record.status != "finished")
         said = [f"{len(self.records)} runs" + "".join(f", {count} {status}" for status, count in lost.items())]

@@ -21,7 +21,7 @@ def method_table(study: Committed, across: tuple[str, ...] = ()) -> str:
     rows, points = choose_settings(frame.assign(x=frame["trained"]), "test", across)
     used = rows[rows["chosen"] & rows["score"].notna()]
     configs = dict(zip(frame["run_id"], frame["config"], strict=True))
-    seconds = {record.run_id: record.seconds for record in study.records}
+    seconds = {record.run_id: record.own_seconds for record in study.records}
     lines = []
     for _, point in points.sort_values("trained").iterrows():
         runs = used[(used["curve"] == point["curve"]) & (used["x"] == point["x"])]

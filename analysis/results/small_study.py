@@ -19,7 +19,7 @@ from intrinsic.files.records import NAME
 
 Rows = list[dict[str, Any]]
 FORMAT = 1
-LEFT_OUT = ("best", "peak_memory_bytes", "fingerprint", "replicas")  # of a record
+LEFT_OUT = ("best", "peak_memory_bytes", "fingerprint")  # of a record
 OF_EPOCH = ("loss", "seconds", "best")  # of an epoch, and of the scores of a split
 DIGITS = 9  # of a score, behind the point
 AGAIN = "write it again by python -m analysis.commit_results"
@@ -57,6 +57,8 @@ def pack(
 def _small(record: dict[str, Any]) -> dict[str, Any]:
     """A record without what no table needs: of its history the start is left, of its beginning the day."""
     kept = {key: value for key, value in record.items() if key not in LEFT_OUT}
+    if kept.get("replicas") == 1:
+        del kept["replicas"]
     if isinstance(kept.get("last"), dict):
         kept["last"] = _epoch(kept["last"])
     if isinstance(history := kept.get("history"), list):

@@ -143,7 +143,7 @@ def _waiting(runs: Sequence[Run]) -> list[Run]:
 
 def _end(runs: Sequence[Run], run: Run, record: Record, *, skipped: bool = False) -> None:
     run.record = record
-    _tell(runs, summary(record, run.folder, skipped=skipped))
+    _tell(runs, summary(record, run.folder, skipped=skipped), found=skipped)
 
 
 @contextmanager
@@ -167,6 +167,6 @@ def _reporting(runs: Sequence[Run], concerned: Sequence[Run]) -> Iterator[None]:
             run.record = Record(status="failed", error=f"{type(error).__name__}: {error}", config=run.config)
 
 
-def _tell(runs: Sequence[Run], text: str, *, error: bool = False) -> None:
+def _tell(runs: Sequence[Run], text: str, *, error: bool = False, found: bool = False) -> None:
     """Tell of the run that ended last."""
-    tell(Line(text, error, ended=len(runs) - len(_waiting(runs))))
+    tell(Line(text, error, ended=len(runs) - len(_waiting(runs)), found=found))

@@ -21,11 +21,13 @@ class Line:
         text: without the run's place in the sweep.
         error: whether it is for standard error.
         ended: how many of the job's runs have ended, in a line about the last of them; 0 in others.
+        found: whether that one had ended before, and took no time.
     """
 
     text: str
     error: bool = False
     ended: int = 0
+    found: bool = False
 
 
 @dataclass
@@ -35,11 +37,13 @@ class Sweep:
     Args:
         sizes: how many runs each job has.
         skipped: how many runs had ended before, and are no job's.
+        found: how many runs of jobs had, so far.
         began: in seconds of `time.monotonic`.
     """
 
     sizes: Sequence[int]
     skipped: int = 0
+    found: int = 0
     began: float = field(default_factory=time.monotonic)
 
     @contextmanager
@@ -52,11 +56,11 @@ class Sweep:
             _sweep.reset(token)
 
     def place(self, ended: int) -> str:
-        """`[3/12,   40 s left]  ` for the run that ended as the `ended`-th; `[3/12]  ` if it was skipped."""
-        count = self.skipped + sum(self.sizes)
-        if ended <= self.skipped:
+        """`[3/12,   40 s left]  ` for the run that ended as the `ended`-th; `[3/12]  ` where none was trained yet."""
+        count, trained = self.skipped + sum(self.sizes), ended - self.skipped - self.found
+        if trained <= 0:
             return f"[{ended:{len(str(count))}}/{count}]  "
-        left = (time.monotonic() - self.began) / (ended - self.skipped) * (count - ended)
+        left = (time.monotonic() - self.began) / trained * (count - ended)
         return f"[{ended:{len(str(count))}}/{count}, {left:4.0f} s left]  "
 
 
@@ -78,6 +82,8 @@ def tell(line: Line) -> None:
 def show(line: Line, before: int = 0) -> None:
     """Print a line of a job, until which `before` runs of other jobs had ended."""
     sweep = _sweep.get()
+    if sweep is not None:
+        sweep.found += line.found
     place = "" if sweep is None or not line.ended else sweep.place(before + line.ended)
     say(f"{place}{line.text}", sys.stderr if line.error else sys.stdout)
 

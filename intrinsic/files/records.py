@@ -71,6 +71,11 @@ class Record:
         """How many parameters were trained, or another of `numbers`; None: it was not counted."""
         return _at(self.numbers, name)
 
+    @property
+    def own_seconds(self) -> float | None:
+        """Of `seconds`, the run's share, where it was trained at once with others."""
+        return None if self.seconds is None else self.seconds / (self.replicas or 1)
+
     def epochs(self, which: str = "last") -> int | None:
         """The number of the last epoch, or of the `best`."""
         return _at(getattr(self, which), "epoch")

@@ -1,7 +1,9 @@
 """The tables of the results pages, from made-up runs whose means and intervals are known."""
 
 import json
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 from analysis.commit_results import commit_results
@@ -92,6 +94,23 @@ def test_the_facts_say_what_was_spent(methods):
     for part in ("21 runs, 3 diverged", "0.5 minutes of training in all", "seeds 0 to 2", "3 seeds", "a note"):
         assert part in said
     assert methods.commands() == "```sh\npython run.py\n```"
+
+
+def test_a_compression_reads_a_d90_above_a_thousand():
+    table = pd.DataFrame(
+        [{"task": "mnist_fc", "baseline": "individual", "measured": "d90 = 1,234 [1,100, 1,400] (95 %)"}]
+    )
+    study = SimpleNamespace(name="fc", outcome=lambda command: SimpleNamespace(table=table))
+    assert MEASURES["compression"](study).startswith("199,210 ÷ 1,234 = 161; 796.8 kB and 4.9 kB")
+
+
+def test_runs_that_were_trained_at_once_share_their_seconds(tmp_path):
+    for seed in range(4):
+        path = add(tmp_path / "four", rank=1, seed=seed)
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"seconds": 240.0, "replicas": 4}))
+    study = committed(tmp_path / "four", tmp_path)
+    assert "4.0 minutes of training in all" in study.facts()
+    assert cells(method_table(study))["`lora`, rank 1"][-1] == "60"
 
 
 @pytest.mark.slow

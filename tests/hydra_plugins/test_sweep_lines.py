@@ -84,3 +84,14 @@ def test_runs_that_ended_before_come_first_and_take_no_time(monkeypatch, capsys)
         show(Line("x", ended=1), before=8)
         show(Line("y", ended=1), before=runs_before(1))
     assert capsys.readouterr().out == "[ 9/12]  x\n[11/12,   15 s left]  y\n"
+
+
+def test_runs_of_jobs_that_had_ended_before_take_no_time(monkeypatch, capsys):
+    """As a search finds them when it goes on: 30 s are of the one run that was trained."""
+    monkeypatch.setattr("time.monotonic", lambda: 130.0)
+    with Sweep([1] * 12, began=100.0).launching():
+        for before in range(9):
+            show(Line("x", ended=1, found=True), before=before)
+        show(Line("y", ended=1), before=9)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[8:] == ["[ 9/12]  x", "[10/12,   60 s left]  y"]
