@@ -32,7 +32,7 @@ def merge(model: nn.Module, weights: Mapping[str, Tensor], space: Space, onto: n
         layer.restore(_weight(onto, layer.origin) if isinstance(onto, nn.Module) else None)
     space.merge(plain)
     for parameter in plain.parameters():
-        parameter.requires_grad_(parameter.is_floating_point())
+        parameter.requires_grad_(parameter.is_floating_point() or parameter.is_complex())
     return plain
 
 
