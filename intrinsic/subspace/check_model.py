@@ -1,7 +1,7 @@
 """Checks of what a Subspace is made around, and of."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import torch
@@ -12,7 +12,8 @@ from intrinsic.checks import check_module
 from intrinsic.errors import UserError
 from intrinsic.projections.base import Projection
 from intrinsic.spaces.base import Space
-from intrinsic.surgery.torch_internals import PARAMETERS
+from intrinsic.surgery.sharding import is_sharded
+from intrinsic.surgery.torch_internals import PARAMETERS, own_parameters
 
 
 def check_model(model: Any, space: Any, projection: Any) -> None:
@@ -45,6 +46,33 @@ def check_model(model: Any, space: Any, projection: Any) -> None:
             "need a projection class such as intrinsic.Fastfood, or a partial of one, got "
             f"projection={_shown(projection)}"
         )
+
+
+@torch.no_grad()
+def check_tables(model: nn.Module, trained: Collection[str]) -> None:
+    """Check that no call of the model writes into what is to stay, as embeddings do that read rows beyond max_norm.
+
+    Args:
+        model: any module.
+        trained: the names of those of its parameters that are trained as they are.
+
+    Raises:
+        UserError: if one does: theta_0 would be another one after a call of the base, a file of the net fit no base.
+    """
+    free = {id(parameter) for name, parameter in model.named_parameters() if name in trained}
+    for name, table in model.named_modules():
+        if not isinstance(table, nn.Embedding | nn.EmbeddingBag) or table.max_norm is None:
+            continue
+        weight = own_parameters(table).get("weight")
+        if weight is None or id(weight) in free or is_sharded(weight):
+            continue
+        rows = torch.arange(len(weight), device=weight.device)
+        shortened = torch.embedding_renorm_(weight.clone(), rows, table.max_norm, table.norm_type)
+        if not bool(((shortened == weight) | weight.isnan()).all()):
+            raise UserError(
+                f"{name or 'the model'} has rows beyond its max_norm={table.max_norm:g}, which torch shortens in place "
+                "when it reads them: look all of them up before, twice as torch rounds, or set max_norm=None"
+            )
 
 
 def warn_of_references(model: nn.Module, coordinates: Iterable[nn.Parameter]) -> None:
