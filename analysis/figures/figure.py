@@ -135,6 +135,7 @@ def draw_curves(
         axes.set(xlabel=xlabel, ylabel=ylabel)
         longest = max(len(str(handle.get_label())) for handle in handles)
         columns = max(1, min(4, int(6.3 / (0.6 + 0.073 * longest))))  # inches: handle, gap and letters of 9 points
+        figure.set_figheight(4.2 + 0.2 * max(0, -(-len(handles) // columns) - 3))  # a long legend costs no axes
         figure.legend(handles=handles, loc="outside upper center", ncols=columns, handletextpad=0.5, columnspacing=1.6)
         footer(figure, effort)
         draw_levels(figure, axes, levels)

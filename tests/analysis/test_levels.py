@@ -59,3 +59,14 @@ def test_a_target_of_ones_own_has_the_colour_of_its_curve(tmp_path):
     assert small != large
     one = threshold(tmp_path, across=["model.width"], baseline=["model.width=200"]).figure.axes[0]
     assert {to_rgb(note.get_color()) for note in one.texts} == {(0, 0, 0)}
+
+
+def test_a_long_legend_takes_nothing_from_the_axes():
+    heights = []
+    for count in (3, 14):
+        curves = [{"curve": f"a curve of a name of many letters {k}", "x": 10.0 + k} for k in range(count)]
+        rows = pd.DataFrame(curves).assign(score=0.5, status="finished", chosen=True)
+        figure = draw_curves(rows, xlabel="d", ylabel="accuracy")
+        figure.draw_without_rendering()
+        heights.append(figure.axes[0].get_window_extent().height / figure.dpi)
+    assert heights[1] > heights[0] - 0.2  # inches
