@@ -48,31 +48,22 @@ def check_model(model: Any, space: Any, projection: Any) -> None:
         )
 
 
-@torch.no_grad()
-def check_tables(model: nn.Module, trained: Collection[str]) -> None:
-    """Check that no call of the model writes into what is to stay, as embeddings do that read rows beyond max_norm.
+def check_parameters(model: nn.Module, trained: Collection[str], moved: Collection[str]) -> None:
+    """Check that each parameter is moved by what is meant to move it, and by nothing else.
 
     Args:
         model: any module.
         trained: the names of those of its parameters that are trained as they are.
+        moved: of those that move by an offset each.
 
     Raises:
-        UserError: if one does: theta_0 would be another one after a call of the base, a file of the net fit no base.
+        UserError: if a call of the model writes into what is to stay, as embeddings do that read rows beyond max_norm:
+            theta_0 would be another one after a call of the base, and a file of the net fit no base. Or if one that is
+            moved has its memory in common with another one, as after `a.weight.data = b.weight.data`: P would have rows
+            for both, and untie them.
     """
-    free = {id(parameter) for name, parameter in model.named_parameters() if name in trained}
-    for name, table in model.named_modules():
-        if not isinstance(table, nn.Embedding | nn.EmbeddingBag) or table.max_norm is None:
-            continue
-        weight = own_parameters(table).get("weight")
-        if weight is None or id(weight) in free or is_sharded(weight):
-            continue
-        rows = torch.arange(len(weight), device=weight.device)
-        shortened = torch.embedding_renorm_(weight.clone(), rows, table.max_norm, table.norm_type)
-        if not bool(((shortened == weight) | weight.isnan()).all()):
-            raise UserError(
-                f"{name or 'the model'} has rows beyond its max_norm={table.max_norm:g}, which torch shortens in place "
-                "when it reads them: look all of them up before, twice as torch rounds, or set max_norm=None"
-            )
+    _check_tables(model, trained)
+    _check_apart(model, moved)
 
 
 def warn_of_references(model: nn.Module, coordinates: Iterable[nn.Parameter]) -> None:
@@ -90,6 +81,40 @@ def warn_of_references(model: nn.Module, coordinates: Iterable[nn.Parameter]) ->
                     "computed with it there does not move; register it as a parameter, or leave it out of the space",
                     stacklevel=4,
                 )
+
+
+@torch.no_grad()
+def _check_tables(model: nn.Module, trained: Collection[str]) -> None:
+    free = {id(parameter) for name, parameter in model.named_parameters() if name in trained}
+    for name, table in model.named_modules():
+        if not isinstance(table, nn.Embedding | nn.EmbeddingBag) or table.max_norm is None:
+            continue
+        weight = own_parameters(table).get("weight")
+        if weight is None or id(weight) in free or is_sharded(weight):
+            continue
+        rows = torch.arange(len(weight), device=weight.device)
+        shortened = torch.embedding_renorm_(weight.clone(), rows, table.max_norm, table.norm_type)
+        if not bool(((shortened == weight) | weight.isnan()).all()):
+            raise UserError(
+                f"{name or 'the model'} has rows beyond its max_norm={table.max_norm:g}, which torch shortens in place "
+                "when it reads them: look all of them up before, twice as torch rounds, or set max_norm=None"
+            )
+
+
+def _check_apart(model: nn.Module, moved: Collection[str]) -> None:
+    spans = [
+        (str(p.device), p.data_ptr(), p.data_ptr() + p.nbytes, name)
+        for name, p in model.named_parameters()
+        if type(p) is nn.Parameter and not is_sharded(p) and p.is_contiguous() and p.numel()
+    ]
+    last = ("", 0, 0, "")
+    for span in sorted(spans):
+        if span[0] == last[0] and span[1] < last[2] and {span[3], last[3]} & set(moved):
+            raise UserError(
+                f"{last[3]} and {span[3]} are two parameters in the same memory, of which each would move by itself: "
+                "make them one (b.weight = a.weight), or give each its own (b.weight.data.clone())"
+            )
+        last = max(last, span, key=lambda each: (each[0], each[2]))
 
 
 def _shown(value: Any) -> str:

@@ -19,7 +19,7 @@ from intrinsic.projections.identity import Identity
 from intrinsic.spaces.base import Space
 from intrinsic.spaces.full import Full
 from intrinsic.subspace.alone import alive, check_alone
-from intrinsic.subspace.check_model import check_model, check_tables, warn_of_references
+from intrinsic.subspace.check_model import check_model, check_parameters, warn_of_references
 from intrinsic.subspace.compatibility import Compatible
 from intrinsic.subspace.count import count
 from intrinsic.subspace.displacement import Displacement
@@ -111,7 +111,7 @@ class Subspace(Compatible):
             self.dim = integer("dim", self.full_dim if dim is None and self.identity else dim)
             self.layer_of = layers_of(self.coordinate_names, scales=scales, dim=self.dim, full_dim=self.full_dim)
             self.trained_names = beside | set(coordinates) if self.identity else beside
-            check_tables(model, self.trained_names)
+            check_parameters(model, self.trained_names, () if self.identity else self.coordinate_names)
             self._changes = bool(self.trained_names) or self.moves_base
             check_alone(before, changes=self._changes or before != set(model.modules()))
             warn_of_references(model, [] if self.identity else coordinates.values())
