@@ -11,6 +11,7 @@ import pandas as pd
 from analysis.studies.plain import plain
 from intrinsic.errors import UserError
 from intrinsic.files.run_id import INCIDENTAL, SINCE, SINCE_OF
+from intrinsic.files.seed_of import SOURCES
 
 # config nodes that say what is trained, which of its parts learn faster, and how a projection chooses weights
 METHOD = {"rank", "dim", "head", "space", "projection", "subspace", "lr_groups", "lr_ratio"}
@@ -80,6 +81,12 @@ def task_keys(frame: pd.DataFrame, across: Sequence[str] = ()) -> list[str]:
     free |= set(across)
     keys = varying_keys(frame, lambda key: free.isdisjoint([key, key.partition(".")[0]]), copied=("seed", *across))
     return [key for key in keys if INCIDENTAL.isdisjoint(key.split("."))]  # dataset.data_dir, too
+
+
+def seeds_text(flat: dict[str, Any]) -> str:
+    """The seeds from which each source of chance of a run draws: two runs with one text differ by no seed."""
+    own = [flat.get(f"seeds.{source}") for source in SOURCES]
+    return ", ".join(value_text(flat.get("seed") if seed is None else seed) for seed in own)
 
 
 def keys_under(frame: pd.DataFrame, names: Sequence[str]) -> list[str]:

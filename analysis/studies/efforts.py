@@ -6,8 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.studies.config_keys import value_text
-from intrinsic.files.seed_of import SOURCES
+from analysis.studies.config_keys import seeds_text, value_text
 
 Span = tuple[int, int]  # the fewest and the most
 NAMED = 3  # curves, in a line
@@ -54,14 +53,9 @@ def efforts(rows: pd.DataFrame, frame: pd.DataFrame) -> list[Effort]:
         frame: the runs that these were made of, as from `analysis.studies.records.load_records`.
     """
     configs = frame.set_index("run_id")["config"]
-    epochs, seeds = configs.map(lambda flat: flat.get("epochs")), configs.map(_seeds)
+    epochs, seeds = configs.map(lambda flat: flat.get("epochs")), configs.map(seeds_text)
     spent = rows[rows["status"] != "failed"]
     return [_effort(str(curve), runs, epochs, seeds) for curve, runs in spent.groupby("curve", sort=False)]
-
-
-def _seeds(flat: dict[str, Any]) -> str:
-    """The seed of a run, and of each source of chance that has one by itself."""
-    return ", ".join(value_text(flat.get(key)) for key in ("seed", *(f"seeds.{source}" for source in SOURCES)))
 
 
 def _effort(curve: str, runs: pd.DataFrame, epochs: pd.Series, seeds: pd.Series) -> Effort:

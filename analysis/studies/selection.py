@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from analysis.studies.config_keys import METHOD, value_text, varying_keys
+from analysis.studies.config_keys import METHOD, seeds_text, value_text, varying_keys
 
 COLUMNS = ["curve", "x", "rank", "dim", "seed", "lr", "setting", "tried", "chosen", "trained", "metric", "split",
            "epoch", "score", "validation_score", "start", "constant", "status", "run_id", "study", "error"]  # fmt: skip
@@ -35,6 +35,7 @@ def choose_settings(frame: pd.DataFrame, split: str, across: Sequence[str] = ())
     """
     judge = "score" if split == "train" else "validation_score"
     rows = frame.assign(curve=_curve(frame, across), setting=_setting(frame), split=split)
+    rows["draws"] = frame["config"].map(seeds_text)
     rows["order"] = rows["curve"].map(lambda curve: re.sub(r"\d+", lambda digits: digits[0].zfill(12), curve))
     rows = rows.sort_values(["order", "x", "lr", "setting", "seed", "run_id"], kind="stable", ignore_index=True)
     rows["tried"] = rows.groupby(["curve", "x"], dropna=False)["setting"].transform("nunique")
@@ -62,10 +63,10 @@ def _merits(settings: Sequence[pd.DataFrame], judge: str) -> dict[str, float]:
     scored = [runs[runs[judge].notna()] for runs in settings]
     names = [runs["setting"].iloc[0] for runs in settings]
     means = dict(zip(names, (float(runs[judge].mean()) for runs in scored), strict=True))
-    if len({tuple(sorted(map(str, runs["seed"]))) for runs in scored}) < 2:
+    if len({tuple(sorted(runs["draws"])) for runs in scored}) < 2:
         return means
     rows = pd.concat(scored)
-    design = np.hstack([pd.get_dummies(rows[key].astype(str)).to_numpy(float) for key in ("setting", "seed")])
+    design = np.hstack([pd.get_dummies(rows[key].astype(str)).to_numpy(float) for key in ("setting", "draws")])
     scores = rows[judge].to_numpy(float)
     parts = np.linalg.lstsq(design, scores - scores.mean(), rcond=None)[0]
     return dict(zip(sorted(names), parts.round(12).tolist(), strict=False))  # equal ones are equal
