@@ -1,7 +1,7 @@
 """A module's parameters, in whose places a call may find other tensors: in its own thread, and for its time alone."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 from weakref import WeakSet
 
@@ -44,7 +44,7 @@ class Places(dict[str, nn.Parameter | None]):
     """A module's parameters, as it has them; a call with other tensors finds these when it looks.
 
     Nothing is ever put in and taken out again: whoever else reads the module meanwhile, in another thread or around the
-    call, finds its parameters. A copy and a pickle are a plain dict.
+    call, finds its parameters. A deep copy and a pickle are a plain dict of these, a copy is one of what is found.
     """
 
     def __init__(self, parameters: Mapping[str, nn.Parameter | None]) -> None:
@@ -72,6 +72,26 @@ class Places(dict[str, nn.Parameter | None]):
     def values(self) -> Any:
         """The tensors."""
         return [self._now(parameter) for parameter in super().values()]
+
+    def __iter__(self) -> Iterator[str]:
+        """Names; defined so that `dict(places)`, `{**places}` and `update` look each tensor up."""
+        return super().__iter__()
+
+    def copy(self) -> dict[str, Any]:
+        """Names and tensors."""
+        return dict(self.items())
+
+    __copy__ = copy
+
+    def __or__(self, other: Any) -> Any:
+        return self.copy() | other
+
+    def __ror__(self, other: Any) -> Any:
+        return other | self.copy()
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """The tensor of that name, or `default`, which is then there."""
+        return self[key] if key in self else super().setdefault(key, default)
 
     def original(self, key: str) -> nn.Parameter | None:
         """The parameter itself, also within a call; None if there is none."""
