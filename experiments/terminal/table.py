@@ -23,8 +23,8 @@ def print_table(overrides: list[dict[str, str]], records: list[Record]) -> None:
         counts |= {"head": "head", "stored bytes": "stored_bytes"}
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in (*swept, *counts, *(f"{split} {metric}" for metric in metrics for split in SPLITS), "seconds"):
-        table.add_column(Text(one_line(column)), justify="right", no_wrap=True)
-    table.add_column("status", no_wrap=True)
+        table.add_column(Text(one_line(column)), justify="right", overflow="fold")
+    table.add_column("status", overflow="fold")
     for override, record in zip(overrides, records, strict=True):
         scores = [record.score(split, metric) for metric in metrics for split in SPLITS]
         counted = [record.count(name) for name in counts.values()]
