@@ -25,11 +25,12 @@ CHUNK = 32  # examples in memory at once
 def gradients(run: TrainedRun, *, examples: int = 256, keep: int = 64) -> Measurement:
     """Decompose G = dL/dW at theta_0 of each weight W of two or more axes, (m, n) with all further axes as inputs.
 
-    L is the mean loss over `examples` training examples, drawn by the run's seed, in evaluation mode: no dropout, and
-    no L2 term. Of all dW with rank r and ||dW||_F <= e, that which lowers L most to first order is -e G_r / ||G_r||_F,
-    G_r the best approximation of rank r: <G, dW> >= -sum_i sigma_i(G) sigma_i(dW) (von Neumann), and Cauchy-Schwarz
-    over the r values of dW that are not zero. L falls by e sqrt(sigma_1^2 + ... + sigma_r^2), for r (m + n) trained
-    numbers. Arrays of a weight, s = min(m, n), k = min(keep, s):
+    L is the mean loss over `examples` training examples, over their tokens where these are predicted; the examples are
+    drawn by the run's seed. In evaluation mode: no dropout, and no L2 term. Of all dW with rank r and ||dW||_F <= e,
+    that which lowers L most to first order is -e G_r / ||G_r||_F, G_r the best approximation of rank r:
+    <G, dW> >= -sum_i sigma_i(G) sigma_i(dW) (von Neumann), and Cauchy-Schwarz over the r values of dW that
+    are not zero. L falls by e sqrt(sigma_1^2 + ... + sigma_r^2), for r (m + n) trained numbers. Arrays of a
+    weight, s = min(m, n), k = min(keep, s):
 
     - `<weight>/values` (s,): sigma of G, in falling order;
     - `<weight>/share` (k,): (sigma_1^2 + ... + sigma_r^2) / ||G||_F^2 at r = 1..k;
@@ -50,7 +51,8 @@ def gradients(run: TrainedRun, *, examples: int = 256, keep: int = 64) -> Measur
     model = copy.deepcopy(run.start.model)
     run.start.space.unwire(model)  # the original architecture at theta_0, whatever the method
     halves = _halves(run, examples)
-    weight = [len(half) / examples for half in halves]  # of each half in the mean
+    counts = [_count(run.task, run.task.train.select(half).targets) for half in halves]
+    weight = [count / max(1, sum(counts)) for count in counts]  # of each half in the mean
     losses, found = zip(*(_gradient(model.eval(), run.task, half) for half in halves), strict=True)
     weights: dict[str, Any] = {}
     arrays: dict[str, Tensor] = {}
@@ -92,15 +94,20 @@ def _halves(run: TrainedRun, examples: int) -> tuple[Tensor, ...]:
     return drawn if lengths is None else tuple(some[lengths[some].argsort()] for some in drawn)
 
 
+def _count(task: Task, targets: Tensor) -> int:
+    """How many the loss is the mean over: examples or, where they are predicted, tokens."""
+    return len(targets) if task.tokens is None else int(task.tokens(targets).sum())
+
+
 def _gradient(model: nn.Module, task: Task, order: Tensor) -> tuple[float, dict[str, Tensor]]:
     """The mean loss over the examples, and its gradient by each weight of two or more axes, (m, n)."""
     weights = {name: parameter for name, parameter in model.named_parameters() if parameter.ndim > 1}
     for parameter in model.parameters():
         parameter.requires_grad_(parameter.ndim > 1)
         parameter.grad = None
-    total = 0.0
+    total, whole = 0.0, max(1, _count(task, task.train.select(order).targets))
     for inputs, targets in batches(task.train, order, CHUNK):
-        loss = task.loss(model(inputs), targets) * (len(inputs) / len(order))
+        loss = task.loss(model(inputs), targets) * (_count(task, targets) / whole)
         loss.backward()
         total += loss.item()
     found = {name: torch.zeros_like(w) if w.grad is None else w.grad for name, w in weights.items()}

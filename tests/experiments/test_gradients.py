@@ -14,8 +14,10 @@ from experiments.finished.measure import _runs
 from experiments.gradients import _kinds, decompose, gradients
 from intrinsic import rng
 from intrinsic.errors import UserError
+from intrinsic.models.decoder import Decoder
 from intrinsic.surgery.head import under
-from intrinsic.tasks.task import Split, classification
+from intrinsic.tasks.language import token_counts, token_hits, token_loss
+from intrinsic.tasks.task import Split, Task, classification
 from tests.support.measurements import reopened as as_run
 from tests.support.studies import add
 from tests.support.tiny_transformers import tiny
@@ -104,6 +106,34 @@ def test_halves_are_those_of_the_batch():
         functional.cross_entropy(plain(run.task.train.inputs[some]), run.task.train.targets[some]).backward()
         top = torch.linalg.svdvals(plain[0].weight.grad)[0].item()
         assert arrays["0.weight/half_gain"][half, 0] == pytest.approx(top / 14, rel=1e-5)
+
+
+def test_the_mean_is_over_tokens_where_they_are_predicted():
+    """Texts of 2 to 12 tokens, in more than one batch: their gradient is that of all tokens at once."""
+    generator = torch.Generator().manual_seed(1)
+    lengths = 2 + torch.randint(11, (90,), generator=generator)
+    ids = torch.randint(7, (90, 12), generator=generator).masked_fill(torch.arange(12) >= lengths[:, None], -1)
+    split = Split(torch.stack([ids, ids.clamp(max=0)], 1), functional.pad(ids[:, 1:], (0, 1), value=-1), lengths)
+    torch.manual_seed(0)
+    sizes = {"context": 12, "width": 8, "depth": 1, "heads": 2}
+    net = intrinsic.Subspace(Decoder((2, 12), 7, objective="causal", dropout=0.5, **sizes))
+    run = as_run(net, net, Task(split, split, split, 7, loss=token_loss, score=token_hits, tokens=token_counts))
+    values, arrays = gradients(run, examples=81, keep=2)
+    some = torch.from_numpy(rng.permutation(rng.fan_out(3, "gradients"), 90)[:81])
+    plain = copy.deepcopy(net.model).double().eval()
+
+    def whole(examples):
+        used = split.targets[examples] >= 0
+        loss = functional.cross_entropy(plain(split.inputs[examples])[used], split.targets[examples][used].long())
+        return loss, torch.autograd.grad(loss, plain.head.weight)[0]
+
+    loss, gradient = whole(some)
+    assert values["loss"] == pytest.approx(loss.item(), rel=1e-6)
+    sigma = torch.linalg.svdvals(gradient)
+    np.testing.assert_allclose(arrays["head.weight/values"], sigma, rtol=1e-4, atol=1e-6 * sigma[0].item())  # float32
+    for half, part in enumerate(some.split(41)):
+        top = torch.linalg.svdvals(whole(part)[1])[0].item()
+        assert arrays["head.weight/half_gain"][half, 0] == pytest.approx(top / 15, rel=1e-4)
 
 
 def test_a_gradient_planted_at_rank_one_is_all_in_the_first_direction():
