@@ -19,6 +19,7 @@ from experiments.finished.measure import Measurement, measure
 from experiments.finished.reopen import TrainedRun
 from experiments.terminal.progress import tracked
 from intrinsic.errors import UserError
+from intrinsic.files.seed_of import seed_of
 from intrinsic.missing_package import missing_package
 from intrinsic.training.evaluate import evaluate
 
@@ -33,19 +34,19 @@ HALF, WORD = 16, 32  # bits: of a level, float16, and of the coder's unit
 class Message:
     """What a receiver who has the program, and not the data, needs to build the trained network.
 
-    The seed, which draws theta_0 and P; d and L; L levels as float16; how often each occurs, all but the last; and the
-    arithmetic code of the d symbols under these frequencies, after its length. Integers that nothing bounds are in
-    Elias's gamma code, so that no message is the beginning of another.
+    The seed that draws theta_0 and P, or one for each where they are two; d and L; L levels as float16; how often each
+    occurs, all but the last; and the arithmetic code of the d symbols under these frequencies, after its length.
+    Integers that nothing bounds are in Elias's gamma code, so that no message is the beginning of another.
     """
 
-    seed: int
+    seeds: tuple[int, ...]
     dim: int
     codebook: np.ndarray  # (L,) float16, rising
     counts: np.ndarray  # (L,) with the sum d
     words: np.ndarray  # (n,) uint32
 
     @classmethod
-    def of(cls, z: np.ndarray, levels: int, seed: int) -> Self:
+    def of(cls, z: np.ndarray, levels: int, *seeds: int) -> Self:
         """The message of z (d,) brought to the nearest of at most so many levels, by k-means."""
         codebook = _codebook(z, levels)
         symbols = np.abs(z[:, None] - codebook.astype(float)).argmin(1)
@@ -53,7 +54,7 @@ class Message:
         encoder = _coder().stream.queue.RangeEncoder()
         if len(used) > 1:
             encoder.encode(symbols.astype(np.int32), _frequencies(counts))
-        return cls(seed, len(z), codebook[used], counts, encoder.get_compressed())
+        return cls(seeds, len(z), codebook[used], counts, encoder.get_compressed())
 
     def decode(self) -> np.ndarray:
         """The quantised z (d,), exactly."""
@@ -66,7 +67,7 @@ class Message:
         """Its length by parts: `seed`, with d and L; `z`, the code and its frequencies; `codebook`."""
         count = (self.dim).bit_length()  # of a number from 0 to d
         return {
-            "seed": gamma(self.seed + 1) + gamma(self.dim) + gamma(len(self.codebook)),
+            "seed": sum(gamma(seed + 1) for seed in self.seeds) + gamma(self.dim) + gamma(len(self.codebook)),
             "z": (len(self.codebook) - 1) * count + gamma(len(self.words) + 1) + WORD * len(self.words),
             "codebook": HALF * len(self.codebook),
         }
@@ -93,16 +94,18 @@ def quantize(run: TrainedRun, *, levels: tuple[int, ...] = LEVELS) -> Measuremen
     """
     _check(run, levels)
     z = run.net.z.detach().clone()
+    seeds = dict.fromkeys(seed_of(run.setup.config, source) for source in ("init", "projection"))
     exact = {split: _accuracy(run, split) for split in SPLITS}
     rows: list[dict[str, Any]] = []
     for count in tracked(levels, "levels"):
-        message = Message.of(z.cpu().double().numpy(), count, run.setup.seed)
+        message = Message.of(z.cpu().double().numpy(), count, *seeds)
         with torch.no_grad():
             run.net.z.copy_(torch.from_numpy(message.decode().astype(np.float64)))
         bits = {f"bits/{part}": size for part, size in message.bits().items()}
         rows.append({"levels": len(message.codebook)} | bits | {split: _accuracy(run, split) for split in SPLITS})
-    arrays: dict[str, Tensor] = {name: torch.tensor([row[name] for row in rows]) for name in rows[0]}
-    arrays |= {split: arrays[split].double() for split in SPLITS}
+    arrays: dict[str, Tensor] = {}
+    for name in rows[0]:
+        arrays[name] = torch.tensor([row[name] for row in rows], dtype=torch.float64 if name in SPLITS else None)
     values = {"dim": len(z), "examples": len(run.task.train), "exact": exact, "guess": guess(run.task, run.task.test)}
     return values, arrays
 

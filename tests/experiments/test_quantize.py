@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("surroundings")
 @pytest.mark.parametrize("levels", [2, 3, 8, 40])
 def test_what_is_decoded_is_the_nearest_level_and_the_code_is_as_short_as_the_entropy(levels):
     z = np.random.default_rng(levels).standard_normal(700) * 3
-    message = Message.of(z, levels, seed=5)
+    message = Message.of(z, levels, 5)
     decoded = message.decode()
     assert decoded.dtype == np.float16
     np.testing.assert_array_equal(decoded, message.codebook[np.abs(z[:, None] - message.codebook).argmin(1)])
@@ -69,8 +69,19 @@ def test_scores_are_those_of_what_is_decoded():
         with torch.no_grad():
             run.net.z.copy_(torch.from_numpy(decoded.astype(float)))
             right = (run.net(run.task.train.inputs).argmax(1) == run.task.train.targets).double().mean()
-        assert arrays["train"][k] == pytest.approx(right.item())
+        assert arrays["train"][k] == pytest.approx(right.item(), rel=1e-14)  # shares of 200, in float64
     assert arrays["train"][1] > arrays["train"][0]
+
+
+@pytest.mark.parametrize(
+    ("own", "seeds"), [({}, [3]), ({"projection": 1000}, [3, 1000]), ({"init": 7, "projection": 7}, [7]),
+                       ({"init": 0, "projection": 1}, [0, 1]), ({"order": 9}, [3])],
+)  # fmt: skip
+def test_every_seed_is_told(own, seeds):
+    run = moved()
+    run.setup.config["seeds"] = own
+    _, arrays = quantize(run, levels=(2,))
+    assert arrays["bits/seed"] == sum(gamma(seed + 1) for seed in seeds) + gamma(30) + gamma(2)
 
 
 def test_what_has_no_message():
