@@ -34,7 +34,8 @@ class HFTokenizer:
 
     Args:
         name: as of the model: a folder, package:<package>/<folder>, or a hub id.
-        max_length: tokens of an input; of longer ones the end is left out, of pairs that of the longer text first.
+        max_length: tokens of an input; of longer ones the end is left out, or the beginning where its files say
+            truncation_side=left; of pairs that of the longer text first.
 
     Raises:
         UserError: if there is no such tokenizer, or the model cannot read inputs of that length; and, in every use,
@@ -138,7 +139,8 @@ class HFTokenizer:
         cut = self._cut
         with self._reading():
             rules = cut.backend_tokenizer.to_str() if cut.is_fast else f"{cut!r} {sorted(cut.get_vocab().items())}"
-        return hashlib.sha256(f"{type(cut).__name__} {self.max_length} {rules}".encode()).hexdigest()
+        beside = cut.truncation_side, getattr(cut, "split_special_tokens", False)  # which the rules do not say
+        return hashlib.sha256(f"{type(cut).__name__} {self.max_length} {beside} {rules}".encode()).hexdigest()
 
     def __call__(self, texts: Sequence[tuple[str, ...]]) -> dict[str, Tensor]:
         """`ids`, `kinds` (tokens of all texts,) int32, one text after another, and their `lengths` (texts,) int64."""

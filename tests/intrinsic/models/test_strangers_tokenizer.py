@@ -1,8 +1,12 @@
 """The tokenizer of a stranger's folder reads its own files alone, and ends in one line or in the right tokens."""
 
 import pytest
+import torch
 
 from intrinsic.models.hf_tokenizer import HFTokenizer
+from intrinsic.tasks.language import plain_text
+from intrinsic.tasks.task import Split
+from intrinsic.tasks.tokens import tokenize
 from tests.support.strangers_folder import edit, refused
 from tests.support.tiny import make_folder
 
@@ -17,6 +21,20 @@ def test_a_tokenizer_reads_its_own_files_alone(tmp_path, folders):
     assert one.fingerprint == other.fingerprint
     one.save(tmp_path / "saved")
     assert (tmp_path / "saved" / "tokenizer.json").exists()
+
+
+@pytest.mark.parametrize("changes", [{"truncation_side": "left"}, {"split_special_tokens": True}])
+def test_tokens_are_kept_apart_where_they_are_cut_apart(tmp_path, changes):
+    one, other = (make_folder(tmp_path / name) for name in ("one", "other"))
+    edit(other / "tokenizer_config.json", **changes)
+    texts = [("the </s> film was very very dull",)]
+    split = Split(torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.int64))
+    task = plain_text(split, split, split, texts)
+    cut = [HFTokenizer(name=str(folder), max_length=6)(texts)["ids"] for folder in (one, other)]
+    assert not torch.equal(*cut)
+    for folder, ids in zip((one, other), cut, strict=True):
+        tokenizer = HFTokenizer(name=str(folder), max_length=6)
+        assert torch.equal(tokenize(task, tokenizer, tmp_path).train.inputs[0, 0], ids)
 
 
 @pytest.mark.parametrize(
