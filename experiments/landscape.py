@@ -45,7 +45,7 @@ def landscape(
     Cost: 2 points^2 + 1.5 points evaluations of the examples.
 
     Raises:
-        UserError: for an option out of range, a single trained number, or a solution that is theta_0.
+        UserError: for an option out of range, a single trained number, a solution that is theta_0, or redraws.
     Source: Li, Xu, Taylor, Studer, Goldstein 2018, Visualizing the loss landscape of neural nets, arXiv:1712.09913,
     section 4; the line to it: Goodfellow, Vinyals, Saxe 2015, arXiv:1412.6544.
     """
@@ -148,6 +148,10 @@ def _check(run: TrainedRun, points: int, span: float, examples: int, split: str)
     trained = run.net.dim if isinstance(run.net.projection, Identity) else run.net.projection.dim
     if trained < 2:
         raise UserError(f"need two trainable parameters or more for a plane, got {trained}")
+    if run.net.moves_base:
+        raise UserError(
+            "redraw has moved theta_0 before z was what it is, so that no line of z leads back: need redraw=null"
+        )
 
 
 if __name__ == "__main__":

@@ -140,3 +140,11 @@ def test_what_has_no_landscape():
     one = Subspace(nn.Linear(8, 3), projection=intrinsic.Dense, dim=1)
     with pytest.raises(UserError, match="need two trainable parameters or more for a plane, got 1"):
         landscape(reopened(one, one, run.task), points=3)
+    start = intrinsic.Redrawn(nn.Linear(8, 3), every=1, projection=intrinsic.Dense, dim=5)
+    net = copy.deepcopy(start)
+    with torch.no_grad():
+        net.z.fill_(1)
+        net.redraw()
+        net.z.fill_(1)
+    with pytest.raises(UserError, match="redraw has moved theta_0 before z was what it is"):
+        landscape(reopened(start, net, run.task), points=3)
