@@ -17,7 +17,7 @@ from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
 
-from experiments.terminal.sweep import Line, collect_lines
+from experiments.terminal.sweep import Line, Sweep, collect_lines, swept, values_of
 from intrinsic.own_packages import look_in
 
 SHARED = ("INTRINSIC_", "WANDB_")  # how the names of environment variables begin that a job needs, wherever it runs
@@ -62,6 +62,7 @@ class SweepJob:
     config: DictConfig
     threads: int
     parent: int | None = None
+    swept: Sequence[str] = field(default_factory=swept)
     singletons: dict[Any, Any] = field(default_factory=Singleton.get_state)
     environment: dict[str, str] = field(default_factory=_environment)
     folder: Path = field(default_factory=Path.cwd)
@@ -77,7 +78,7 @@ class SweepJob:
         look_in(self.folder)
         Singleton.set_state(self.singletons)
         setup_globals()
-        with collect_lines() as lines:
+        with Sweep([], swept=self.swept).launching(), collect_lines() as lines:
             done = self._run(overrides, number)
         return JobResult(done, lines)
 
@@ -95,7 +96,9 @@ class SweepJob:
         done = replace(self, function=partial(after_death, error))._run(overrides, number)
         records = done.return_value if isinstance(done.return_value, list) else [done.return_value]
         failed = [record for record in records if record.error == error]
-        texts = [f"error: {error}: {knobs(record.config)}" for record in failed]
+        given = values_of(overrides)
+        told = {key: given[key] for key in self.swept if key in given}
+        texts = [f"error: {error}: {knobs(record.config, told)}" for record in failed]
         answered = len(records) - len(failed)
         return JobResult(done, [Line(text, error=True, ended=n) for n, text in enumerate(texts, start=answered + 1)])
 

@@ -14,7 +14,7 @@ from experiments.config.check_once import check_once
 from experiments.config.hydra_internals import BasicSweeper
 from experiments.run.answer import answer
 from experiments.terminal.lines import summary
-from experiments.terminal.sweep import Line, Sweep, show
+from experiments.terminal.sweep import Line, Sweep, differing, show, values_of
 from hydra_plugins._check_sweep import check_sweep
 from hydra_plugins._parallel_launcher import ParallelLauncher
 from intrinsic.checks import integer
@@ -63,9 +63,12 @@ class GridSweeper(BasicSweeper):
             number += len(chunk)
         jobs = [job for chunk in self._chunks for job in chunk]
         found = {number: record for number, (record, _) in answers.items()}
-        with Sweep([len(job.runs) for job in jobs], skipped=len(answers)).launching():
-            for before, (record, folder) in enumerate(answers.values()):
-                show(Line(summary(record, folder, skipped=True), ended=1), before)
+        given = [values_of(run) for run in runs]
+        swept = differing(given)
+        with Sweep([len(job.runs) for job in jobs], skipped=len(answers), swept=swept).launching():
+            for before, (number, (record, folder)) in enumerate(answers.items()):
+                told = {key: given[number][key] for key in swept}
+                show(Line(summary(record, folder, told, skipped=True), ended=1), before)
             returns = super().sweep(arguments)
         for job, done in zip(jobs, (done for chunk in returns for done in chunk), strict=True):
             results = done.return_value if len(job.runs) > 1 else [done.return_value]
@@ -74,7 +77,7 @@ class GridSweeper(BasicSweeper):
         records = [found[number] for number in range(len(runs))]
         from experiments.terminal.table import print_table
 
-        print_table([dict(override.lstrip("+").split("=", 1) for override in run) for run in runs], records)
+        print_table(given, records)
         if any(not record.answered for record in records):
             sys.exit(1)
         return returns

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.config.check_once import check_once
 from experiments.config.hydra_internals import BasicSweeper, ClosedLoader
-from experiments.terminal.sweep import Sweep
+from experiments.terminal.sweep import Sweep, differing, values_of
 from hydra_plugins._check_sweep import check_sweep
 from hydra_plugins._parallel_launcher import width
 from hydra_plugins._threshold_search import Search
@@ -64,7 +64,7 @@ class ThresholdSweeper(Sweeper):
         folder = Path(self._config.output) / str(self._config.study)
         batch = self.settings.batch or max(2, width(self._launcher))
         returns: list[JobReturn] = []
-        sweep = Sweep([])
+        sweep = Sweep([], swept=self._swept(searches))
         while jobs := [(search, job) for search in searches for job in search.ask(batch)]:
             for _, job in jobs[:: max(1, len(jobs) - 1)]:  # first and last: a mistake shows before any work
                 self._loader.load_sweep_config(self._config, job)
@@ -90,6 +90,11 @@ class ThresholdSweeper(Sweeper):
         check_sweep(overrides)
         (settings,) = BasicSweeper.split_arguments(overrides, None)
         return settings
+
+    def _swept(self, searches: Sequence[Search]) -> list[str]:
+        """What differs between runs beside the axis and the seed."""
+        rates = self.settings.lrs or self.settings.baseline_lrs
+        return [*differing([values_of(search.setting) for search in searches]), *(["lr"] if rates else [])]
 
     def _baseline(self, setting: list[str]) -> list[str]:
         """The setting less what is of its method, and the baseline's own changes."""

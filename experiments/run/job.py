@@ -15,10 +15,10 @@ from omegaconf import DictConfig
 import experiments.config.resolvers  # noqa: F401  # in a worker
 from experiments.config.check_mode import check_mode
 from experiments.run.failure import failed_record, out_of_memory
-from experiments.run.resolve import members, resolve, sweeping
+from experiments.run.resolve import as_typed, members, resolve, sweeping
 from experiments.run.run_folder import run_folder
 from experiments.terminal.lines import summary
-from experiments.terminal.sweep import Line, tell
+from experiments.terminal.sweep import Line, swept, tell, values_of
 from intrinsic.errors import UserError
 from intrinsic.files.lock import locked
 from intrinsic.files.records import Record, read_record, write_record
@@ -143,7 +143,9 @@ def _waiting(runs: Sequence[Run]) -> list[Run]:
 
 def _end(runs: Sequence[Run], run: Run, record: Record, *, skipped: bool = False) -> None:
     run.record = record
-    _tell(runs, summary(record, run.folder, skipped=skipped), found=skipped)
+    given = values_of(as_typed())
+    told = {key: given.get(key, str(run.config.get(key))) for key in swept() if key in {*given, *run.config}}
+    _tell(runs, summary(record, run.folder, told, skipped=skipped), found=skipped)
 
 
 @contextmanager

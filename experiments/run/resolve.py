@@ -41,8 +41,8 @@ def resolve(cfg: DictConfig, member: dict[str, Any], overrides: Sequence[str] | 
         UserError: for a key that is added or removed, a seed that is given twice, what cannot be resolved, and a value
             that no record can hold.
     """
-    if overrides is None:  # as they were typed: one may hold an interpolation
-        overrides = cast("list[str]", OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False))
+    if overrides is None:
+        overrides = as_typed()
         if not sweeping():
             check_once(overrides)
     for override in overrides:
@@ -59,6 +59,11 @@ def resolve(cfg: DictConfig, member: dict[str, Any], overrides: Sequence[str] | 
     if type(config["study"]) is int:  # 2026: a name
         config["study"] = str(config["study"])
     return config  # type: ignore[return-value]
+
+
+def as_typed() -> list[str]:
+    """The overrides of the job that runs; one may hold an interpolation, which is left as it is."""
+    return cast("list[str]", OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False))
 
 
 def sweeping() -> bool:

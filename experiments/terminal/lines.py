@@ -1,15 +1,16 @@
 """The line that is printed about a run that ended."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from intrinsic.files.records import Record
 from intrinsic.files.seed_of import own_seeds
 
 
-def knobs(config: dict[str, Any]) -> str:
-    """What a reader wants to know of a configuration: `lora rank=4 seed=0`."""
+def knobs(config: dict[str, Any], swept: Mapping[str, str] = MappingProxyType({})) -> str:
+    """What a reader wants to know of a configuration: `lora rank=4 seed=0`; and what else is `swept`, by key."""
     parts = [config["method"]]
     projection = config["projection"]["_target_"].rpartition(".")[2]
     if projection != "Identity":
@@ -19,7 +20,9 @@ def knobs(config: dict[str, Any]) -> str:
     if config.get("redraw") is not None:  # absent from records of older versions
         sizes.append("redraw")
     seeds = [f"seeds.{source}={seed}" for source, seed in own_seeds(config).items()]
-    return " ".join([*parts, *(f"{key}={config[key]}" for key in [*sizes, "seed"]), *seeds])
+    said = {"method", "projection", *sizes, "seed"}
+    others = [f"{key}={value}" for key, value in swept.items() if key not in said and not key.startswith("seeds.")]
+    return " ".join([*parts, *(f"{key}={config[key]}" for key in [*sizes, "seed"]), *seeds, *others])
 
 
 def _keys(node: Any) -> Iterator[str]:
@@ -30,8 +33,8 @@ def _keys(node: Any) -> Iterator[str]:
             yield from _keys(value)
 
 
-def summary(record: Record, folder: Path, *, skipped: bool = False) -> str:
-    """One line about a run that ended, now or before."""
+def summary(record: Record, folder: Path, swept: Mapping[str, str], *, skipped: bool = False) -> str:
+    """One line about a run that ended, now or before; with what is `swept`, by key."""
     result = f"diverged in epoch {record.epochs()}"
     if record.status == "finished":
         begun = record.start("test")
@@ -39,4 +42,4 @@ def summary(record: Record, folder: Path, *, skipped: bool = False) -> str:
         result = f"test {record.metric} {before}{record.score('test'):.4f}"
     count = f"{record.count():,} parameters"
     note = " (skipped: already there)" * skipped
-    return f"{knobs(record.config):38} {result}  {count:>19}  {record.seconds:6.1f} s  {folder}{note}"
+    return f"{knobs(record.config, swept):38} {result}  {count:>19}  {record.seconds:6.1f} s  {folder}{note}"

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -39,12 +39,14 @@ class Sweep:
         skipped: how many runs had ended before, and are no job's.
         found: how many runs of jobs had, so far.
         began: in seconds of `time.monotonic`.
+        swept: the keys whose values differ between its runs.
     """
 
     sizes: Sequence[int]
     skipped: int = 0
     found: int = 0
     began: float = field(default_factory=time.monotonic)
+    swept: Sequence[str] = ()
 
     @contextmanager
     def launching(self) -> Iterator[None]:
@@ -92,6 +94,23 @@ def runs_before(job: int) -> int:
     """How many runs end before that job: the skipped ones, and those of the jobs before it."""
     sweep = _sweep.get()
     return 0 if sweep is None else sweep.skipped + sum(sweep.sizes[:job])
+
+
+def swept() -> Sequence[str]:
+    """The keys whose values differ between the runs of the sweep under way."""
+    sweep = _sweep.get()
+    return () if sweep is None else sweep.swept
+
+
+def values_of(overrides: Iterable[str]) -> dict[str, str]:
+    """The values of overrides by key, as they were written."""
+    return dict(override.lstrip("+").split("=", 1) for override in overrides if "=" in override)
+
+
+def differing(runs: Sequence[Mapping[str, str]]) -> list[str]:
+    """The keys whose values differ between runs, of the values that each was given."""
+    keys = dict.fromkeys(key for run in runs for key in run)
+    return [key for key in keys if len({run.get(key) for run in runs}) > 1]
 
 
 @contextmanager

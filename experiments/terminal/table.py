@@ -4,6 +4,7 @@ from rich.table import Table
 from rich.text import Text
 
 from experiments.terminal.print_whole import print_whole
+from experiments.terminal.sweep import differing
 from intrinsic.files.records import Record
 from intrinsic.terminal.one_line import one_line
 
@@ -16,7 +17,7 @@ def print_table(overrides: list[dict[str, str]], records: list[Record]) -> None:
     Where a head is trained beside the parameters of a space, also how many of them are the head's, and how many bytes
     are stored.
     """
-    swept = [key for key in overrides[0] if len({override.get(key) for override in overrides}) > 1]
+    swept = differing(overrides)
     metrics = sorted({record.metric for record in records if record.metric})
     counts = {"trainable parameters": "trained"}
     if any(_has_head_beside(record) for record in records):

@@ -7,9 +7,21 @@ import sys
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
-from experiments.terminal.sweep import Line, Sweep, collect_lines, collecting_lines, runs_before, show, tell
+from experiments.terminal.lines import knobs
+from experiments.terminal.sweep import (
+    Line,
+    Sweep,
+    collect_lines,
+    collecting_lines,
+    differing,
+    runs_before,
+    show,
+    swept,
+    tell,
+    values_of,
+)
 from hydra_plugins._parallel_launcher import _Report
-from hydra_plugins._sweep_job import JobResult
+from hydra_plugins._sweep_job import JobResult, SweepJob
 
 
 def returned(*records):
@@ -69,6 +81,23 @@ def test_a_launcher_counts_the_runs_that_end(capsys):
     out, err = (re.sub(r", +\d+ s left\]", "]", text) for text in capsys.readouterr())
     assert out == "[1/7]  y\nsaid\n[4/7]  x\n[7/7]  last\\x1b\nalone\n"
     assert err == "[3/7]  z\n"
+
+
+def test_a_line_tells_a_run_from_the_others_of_its_sweep():
+    """Two networks, and two choices of matrices, are not all `lora rank=4 seed=0`; nothing is said twice."""
+    config = {"method": "lora", "rank": 4, "seed": 0, "subspace": {}, "space": {"rank": 4}}
+    config["projection"] = {"_target_": "intrinsic.projections.identity.Identity"}
+    runs = [
+        values_of(["rank=4", f"+model.width={width}", "lr=0.1", f"space.targets=[{targets}]"])
+        for width, targets in ((16, "a=b"), (16, "c"), (32, "c"))
+    ]
+    assert differing(runs) == ["model.width", "space.targets"]
+    assert differing([*runs, {}]) == ["rank", "model.width", "lr", "space.targets"]
+    assert knobs(config, runs[0]) == "lora rank=4 seed=0 model.width=16 lr=0.1 space.targets=[a=b]"
+    assert knobs(config) == "lora rank=4 seed=0"
+    with Sweep([1], swept=["lr"]).launching():
+        assert swept() == SweepJob(None, None, None, 1, singletons={}).swept == ["lr"]
+    assert swept() == ()
 
 
 def test_the_time_that_is_left(monkeypatch, capsys):

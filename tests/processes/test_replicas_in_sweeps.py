@@ -1,6 +1,7 @@
 """Sweeps with replicas: the folders, records and rows of separate runs."""
 
 import json
+import re
 
 import pytest
 
@@ -68,12 +69,18 @@ def test_a_batch_is_its_runs(sweep, tmp_path, method):
         assert {path.name for path in folder.iterdir()} == {"record.json", "trained.safetensors"}
     lines = printed.out.splitlines()
     assert [line.split(",")[0] for line in lines[:4]] == ["[1/4", "[2/4", "[3/4", "[4/4"]
+    assert [told(line) for line in sorted(lines[:4], key=told)] == sorted(map(told, alone.out.splitlines()[:4]))
     rows = [line.split()[:3] for line in lines[4:]]
     assert rows == [line.split()[:3] for line in alone.out.splitlines()[4:]]  # in the order of the grid
 
     again = sweep("replicas=4", *method, *GRID, output="together")
     assert again[1].out.count("skipped: already there") == 4
     assert again[2] == found
+
+
+def told(line):
+    """What a line says of its run: the seed and the rate, which are swept."""
+    return re.search(r"seed=\d.* lr=\S+", line).group()
 
 
 def plain(node):
