@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from inspect import signature
 
 import torch
 from torch import Tensor
@@ -115,7 +116,13 @@ def check_numbers(*, epochs: int, batch_size: int, l2_weights: float, patience: 
 
 
 def _check_optimizer(net: Subspace, task: Task, optimizer: Optimizer, l2_weights: float) -> None:
-    """Check that the optimiser learns from what the task has."""
+    """Check that the optimiser learns from what the task has, by steps that need no more than gradients."""
+    _, *asked = signature(type(optimizer).step).parameters.values()
+    if any(each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD for each in asked):
+        raise UserError(
+            f"fit computes one gradient a step, and {type(optimizer).__name__} asks for several: use optim=adam, or a "
+            "loop of your own"
+        )
     environment, strategy = task.environment, isinstance(optimizer, EvolutionStrategy)
     if isinstance(optimizer, DeepQLearning):
         if environment is None:

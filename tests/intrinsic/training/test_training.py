@@ -11,6 +11,7 @@ from torch.nn import functional as F
 import intrinsic
 from experiments.run.state import RunState
 from intrinsic import rng
+from intrinsic.errors import UserError
 from intrinsic.tasks.task import Split, classification
 from intrinsic.training.evaluate import evaluate
 from intrinsic.training.fit import fit
@@ -191,3 +192,10 @@ def test_numbers_are_checked(change, match):
     options = {"epochs": 1, "batch_size": 8, "seed": 0} | change
     with pytest.raises(intrinsic.UserError, match=match):
         fit(net, task(), torch.optim.SGD(net.parameters(), lr=0.1), **options)
+
+
+def test_an_optimiser_that_asks_for_several_gradients_a_step_is_refused():
+    net = subspace()
+    with pytest.raises(UserError, match="one gradient a step, and LBFGS asks for several: use optim=adam"):
+        list(fit(net, task(), torch.optim.LBFGS(net.parameters()), epochs=1, batch_size=8, seed=0))
+    assert not net.z.any()
