@@ -27,7 +27,8 @@ def test_three_files_with_legible_labels(study, function):
     assert [path.name for path in drawn.paths] == [f"{function.__name__}.{suffix}" for suffix in ("png", "pdf", "csv")]
     assert {*(study / "figures").iterdir()} == {*drawn.paths}  # and no temporary file
     png, pdf, csv = before = [path.read_bytes() for path in drawn.paths]
-    assert image.imread(drawn.paths[0]).shape == (651, 960, 4)  # 6.4 x 4.2 in at 150 dpi, and a line at the foot
+    height = 651 + 30 * (function is compare)  # 4.2 in at 150 dpi and a line at the foot; a fourth line of the legend
+    assert image.imread(drawn.paths[0]).shape == (height, 960, 4)
     assert image.imread(drawn.paths[0])[..., :3].std() > 0.05  # something is drawn
     assert (len(png) < 200_000, pdf[:4], csv.count(b"\n")) == (True, b"%PDF", len(drawn.rows) + 1)
     assert [path.read_bytes() for path in function(study, **options).paths] == before  # same records, same bytes
