@@ -46,26 +46,17 @@ class Fastfood(Projection):
         super().__init__(dim, full_dim, seed=seed)
         if entries not in ("gaussian", "signs"):
             raise UserError(f"need entries=gaussian or entries=signs, got entries={entries}")
-        blocks, n = _shape(self.dim, full_dim)
+        blocks, n = shape_of(self.dim, full_dim)
         self.unit_columns = full_dim % n == 0
         if self._draw_there(device_draw.draw, (blocks, n), _index_dtype(n), entries == "gaussian"):
             return
-        sign, gain = np.empty((blocks, n), dtype=np.int8), np.empty((blocks, n), dtype=np.float32)
-        source = np.empty((blocks, n), dtype=_index_dtype(n))
-        seeds = [rng.fan_out(seed, purpose) for purpose in ("signs", "gain", "permutation")]
-        compiled = draws("blocks", full_dim)
-        if compiled is None:
-            _draw(seeds, entries, sign, gain, source)
-        else:
-            compiled.blocks(seeds, entries == "gaussian", sign, gain, source)
-        self._store("sign", sign)
-        self._store("gain", gain)
-        self._store("source", source.view(f"i{source.itemsize}"))
+        for name, array in draw_blocks(n, 0, blocks, seed=seed, entries=entries).items():
+            self._store(name, array)
 
     @staticmethod
     def plan(dim: int, full_dim: int) -> int:
         """Bytes of the signs, the diagonal and the permutation."""
-        blocks, n = _shape(dim, full_dim)
+        blocks, n = shape_of(dim, full_dim)
         return blocks * n * (5 + np.dtype(_index_dtype(n)).itemsize)
 
     def matvec(self, z: Tensor) -> Tensor:
@@ -92,19 +83,33 @@ class Fastfood(Projection):
         return (source & 0xFFFF if self.source.itemsize == 2 else source).expand_as(like)
 
 
-def _draw(seeds: list[int], entries: str, sign: np.ndarray, gain: np.ndarray, source: np.ndarray) -> None:
+def draw_blocks(n: int, first: int, last: int, *, seed: int, entries: str) -> dict[str, np.ndarray]:
+    """Blocks first ... last - 1 of the three tensors, by name: (last - first, n)."""
+    shape = last - first, n
+    sign, gain, source = np.empty(shape, np.int8), np.empty(shape, np.float32), np.empty(shape, _index_dtype(n))
+    seeds = [rng.fan_out(seed, purpose) for purpose in ("signs", "gain", "permutation")]
+    compiled = draws("blocks", sign.size) if first * n % 128 == 0 else None
+    if compiled is None:
+        _draw(seeds, entries, sign, gain, source, first)
+    else:
+        compiled.blocks(seeds, entries == "gaussian", sign, gain, source, first=first)
+    return {"sign": sign, "gain": gain, "source": source.view(f"i{source.itemsize}")}
+
+
+def _draw(seeds: list[int], entries: str, sign: np.ndarray, gain: np.ndarray, source: np.ndarray, first: int) -> None:
     """Fill the arrays, a part at a time: what is drawn is larger than what is kept."""
     (blocks, n), draw = sign.shape, rng.normals if entries == "gaussian" else rng.signs
     for low in range(0, blocks, max(1, _DRAWN // n)):
         part = slice(low, min(low + max(1, _DRAWN // n), blocks))
-        start, count, shape = low * n, (part.stop - low) * n, (part.stop - low, n)
+        start, count, shape = (first + low) * n, (part.stop - low) * n, (part.stop - low, n)
         sign[part] = rng.signs(seeds[0], count, start=start).reshape(shape)
         gain_ = draw(seeds[1], count, start=start).reshape(shape)
         gain[part] = gain_ / np.linalg.norm(gain_, axis=1, keepdims=True)
         source[part] = rng.keys(seeds[2], count, start=start).reshape(shape).argsort(axis=1, kind="stable")
 
 
-def _shape(dim: int, full_dim: int) -> tuple[int, int]:
+def shape_of(dim: int, full_dim: int) -> tuple[int, int]:
+    """How many blocks there are, and how many weights in each."""
     n = 1 << (dim - 1).bit_length()
     return -(-full_dim // n), n
 

@@ -1,12 +1,13 @@
 """What tells one P from another."""
 
-import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from intrinsic.errors import UserError
+from intrinsic.projections.digest import Digest
 from intrinsic.projections.fixed_tensors import FixedTensors
 from intrinsic.projections.tensor_versions import TensorVersions
 from intrinsic.surgery.stable_name import StableName
@@ -51,14 +52,16 @@ class Fingerprinted(FixedTensors, StableName):
             raise UserError(f"the state dict belongs to another P: its fingerprint is {found}, not {own}")
 
     def _hash(self, bits: bool) -> str:
-        digest = hashlib.sha256(f"{self.stable_name} {self.dim} {self.full_dim}".encode())
+        digest = Digest(self.stable_name, self.dim, self.full_dim)
         for name, tensor in self.all_fixed_tensors():
-            if tensor.is_meta:
-                raise UserError("P has no values on the meta device: make the net again on the device where it is used")
-            array = tensor.detach().cpu().contiguous().numpy()
-            digest.update(f" {name} {array.dtype.newbyteorder('<')} {array.shape} ".encode())
-            digest.update(array.data)
-        for name, part in self.named_modules() if bits else ():
-            if part is not self and isinstance(part, Fingerprinted) and part.drawn:
-                digest.update(f" {name} {part.fingerprint()}".encode())
-        return digest.hexdigest()[:16]
+            digest.add(name, tensor)
+        for name, part in self.drawn_parts() if bits else ():
+            if part is not self:
+                digest.add_drawn(name, part.fingerprint())
+        return str(digest)
+
+    def drawn_parts(self, prefix: str = "") -> Iterator[tuple[str, "Fingerprinted"]]:
+        """This and its parts, as far as they are in no tensor, with their names."""
+        for name, part in self.named_modules(prefix=prefix):
+            if isinstance(part, Fingerprinted) and part.drawn:
+                yield name, part

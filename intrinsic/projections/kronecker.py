@@ -35,7 +35,7 @@ class Kronecker(Projection):
 
     def __init__(self, dim: int, full_dim: int, *, seed: int) -> None:
         super().__init__(dim, full_dim, seed=seed)
-        (rows1, rows2), (columns1, columns2) = _factors(full_dim), _factors(self.dim)
+        (rows1, rows2), (columns1, columns2) = factors(full_dim), factors(self.dim)
         if self._draw_there(device_draw.draw, (rows1, columns1), (rows2, columns2)):
             return
         for name, rows, columns in (("left", rows1, columns1), ("right", rows2, columns2)):
@@ -46,7 +46,7 @@ class Kronecker(Projection):
     @staticmethod
     def plan(dim: int, full_dim: int) -> int:
         """Bytes of both factors and the signs."""
-        return full_dim + sum(rows * columns for rows, columns in zip(_factors(full_dim), _factors(dim), strict=True))
+        return full_dim + sum(rows * columns for rows, columns in zip(factors(full_dim), factors(dim), strict=True))
 
     def matvec(self, z: Tensor) -> Tensor:
         """P z = S (R1 Z R2^T), Z the coordinates as a matrix: (..., dim) -> (..., full_dim)."""
@@ -70,7 +70,7 @@ class Kronecker(Projection):
         return self._multiply_window(pad(g, (low - first * width, 0)), **parts)
 
 
-def _factors(count: int) -> tuple[int, int]:
+def factors(count: int) -> tuple[int, int]:
     """The most nearly square a x b >= count."""
     a = isqrt(count - 1) + 1
     return a, -(-count // a)

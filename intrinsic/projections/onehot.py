@@ -37,19 +37,18 @@ class OneHot(Projection):
 
     def __init__(self, dim: int, full_dim: int, *, seed: int) -> None:
         super().__init__(dim, full_dim, seed=seed)
-        small, self.larger = divmod(full_dim, self.dim)  # the first groups have one weight more than the others
-        if self._draw_there(device_draw.draw, _code_dtype(self.dim)):
+        self.larger = full_dim % self.dim  # the first groups have one weight more than the others
+        if self._draw_there(device_draw.draw, code_dtype(self.dim)):
             return
-        sizes = np.full(self.dim, small)
-        sizes[: self.larger] += 1
+        sizes = group_sizes(self.dim, full_dim)
         signs, compiled = rng.fan_out(seed, "signs"), draws("groups", full_dim)
         if compiled is None:
-            code = rng.signs(signs, full_dim).astype(_code_dtype(self.dim))
+            code = rng.signs(signs, full_dim).astype(code_dtype(self.dim))
             code[code < 0] = 0
             order = rng.permutation(self._partition, full_dim)
             code[order] += np.repeat(2 * np.arange(self.dim, dtype=code.dtype), sizes)
         else:
-            code = np.empty(full_dim, _code_dtype(self.dim))
+            code = np.empty(full_dim, code_dtype(self.dim))
             compiled.groups(self._partition, signs, self.dim, code)
         self._store("code", code)
         self._store("sizes", sizes)
@@ -73,7 +72,7 @@ class OneHot(Projection):
     @staticmethod
     def plan(dim: int, full_dim: int) -> int:
         """Bytes of the groups with their signs, and the group sizes."""
-        return full_dim * np.dtype(_code_dtype(dim)).itemsize + 8 * dim
+        return full_dim * np.dtype(code_dtype(dim)).itemsize + 8 * dim
 
     @classmethod
     def peak(cls, dim: int, full_dim: int) -> int:
@@ -122,5 +121,13 @@ class OneHot(Projection):
         return self.sizes.to(like.dtype).rsqrt()
 
 
-def _code_dtype(dim: int) -> type[np.signedinteger]:
+def group_sizes(dim: int, full_dim: int) -> np.ndarray:
+    """The number of weights in each group: (dim,) int64."""
+    sizes = np.full(dim, full_dim // dim)
+    sizes[: full_dim % dim] += 1
+    return sizes
+
+
+def code_dtype(dim: int) -> type[np.signedinteger]:
+    """The narrowest integer for 2 group + 1."""
     return np.int16 if dim <= 1 << 14 else np.int32 if dim <= 1 << 30 else np.int64

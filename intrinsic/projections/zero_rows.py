@@ -25,6 +25,13 @@ def cleared(x: Tensor, stretches: Sequence[Stretch], start: int = 0) -> Tensor:
     return x
 
 
+def of_rows_left(fingerprint: str, stretches: Sequence[Stretch]) -> str:
+    """That of a P by its fingerprint with all rows, if some are zero."""
+    if not stretches:
+        return fingerprint
+    return hashlib.sha256(f"{fingerprint} zero {list(stretches)}".encode()).hexdigest()[:16]
+
+
 class WithoutRows(Projection):
     """P with zeros in some of its rows.
 
@@ -90,9 +97,7 @@ class WithoutRows(Projection):
 
     def fingerprint(self, *, bits: bool = True) -> str:
         """A hash of P and of which rows are zero; `bits=False`: that of older versions, which had none."""
-        if not self.stretches or not bits:
-            return self.inner.fingerprint()
-        return hashlib.sha256(f"{self.inner.fingerprint()} zero {list(self.stretches)}".encode()).hexdigest()[:16]
+        return of_rows_left(self.inner.fingerprint(), self.stretches if bits else [])
 
     def set_extra_state(self, state: Tensor) -> None:
         """Compare the fingerprint of a state dict, and have the rows that it says."""

@@ -14,17 +14,20 @@ from intrinsic.projections.kernels.streams_cpu import normals, words, write_sign
 _PART = 1 << 16  # weights that one thread draws at a time: it stays in its cache
 
 
-def blocks(seeds: list[int], gaussian: bool, sign: np.ndarray, gain: np.ndarray, source: np.ndarray) -> None:
+def blocks(
+    seeds: list[int], gaussian: bool, sign: np.ndarray, gain: np.ndarray, source: np.ndarray, *, first: int = 0
+) -> None:
     """Fill arrays (blocks, n): with the signs, normal numbers and keys' argsorts that intrinsic.rng draws for `seeds`.
 
-    `gain` gets normal numbers, or signs, divided by their length; `source` is unsigned.
+    `gain` gets normal numbers, or signs, divided by their length; `source` is unsigned. `first`: the number of the
+    first block, of which 128 weights in all, or a multiple of them, come before it.
     """
     n = sign.shape[1]
     step = max(1, _PART // n)
 
     def fill(low: int) -> None:
         part = slice(low, min(low + step, len(sign)))
-        start, shape = low * n, sign[part].shape
+        start, shape = (first + low) * n, sign[part].shape
         count = shape[0] * n
         write_signs(words(seeds[0], -(-count // 32), start=start // 32), sign[part].reshape(-1))
         if gaussian:
@@ -71,3 +74,7 @@ def prove() -> None:
         lengths = np.linalg.norm(numbers, axis=1, keepdims=True)
         compare("a normal number", gain, (numbers / lengths).astype(np.float32))
         compare("a permutation", source, rng.keys(seeds[2], count).reshape(shape).argsort(axis=1, kind="stable"))
+        rest = [np.empty_like(array[16:]) for array in (sign, gain, source)]
+        blocks(seeds, True, *rest, first=16)
+        for found, whole in zip(rest, (sign, gain, source), strict=True):
+            compare("a block further on", found, whole[16:])

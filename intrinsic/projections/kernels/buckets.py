@@ -15,10 +15,14 @@ def chunk_borders(count: int, chunks: int) -> list[int]:
     return [min(count, k * step) for k in range(chunks + 1)]
 
 
-def bucket_counts(seed: int, borders: list[int], bits: int) -> np.ndarray:
-    """The number of keys of each chunk in each bucket: (chunks, 2^bits) int64."""
-    counts = np.zeros((len(borders) - 1, 1 << bits), np.int64)
-    on_threads(lambda k: _count(np.uint64(seed), borders[k], borders[k + 1], bits, counts[k]), range(len(counts)))
+def bucket_counts(seed: int, borders: list[int], bits: int, first: int = 0, last: int | None = None) -> np.ndarray:
+    """The number of keys of each chunk in each of 2^bits buckets, from `first` to before `last`: (chunks, buckets)."""
+    counts = np.zeros((len(borders) - 1, (1 << bits if last is None else last) - first), np.int64)
+
+    def count(k: int) -> None:
+        _count(np.uint64(seed), borders[k], borders[k + 1], bits, np.uint64(first), counts[k])
+
+    on_threads(count, range(len(counts)))
     return counts
 
 
@@ -28,9 +32,11 @@ def bucket_places(counts: np.ndarray) -> np.ndarray:
 
 
 @serial
-def _count(seed: Any, low: int, high: int, bits: int, counts: Any) -> None:
-    keys, shift = np.empty(TILE, np.uint64), np.uint64(64 - bits)
+def _count(seed: Any, low: int, high: int, bits: int, start: Any, counts: Any) -> None:
+    keys, shift, width = np.empty(TILE, np.uint64), np.uint64(64 - bits), np.uint64(len(counts))
     for first in range(low, high, TILE):
         draw(seed, np.uint64(0), np.uint64(first // 2), keys)
         for k in range(min(TILE, high - first)):
-            counts[keys[k] >> shift] += 1
+            bucket = (keys[k] >> shift) - start  # of those before the first, more than there are
+            if bucket < width:
+                counts[bucket] += 1

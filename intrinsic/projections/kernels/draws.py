@@ -7,7 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-NAMES = ("groups", "permutation", "blocks", "lanes", "streams")
+NAMES = ("groups", "permutation", "blocks", "lanes", "streams", "borders")
 LEAST = 1 << 21  # numbers that are worth loading kernels for; compiling them, once, takes seconds
 
 

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from intrinsic import rng
+from intrinsic.projections.kernels.draws import draws
+from intrinsic.projections.onehot import group_sizes
 
 _CHUNK = 1 << 22  # keys at a time
 _MOST_BITS = 26
+_SHARE = 256  # counts for each group, so that of few all keys are kept
 
 
 @dataclass(frozen=True)
@@ -31,35 +34,47 @@ def borders(dim: int, full_dim: int, *, seed: int) -> Borders:
     """Where the groups of `rng.permutation(seed, full_dim)`, cut into `dim` as equal as can be, begin.
 
     Two passes over the stream of keys: the first counts them by their highest bits, the second keeps those in whose
-    counts a border lies. Memory: 2 to 16 bytes for each of full_dim / 4 to 2^26 counts, and 16 for each key kept.
+    counts a border lies. Memory: 8 bytes for each of at most 2^26 counts, for each of 16 threads but at most a byte a
+    weight, and 16 for each key kept.
     """
-    sizes = np.full(dim, full_dim // dim)
-    sizes[: full_dim % dim] += 1
-    ranks = sizes.cumsum()[:-1]  # of the first weight of groups 1, 2, ...
-    bits = min(_MOST_BITS, max(1, full_dim.bit_length() - 2))
-    counts = np.zeros(1 << bits, dtype=np.int64)
-    for _, keys in _stream(seed, full_dim):
-        counts += np.bincount(_highest(keys, bits), minlength=len(counts))
-    ends = counts.cumsum()
-    of_rank = np.searchsorted(ends, ranks, side="right")  # which count each border lies in
+    ranks = group_sizes(dim, full_dim).cumsum()[:-1]  # of the first weight of groups 1, 2, ...
+    bits = max(1, min(_MOST_BITS, full_dim.bit_length() - 2, (_SHARE * dim).bit_length()))
+    compiled = draws("borders", full_dim)
+    found = (_Counts if compiled is None else compiled.Counts)(seed, full_dim, bits)
+    counts = found.total()
+    of_rank = np.searchsorted(counts.cumsum(), ranks, side="right")  # which count each border lies in
     wanted = np.zeros(len(counts), dtype=bool)
     wanted[of_rank] = True
-    kept, weights = [], []
-    for low, keys in _stream(seed, full_dim):
-        found = np.flatnonzero(wanted[_highest(keys, bits)])
-        kept.append(keys[found])
-        weights.append(low + found)
-    key, weight = np.concatenate(kept), np.concatenate(weights)
+    key, weight = found.keys(wanted)
     order = np.argsort(key, kind="stable")
     before = np.cumsum(np.where(wanted, 0, counts))  # how many that were not kept come before those of a count
     place = order[ranks - before[of_rank]]
     return Borders(key[place], weight[place])
 
 
-def _highest(keys: np.ndarray, bits: int) -> np.ndarray:
-    return (keys >> np.uint64(64 - bits)).astype(np.int64)
+class _Counts:
+    """As `borders_cpu.Counts`."""
 
+    def __init__(self, seed: int, count: int, bits: int) -> None:
+        self._seed, self._count, self._bits = seed, count, bits
 
-def _stream(seed: int, count: int) -> Iterator[tuple[int, np.ndarray]]:
-    for low in range(0, count, _CHUNK):
-        yield low, rng.keys(seed, min(_CHUNK, count - low), start=low)
+    def total(self) -> np.ndarray:
+        counts = np.zeros(1 << self._bits, dtype=np.int64)
+        for _, keys in self._stream():
+            counts += np.bincount(self._highest(keys), minlength=len(counts))
+        return counts
+
+    def keys(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        kept, weights = [], []
+        for low, keys in self._stream():
+            found = np.flatnonzero(wanted[self._highest(keys)])
+            kept.append(keys[found])
+            weights.append(low + found)
+        return np.concatenate(kept), np.concatenate(weights)
+
+    def _highest(self, keys: np.ndarray) -> np.ndarray:
+        return (keys >> np.uint64(64 - self._bits)).astype(np.int64)
+
+    def _stream(self) -> Iterator[tuple[int, np.ndarray]]:
+        for low in range(0, self._count, _CHUNK):
+            yield low, rng.keys(self._seed, min(_CHUNK, self._count - low), start=low)

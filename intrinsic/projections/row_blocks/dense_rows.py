@@ -1,12 +1,16 @@
 """Some rows of a dense matrix."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from intrinsic import rng
 from intrinsic.projections.dense import Dense
+from intrinsic.projections.row_blocks.row_block import InParts
 from intrinsic.projections.row_blocks.window import Window, window
+
+_PART = 1 << 22  # entries at a time, of all
 
 
 class DenseRows(Window):
@@ -36,3 +40,12 @@ class DenseRows(Window):
     def plan(dim: int, full_dim: int, rows: int, **options: Any) -> int:
         """Bytes of the packed signs, or of the entries."""
         return 4 * dim * rows if options.get("entries") == "gaussian" else dim * rows // 8
+
+    @staticmethod
+    def whole(dim: int, full_dim: int, *, seed: int, **options: Any) -> Mapping[str, InParts] | None:
+        """Gaussian entries, column after column; signs take half a GB at most, or are in no tensor."""
+        if options.get("entries") != "gaussian":
+            return None
+        places = ((j, low, min(_PART, full_dim - low)) for j in range(dim) for low in range(0, full_dim, _PART))
+        parts = (rng.normals(seed, count, lane=j, start=low).astype(np.float32) for j, low, count in places)
+        return {"matrix": InParts(np.dtype(np.float32), (dim, full_dim), parts)}

@@ -1,14 +1,15 @@
 """Some rows of Fastfood."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from intrinsic import rng
-from intrinsic.projections.fastfood import Fastfood
+from intrinsic.projections.fastfood import Fastfood, draw_blocks, shape_of
+from intrinsic.projections.row_blocks.row_block import InParts
 from intrinsic.projections.row_blocks.window import Window, window
 
-_DRAWN = 1 << 20  # weights for which random numbers are drawn at a time
+_PART = 1 << 24  # weights at a time, of all
 
 
 class FastfoodRows(Window):
@@ -18,23 +19,23 @@ class FastfoodRows(Window):
     """
 
     def __init__(self, dim: int, full_dim: int, low: int, high: int, *, seed: int, entries: str = "gaussian") -> None:
-        n = 1 << (dim - 1).bit_length()
+        _, n = shape_of(dim, full_dim)
         first, last = low // n, -(-high // n)
-        shape = last - first, n
-        index = np.dtype(np.uint16 if n <= 1 << 16 else np.uint32)
-        sign, gain, source = np.empty(shape, np.int8), np.empty(shape, np.float32), np.empty(shape, index)
-        draw = rng.normals if entries == "gaussian" else rng.signs
-        seeds = [rng.fan_out(seed, purpose) for purpose in ("signs", "gain", "permutation")]
-        step = max(1, _DRAWN // n)
-        for block in range(0, len(sign), step):
-            part = slice(block, block + step)
-            start, count = (first + block) * n, sign[part].size
-            sign[part] = rng.signs(seeds[0], count, start=start).reshape(-1, n)
-            drawn = draw(seeds[1], count, start=start).reshape(-1, n)
-            gain[part] = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
-            source[part] = rng.keys(seeds[2], count, start=start).reshape(-1, n).argsort(axis=1, kind="stable")
-        tensors: dict[str, np.ndarray] = {"sign": sign, "gain": gain, "source": source.view(f"i{index.itemsize}")}
+        tensors = draw_blocks(n, first, last, seed=seed, entries=entries)
         super().__init__(window(Fastfood, dim, high - first * n, seed, tensors), low - first * n, high - low, full_dim)
+
+    @staticmethod
+    def whole(dim: int, full_dim: int, *, seed: int, **options: Any) -> Mapping[str, InParts] | None:
+        """Blocks after blocks, drawn for each tensor anew."""
+        blocks, n = shape_of(dim, full_dim)
+        step, entries = max(1, _PART // n), options.get("entries", "gaussian")
+
+        def parts(name: str) -> Iterator[np.ndarray]:
+            for first in range(0, blocks, step):
+                yield draw_blocks(n, first, min(first + step, blocks), seed=seed, entries=entries)[name]
+
+        like = draw_blocks(n, 0, 1, seed=seed, entries=entries)
+        return {name: InParts(array.dtype, (blocks, n), parts(name)) for name, array in like.items()}
 
     @staticmethod
     def plan(dim: int, full_dim: int, rows: int, **options: Any) -> int:

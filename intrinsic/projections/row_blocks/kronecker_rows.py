@@ -1,11 +1,16 @@
 """Some rows of a Kronecker product."""
 
-from math import isqrt
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from intrinsic import rng
-from intrinsic.projections.kronecker import Kronecker
+from intrinsic.projections.kronecker import Kronecker, factors
+from intrinsic.projections.row_blocks.row_block import InParts
 from intrinsic.projections.row_blocks.window import Window, window
+
+_PART = 1 << 24  # signs at a time, of all
 
 
 class KroneckerRows(Window):
@@ -15,7 +20,7 @@ class KroneckerRows(Window):
     """
 
     def __init__(self, dim: int, full_dim: int, low: int, high: int, *, seed: int) -> None:
-        (_, width), (columns1, columns2) = _factors(full_dim), _factors(dim)
+        (_, width), (columns1, columns2) = factors(full_dim), factors(dim)
         first, last = low // width, -(-high // width)
         tensors = {}
         for name, start, rows, columns in (("left", first, last - first, columns1), ("right", 0, width, columns2)):
@@ -31,7 +36,14 @@ class KroneckerRows(Window):
         """Bytes of the signs."""
         return rows
 
-
-def _factors(count: int) -> tuple[int, int]:
-    a = isqrt(count - 1) + 1
-    return a, -(-count // a)
+    @staticmethod
+    def whole(dim: int, full_dim: int, *, seed: int, **options: Any) -> Mapping[str, InParts] | None:
+        """Both factors, and the signs in parts."""
+        (rows1, rows2), (columns1, columns2) = factors(full_dim), factors(dim)
+        found, signs = {}, rng.fan_out(seed, "signs")
+        for name, rows, columns in (("left", rows1, columns1), ("right", rows2, columns2)):
+            drawn = rng.signs(rng.fan_out(seed, name), rows * columns)
+            found[name] = InParts(drawn.dtype, (rows, columns), iter([drawn]))
+        starts = range(0, full_dim, _PART)
+        parts = (rng.signs(signs, min(_PART, full_dim - low), start=low) for low in starts)
+        return found | {"sign": InParts(np.dtype(np.int8), (full_dim,), parts)}

@@ -1,6 +1,6 @@
 """Some rows of a partition of the weights."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -8,9 +8,13 @@ import torch
 from torch import Tensor
 
 from intrinsic import rng
+from intrinsic.projections.kernels.draws import draws
+from intrinsic.projections.onehot import code_dtype, group_sizes
 from intrinsic.projections.row_blocks.borders import Borders, borders
-from intrinsic.projections.row_blocks.row_block import RowBlock, wide
-from intrinsic.projections.tiles import tiles
+from intrinsic.projections.row_blocks.row_block import InParts, RowBlock, wide
+from intrinsic.projections.tiles import index_dtype, tiles
+
+_PART = 1 << 24  # weights at a time, of all
 
 
 class OneHotRows(RowBlock):
@@ -26,16 +30,8 @@ class OneHotRows(RowBlock):
 
     def __init__(self, found: Borders, low: int, high: int, *, full_dim: int, seed: int) -> None:
         super().__init__(len(found.keys) + 1, high - low)
-        dtype = np.int16 if self.dim <= 1 << 14 else np.int32 if self.dim <= 1 << 30 else np.int64
-        code = np.empty(high - low, dtype)
-        for part in tiles(high - low):
-            start, count = low + part.start, part.stop - part.start
-            group = found.group(rng.keys(rng.fan_out(seed, "partition"), count, start=start), start)
-            code[part] = 2 * group + (rng.signs(rng.fan_out(seed, "signs"), count, start=start) > 0)
-        sizes = np.full(self.dim, full_dim // self.dim)
-        sizes[: full_dim % self.dim] += 1
-        self._store("code", code)
-        self._store("sizes", sizes)
+        self._store("code", _code(found, low, high, seed=seed))
+        self._store("sizes", group_sizes(self.dim, full_dim))
 
     @classmethod
     def draw(
@@ -48,7 +44,23 @@ class OneHotRows(RowBlock):
     @staticmethod
     def plan(dim: int, full_dim: int, rows: int, **options: Any) -> int:
         """Bytes of the groups with their signs."""
-        return rows * (2 if dim <= 1 << 14 else 4 if dim <= 1 << 30 else 8)
+        return rows * np.dtype(code_dtype(dim)).itemsize
+
+    @staticmethod
+    def whole(dim: int, full_dim: int, *, seed: int, **options: Any) -> Mapping[str, InParts] | None:
+        """Groups with signs, the order and the group sizes; None without compiled draws, which make parts of orders."""
+        compiled = draws("permutation", full_dim)
+        if compiled is None:
+            return None
+        partition, order = rng.fan_out(seed, "partition"), index_dtype(full_dim)
+        found, sizes = borders(dim, full_dim, seed=partition), group_sizes(dim, full_dim)
+        starts = range(0, full_dim, _PART)
+        code = (_code(found, low, min(low + _PART, full_dim), seed=seed) for low in starts)
+        return {
+            "code": InParts(np.dtype(code_dtype(dim)), (full_dim,), code),
+            "order": InParts(np.dtype(order), (full_dim,), compiled.permutation_parts(partition, full_dim, order)),
+            "sizes": InParts(sizes.dtype, sizes.shape, iter([sizes])),
+        }
 
     def multiply(self, z: Tensor) -> Tensor:
         """P z in these rows: (dim,) -> (rows,)."""
@@ -69,3 +81,18 @@ class OneHotRows(RowBlock):
 
     def _index(self, part: slice) -> Tensor:
         return self.code[part].to(torch.promote_types(self.code.dtype, torch.int32))
+
+
+def _code(found: Borders, low: int, high: int, *, seed: int) -> np.ndarray:
+    """2 group + (1 if the sign is +) of the weights low ... high - 1: (high - low,)."""
+    partition, signs = rng.fan_out(seed, "partition"), rng.fan_out(seed, "signs")
+    code = np.empty(high - low, code_dtype(len(found.keys) + 1))
+    compiled = draws("borders", high - low)
+    if compiled is not None:
+        compiled.codes(partition, signs, found.keys, found.weights, low, code)
+        return code
+    for part in tiles(high - low):
+        start, count = low + part.start, part.stop - part.start
+        group = found.group(rng.keys(partition, count, start=start), start)
+        code[part] = 2 * group + (rng.signs(signs, count, start=start) > 0)
+    return code

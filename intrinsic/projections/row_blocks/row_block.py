@@ -1,13 +1,22 @@
 """Some rows of P."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, Self
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from intrinsic.projections.fixed_tensors import FixedTensors
+
+
+class InParts(NamedTuple):
+    """A tensor of all of P whose numbers come one part after the other, and are nowhere all at once."""
+
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    parts: Iterator[np.ndarray]
 
 
 class RowBlock(FixedTensors, ABC):
@@ -36,6 +45,11 @@ class RowBlock(FixedTensors, ABC):
     def plan(dim: int, full_dim: int, rows: int, **options: Any) -> int:
         """The bytes that so many rows will occupy, about, as far as nobody else plans for them."""
         return 0
+
+    @staticmethod
+    def whole(dim: int, full_dim: int, *, seed: int, **options: Any) -> Mapping[str, InParts] | None:
+        """The tensors of all of P by name, those that are made later included, for its fingerprint. None: draw P."""
+        return None
 
     @property
     def nbytes(self) -> int:

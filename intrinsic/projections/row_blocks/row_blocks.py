@@ -13,12 +13,15 @@ from intrinsic import rng
 from intrinsic.checks import check_memory
 from intrinsic.errors import UserError
 from intrinsic.projections.base import Projection
+from intrinsic.projections.block_diagonal import BlockDiagonal
 from intrinsic.projections.fixed_tensors import FixedTensors
-from intrinsic.projections.granularity import Granularity, draw
+from intrinsic.projections.granularity import Granularity
+from intrinsic.projections.row_blocks.fingerprint_of_rows import of_parts, of_tensors
 from intrinsic.projections.row_blocks.row_block import RowBlock
 from intrinsic.projections.row_blocks.window import Window
 from intrinsic.projections.shares import shares
-from intrinsic.projections.zero_rows import Stretch, cleared
+from intrinsic.projections.stacked import Stacked
+from intrinsic.projections.zero_rows import Stretch, cleared, of_rows_left
 
 Bounds = tuple[int, int]  # of a tensor's weights: low and high, counted in the tensor
 
@@ -62,7 +65,7 @@ class RowBlocks(FixedTensors):
         self._starts = [end - size + low for end, size, (low, _) in pairs]  # of the weights of each tensor in all
         if not 0 < dim <= self.full_dim:
             raise UserError(f"need 0 < dim <= full_dim, got dim={dim}, full_dim={self.full_dim}")
-        self._whole = partial(draw, make, dim, sizes, granularity=granularity, seed=seed, zero=zero)
+        self._hash = partial(_hash_whole, make, dim, self.full_dim, seed)
         self._columns, self._scales = [slice(0, dim)] * len(sizes), [1.0] * len(sizes)
         held = [k for k, (low, high) in enumerate(bounds) if low < high]
         seeds = [rng.fan_out(seed, "tensor", k) for k in range(len(sizes))]
@@ -73,12 +76,16 @@ class RowBlocks(FixedTensors):
         elif granularity == "tensor":
             heights = [max(size, dim) for size in sizes]
             self._scales = [(height / size) ** 0.5 for height, size in zip(heights, sizes, strict=True)]
+            makes = [partial(make, dim, heights[k], seed=seeds[k]) for k in range(len(sizes))]
+            self._hash = partial(of_parts, Stacked, dim, self.full_dim, makes)
             blocks = [block for k in held for block in _draw(make, dim, heights[k], [bounds[k]], seeds[k])]
         elif granularity == "block":
             if dim < len(sizes):
                 raise UserError(f"granularity=block needs a coordinate for each of {len(sizes)} tensors, got dim={dim}")
             dims = shares(dim, sizes)
             self._columns = [slice(end - share, end) for share, end in zip(dims, accumulate(dims), strict=True)]
+            makes = [partial(make, dims[k], sizes[k], seed=seeds[k]) for k in range(len(sizes))]
+            self._hash = partial(of_parts, BlockDiagonal, dim, self.full_dim, makes)
             blocks = [block for k in held for block in _draw(make, dims[k], sizes[k], [bounds[k]], seeds[k])]
         else:
             raise UserError(f"need granularity=global, tensor or block, got granularity={granularity}")
@@ -104,8 +111,8 @@ class RowBlocks(FixedTensors):
             total[self._columns[index]] += self._block(index).pull_back(g) * self._scales[index]
 
     def fingerprint(self, *, bits: bool = True) -> str:
-        """That of all of P, which is drawn for it."""
-        return self._whole().fingerprint(bits=bits)
+        """That of all of P, which is drawn for it: in parts, where its class says how, or matrix by matrix."""
+        return of_rows_left(self._hash(bits=bits or bool(self._zero)), self._zero if bits else [])
 
     def _block(self, index: int) -> RowBlock:
         return cast(RowBlock, self.blocks[self._numbers[index]])
@@ -113,7 +120,7 @@ class RowBlocks(FixedTensors):
 
 def _draw(make: Callable[..., Projection], dim: int, full_dim: int, places: list[Bounds], seed: int) -> list[RowBlock]:
     kind: Any = getattr(make, "func", make)
-    rows = _rows(kind) if isinstance(kind, type) else None
+    rows = _rows(kind)
     if rows is not None:
         make(1, 1, seed=0)  # refuses options that it does not know
         options = make.keywords if isinstance(make, partial) else {}
@@ -125,7 +132,18 @@ def _draw(make: Callable[..., Projection], dim: int, full_dim: int, places: list
     return [Window(whole, low, high - low, full_dim) for low, high in places]
 
 
-def _rows(kind: type[Any]) -> type[RowBlock] | None:
+def _hash_whole(make: Callable[..., Projection], dim: int, full_dim: int, seed: int, *, bits: bool) -> str:
+    kind: Any = getattr(make, "func", make)
+    rows, options = _rows(kind), make.keywords if isinstance(make, partial) else {}
+    tensors = None if rows is None else rows.whole(dim, full_dim, seed=seed, **options)
+    if tensors is None:
+        return make(dim, full_dim, seed=seed).fingerprint(bits=bits)
+    return of_tensors(kind, dim, full_dim, tensors)
+
+
+def _rows(kind: Any) -> type[RowBlock] | None:
+    if not isinstance(kind, type):
+        return None
     package, _, name = kind.__module__.rpartition(".")
     if not package or find_spec(f"{package}.row_blocks") is None:
         return None

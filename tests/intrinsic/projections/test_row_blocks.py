@@ -10,6 +10,8 @@ import intrinsic
 from intrinsic import rng
 from intrinsic.errors import UserError
 from intrinsic.projections.granularity import draw
+from intrinsic.projections.kernels import draws
+from intrinsic.projections.row_blocks import dense_rows, fastfood_rows, kronecker_rows, onehot_rows
 from intrinsic.projections.row_blocks.borders import borders
 from intrinsic.projections.row_blocks.row_blocks import RowBlocks
 from tests.support.projections import RANDOM, constructor
@@ -52,6 +54,20 @@ def test_they_are_rows_of_the_whole(name, zero, granularity):
     assert some.fingerprint() == P.fingerprint()
 
 
+@pytest.mark.parametrize("name", ["onehot", "fastfood", "fastfood signs", "kronecker", "dense gaussian"])
+def test_the_fingerprint_of_a_whole_that_is_never_there(name, monkeypatch):
+    """In parts of some hundred weights, drawn by kernels, whereas the whole P is drawn by numpy."""
+    sizes = [30_001, 999]
+    expected = draw(MAKES[name], 50, sizes, granularity="global", seed=3).fingerprint()
+    monkeypatch.setattr(draws, "LEAST", 1)
+    for module in (dense_rows, fastfood_rows, kronecker_rows, onehot_rows):
+        monkeypatch.setattr(module, "_PART", 640)
+    for kind in (intrinsic.OneHot, intrinsic.Fastfood, intrinsic.Kronecker, intrinsic.Dense):
+        monkeypatch.setattr(kind, "fingerprint", None)
+    some = RowBlocks(MAKES[name], 50, sizes, [(7, 8), (0, 5)], granularity="global", seed=3)
+    assert some.fingerprint() == expected
+
+
 BYTES = {"kronecker": 1, "fastfood": 7, "dense": 32 / 8, "onehot": 2, "sparse": 16 * 32 / 100_000**0.5}
 
 
@@ -71,10 +87,19 @@ def test_borders_are_those_of_the_permutation(dim, full_dim, distinct, monkeypat
     sizes = np.full(dim, full_dim // dim)
     sizes[: full_dim % dim] += 1
     group = np.empty(full_dim, dtype=int)
-    group[rng.permutation(9, full_dim)] = np.repeat(np.arange(dim), sizes)
-    found = borders(dim, full_dim, seed=9)
+    seed = rng.fan_out(9, "partition")
+    group[rng.permutation(seed, full_dim)] = np.repeat(np.arange(dim), sizes)
+    found = borders(dim, full_dim, seed=seed)
     for low in (0, full_dim // 3):
-        np.testing.assert_array_equal(found.group(rng.keys(9, full_dim - low, start=low), low), group[low:])
+        np.testing.assert_array_equal(found.group(rng.keys(seed, full_dim - low, start=low), low), group[low:])
+    if distinct == 2**64:
+        monkeypatch.setattr(draws, "LEAST", 1)  # by kernels
+        compiled = borders(dim, full_dim, seed=seed)
+        np.testing.assert_array_equal(compiled.keys, found.keys)
+        np.testing.assert_array_equal(compiled.weights, found.weights)
+        for low in (0, full_dim // 3):
+            rows = onehot_rows.OneHotRows(compiled, low, full_dim, full_dim=full_dim, seed=9)
+            np.testing.assert_array_equal(rows.code >> 1, group[low:])
 
 
 BAD = {
