@@ -16,7 +16,7 @@ from intrinsic.subspace.buffer import Buffer
 from intrinsic.subspace.dense_gradient import dense
 from intrinsic.subspace.layer_scales import Scales
 from intrinsic.surgery.optimizer_internals import has_hooks
-from intrinsic.surgery.torch_internals import renumber, version, when_backward_ends
+from intrinsic.surgery.torch_internals import keeps_graph, renumber, version, when_backward_ends
 
 _FIRST = 1 << 62  # a sequence number above all that autograd gives out
 
@@ -69,7 +69,10 @@ class Flat:
         return all(same) and all(new.dtype == dtype and new.device == device for new in parameters)
 
     def weights(self, z: Tensor, lambdas: Tensor | None = None) -> tuple[Tensor, ...]:
-        """The weights, differentiable with respect to z or lambda; valid until the next call after their backward."""
+        """The weights, differentiable with respect to z or lambda; valid until the next call after their last backward.
+
+        One that keeps the graph, for gradients of gradients or of another loss, is not the last.
+        """
         with self._forward:
             if self._waiting:
                 self._allocate()
@@ -178,7 +181,8 @@ class _Place(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor, Tensor | None, None]:
         flat = _checked(ctx)
-        _let_go(flat, ctx.theta)  # it waits for the gradients of all pieces
+        if not keeps_graph():
+            _let_go(flat, ctx.theta)  # it waits for the gradients of all pieces
         pieces = [
             flat._like.new_zeros(shape) if grad is None else dense(grad)
             for grad, shape in zip(grads, flat._shapes, strict=True)
@@ -200,7 +204,8 @@ class _PlaceOne(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
         flat, g, low = _checked(ctx), dense(grads[0]).reshape(-1), ctx.low
-        when_backward_ends(partial(_let_go, flat, ctx.theta))  # steps that read other pieces are still to come
+        if not keeps_graph():
+            when_backward_ends(partial(_let_go, flat, ctx.theta))  # steps that read other pieces are still to come
         if torch.is_grad_enabled():  # the gradient of this gradient is asked for
             return *_adjoint(ctx, pad(g, (low, flat._size - low - len(g)))), None, None, None
         found, to_z = None, flat.projection.multiply_rows(g, low)

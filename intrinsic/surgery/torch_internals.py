@@ -147,6 +147,7 @@ def move_hooks(old: nn.Module, new: nn.Module, kinds: Iterable[str]) -> None:
 
 graph_task = torch._C._current_graph_task_id  # the backward pass under way in this thread, -1 if there is none
 current_node = torch._C._current_autograd_node  # the step of it under way
+keeps_graph = torch._C._autograd._get_current_graph_task_keep_graph  # whether its steps may run again after it
 next_sequence_number = torch._C._autograd._get_sequence_nr  # what this thread's next step will be numbered
 
 

@@ -45,6 +45,7 @@ NAMES = {
         "_forward_pre_hooks": MODULE,
         "_forward_pre_hooks_with_kwargs": MODULE,
         "_functorch": "torch:_C",
+        "_get_current_graph_task_keep_graph": "torch:_C._autograd",
         "_get_sequence_nr": "torch:_C._autograd",
         "_input_metadata": "torch.autograd.graph:Node",
         "_is_full_backward_hook": MODULE,

@@ -100,8 +100,9 @@ def test_gradients_accumulate():
 @pytest.mark.parametrize("changed", ["z", "lambdas"])
 def test_an_overwritten_offset_is_noticed(stream, changed):
     net = intrinsic.Subspace(Bias(), projection=intrinsic.OneHot, dim=2, scales="layer", stream=stream)
-    loss = net(torch.ones(3)).sum()  # no step of the loss keeps theta, so autograd does not see that it is another
-    loss.backward(retain_graph=True)
+    weights = net.weights()  # no step of a loss keeps theta, so autograd does not see that it is another
+    first, loss = (net.call(weights, torch.ones(3)).sum() for _ in range(2))
+    first.backward()
     with torch.no_grad():
         getattr(net, changed).add_(1)
     if changed == "z":
@@ -110,13 +111,50 @@ def test_an_overwritten_offset_is_noticed(stream, changed):
         loss.backward()
 
 
-def test_an_overwritten_buffer_is_noticed():
-    net, x = subspace().eval(), inputs()
-    loss = net(x).square().sum()
-    loss.backward(retain_graph=True)
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_overwritten_buffer_is_noticed(stream):
+    net, x = subspace(stream=stream).eval(), inputs()
+    weights = net.weights()
+    first, loss = (net.call(weights, x).square().sum() for _ in range(2))
+    first.backward()
     net(2 * x)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()
+
+
+@both
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_graph_that_is_kept_has_its_weights(scales, stream):
+    """Another pass at other z between two backward passes of one graph, as in full training."""
+    net, x = subspace(scales=scales, stream=stream).eval(), inputs()
+    expected = flat_gradient(net, x)
+    loss = net(x).square().sum()
+    loss.backward(retain_graph=True)
+    with torch.no_grad():
+        net.z.mul_(2)
+    net(2 * x)
+    net.zero_grad()
+    loss.backward()
+    for name, parameter in coordinates(net).items():
+        torch.testing.assert_close(parameter.grad, expected[name])
+
+
+@both
+@pytest.mark.parametrize("stream", [False, True])
+def test_gradients_through_a_step(scales, stream):
+    """d/dz of L(z - lr dL/dz), as in MAML: by the buffer, and by new tensors."""
+    net, x = subspace(scales=scales, stream=stream).eval(), inputs()
+
+    def after_a_step(z):
+        (first,) = torch.autograd.grad(functional_call(net, {"z": z}, (x,)).square().sum(), z, create_graph=True)
+        return functional_call(net, {"z": z - 0.1 * first}, (x,)).square().sum()
+
+    def functional(z):
+        loss = lambda z: functional_call(net, {"z": z}, (x,)).square().sum()  # noqa: E731
+        return loss(z - 0.1 * grad(loss)(z))
+
+    (found,) = torch.autograd.grad(after_a_step(net.z), net.z)
+    torch.testing.assert_close(found, grad(functional)(net.z.detach()))
 
 
 @both
