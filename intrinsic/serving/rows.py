@@ -81,6 +81,9 @@ class Rows:
                 raise UserError(
                     f"cannot put {type(pieces[0]).__name__} outputs of several tasks together: ask for tensors"
                 )
+            if any(piece != pieces[0] for piece in pieces):
+                said = ", ".join(f"{name} {piece!r:.30}" for name, piece in zip(self.names, pieces, strict=True))
+                raise UserError(f"an output is no tensor, and differs: {said}: tasks cannot be mixed for it")
             return pieces[0]
         if any(
             piece.ndim == 0 or len(piece) != len(self._places[n]) for n, piece in zip(self.names, pieces, strict=True)

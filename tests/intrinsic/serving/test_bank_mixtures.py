@@ -119,3 +119,24 @@ def test_transformers_mix_tasks(make):
     torch.testing.assert_close(logits(bank, **inputs, tasks=tasks), torch.stack(expected), atol=1e-5, rtol=1e-4)
     with pytest.raises(intrinsic.UserError, match="no row for each input"):
         bank(**inputs, labels=torch.zeros(5, dtype=torch.int64), tasks=tasks)
+
+
+class Reporting(Net):
+    """A number of the whole batch beside the logits, and one of the model's own."""
+
+    def forward(self, tokens, report):
+        found = super().forward(tokens)
+        return {**found, "largest": found["logits"].max().item() if report else 7.5}
+
+
+def test_a_number_of_the_whole_batch_is_not_that_of_one_task():
+    model = Reporting()
+    bank = intrinsic.Bank(model)
+    for seed, name in enumerate(("first", "second")):
+        net = intrinsic.Subspace(model, projection=intrinsic.OneHot, dim=3, seed=seed)
+        torch.nn.init.ones_(net.z)
+        bank.add(name, net)
+    tasks = ["first", "second"] * 3
+    assert bank(TOKENS, report=False, tasks=tasks)["largest"] == 7.5
+    with pytest.raises(intrinsic.UserError, match=r"an output is no tensor, and differs: first .*, second .*"):
+        bank(TOKENS, report=True, tasks=tasks)
