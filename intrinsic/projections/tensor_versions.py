@@ -9,7 +9,10 @@ from intrinsic.surgery.torch_internals import version
 
 
 class TensorVersions:
-    """Whether tensors are the same ones as before, with the same numbers, as far as torch counts what is written."""
+    """Whether tensors are the same ones as before, with the same numbers, as far as torch counts what is written.
+
+    A copy or a pickle has seen none.
+    """
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
         self._seen = [(weakref.ref(tensor), _counted(tensor)) for tensor in tensors]
@@ -21,6 +24,9 @@ class TensorVersions:
             before() is tensor and version is not None and version == _counted(tensor)
             for tensor, (before, version) in zip(now, self._seen, strict=True)
         )
+
+    def __reduce__(self) -> tuple[type, tuple[tuple[()]]]:
+        return TensorVersions, ((),)
 
 
 def _counted(tensor: Tensor) -> int | None:

@@ -15,7 +15,9 @@ from intrinsic.projections.base import Projection
 from intrinsic.projections.device_draws.draw_on import draw_on
 from intrinsic.projections.granularity import Granularity
 from intrinsic.projections.identity import Identity
+from intrinsic.projections.tensor_versions import TensorVersions
 from intrinsic.spaces.base import Space
+from intrinsic.subspace.fingerprint import fingerprint
 from intrinsic.subspace.subspace import Subspace
 from intrinsic.surgery.as_it_was import as_it_was
 from intrinsic.surgery.head import HeadMode
@@ -55,7 +57,8 @@ class Redrawn(Subspace):
     number = 0  # of redraws so far
     past: Tensor  # (number, dim): z at each of them
     _home: dict[str, Tensor] | None = None  # the weights before the first of them
-    _first = ""  # the fingerprint of that time
+    _first = ""  # the fingerprint of P of that time
+    _arrived = TensorVersions(())  # the weights after the last of them
 
     def __init__(
         self,
@@ -111,10 +114,11 @@ class Redrawn(Subspace):
         if narrow:
             raise UserError(f"redraw adds small steps to weights, and {narrow[0]} loses them: use model.float()")
 
-    def draw(self, seed: int | None = None) -> Projection:
-        """P of the present number, from the seed."""
-        if self.number and seed is None:
-            seed = rng.fan_out(rng.fan_out(self.projection_seed, "projection"), "redraw", self.number)
+    def draw(self, seed: int | None = None, *, number: int | None = None) -> Projection:
+        """P of the present number, or of another, from the seed."""
+        number = self.number if number is None else number
+        if number and seed is None:
+            seed = rng.fan_out(rng.fan_out(self.projection_seed, "projection"), "redraw", number)
         return super().draw(seed)
 
     @torch.no_grad()
@@ -147,7 +151,7 @@ class Redrawn(Subspace):
     def _keep_home(self) -> None:
         if self._home is None:
             places = self._places().parameters()
-            self._first, self._home = super().fingerprint(), {name: p.detach().clone() for name, p in places.items()}
+            self._first, self._home = self.projection.fingerprint(), {n: p.detach().clone() for n, p in places.items()}
 
     @torch.no_grad()
     def _go_home(self) -> None:
@@ -162,19 +166,45 @@ class Redrawn(Subspace):
         self.number = number
         self.forget()  # it is of the old P
         self.projection = draw_on(self.z.device)(self.draw)().to(self.z.device)
+        self._arrived = TensorVersions(self._places().parameters().values())
+
+    def _check_way(self) -> None:
+        """Check that the weights are where `past` leads from the start, if somebody else has written to them."""
+        now = self._places().parameters()
+        if self._arrived(now.values()):
+            return
+        there = [theta.to(self.z.device) for theta in (self._home or {}).values()]
+        for number, z in enumerate(self.past):
+            offsets = draw_on(z.device)(self.draw)(number=number).to(z.device)(z).split(self.coordinate_sizes)
+            there = [(t + o.view_as(t)).to(t.dtype) for t, o in zip(there, offsets, strict=True)]
+        for (name, weight), reached in zip(now.items(), there, strict=True):
+            if (weight - reached).norm() > 1e-4 * reached.norm():  # sums on another device are rounded otherwise
+                raise UserError(
+                    f"{name} is not where redraws lead from the net's start: start where its state dict did"
+                )
+        self._arrived = TensorVersions(now.values())
 
     def leaves(self) -> None:
         """None: between two steps theta_0 may move."""
 
     def fingerprint(self, *, constants: bool = True, bits: bool = True) -> str:
-        """That of the start: `past` says all that followed. There are no older files of its kind."""
-        return super().fingerprint(constants=constants, bits=bits) if self._home is None else self._first
+        """That of the start: `past` says all that followed. There are no older files of its kind.
+
+        Raises:
+            UserError: if the weights have been written to, and are not where `past` leads, which takes all draws of P.
+        """
+        if (home := self._home) is None:
+            return super().fingerprint(constants=constants, bits=bits)
+        self._check_way()
+        return fingerprint(self.model, self._first, self.trained_names, values=lambda name, p: home.get(name, p.data))
 
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *others: Any) -> None:
-        """Have the P of another net's state, whose weights have moved, before its fingerprint is compared."""
+        """Have the P of another net's state, and the weights, if it has none, before its fingerprint is compared."""
         past = state.get(f"{prefix}past")
         if isinstance(past, Tensor) and past.shape[1:] == self.past.shape[1:] and not torch.equal(past, self.past):
             self._keep_home()
+            if not all(f"{prefix}model.{name}" in state for name in self.coordinate_names):
+                self.follow(past)
             self.past = past.to(self.z, copy=True)
             self._go_to(len(past))
         super()._load_from_state_dict(state, prefix, *others)

@@ -91,6 +91,50 @@ def test_a_state_dict_leads_there_too():
     assert torch.equal(values(other.unwrap()), values(model()))
 
 
+def test_a_state_dict_without_weights_leads_there_too():
+    net, other = (Redrawn(model(), every=3, projection=intrinsic.OneHot, dim=5) for _ in range(2))
+    train(net, torch.optim.Adam(net.parameters()), 8)
+    other.load_state_dict({name: net.state_dict()[name] for name in ("z", "past")}, strict=False)
+    x = torch.ones(2, 6)
+    assert torch.equal(net(x), other(x))
+    assert torch.equal(values(other.unwrap()), values(model()))
+
+
+def changed(net):
+    """The net, after somebody else has written to all weights that P does not move, or if there are none, to all."""
+    named = dict(net.model.named_parameters())
+    with torch.no_grad():
+        for name in [name for name in named if name not in net.coordinate_names] or named:
+            named[name].mul_(1.01)
+    return net
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("change", ["state dict", "weights", "copied weights"])
+def test_no_file_says_a_way_from_other_weights(change, frozen, tmp_path):
+    """Its z would lead elsewhere from the weights that it names as the start."""
+    space = intrinsic.LoRA(2, targets="all-linear") if frozen else None
+    make = partial(Redrawn, every=3, projection=intrinsic.OneHot, dim=5, space=space)
+    net, path, x = make(model()), tmp_path / "way.safetensors", torch.ones(2, 6)
+    train(net, torch.optim.Adam(net.parameters()), 8)
+    same, other = make(model()), changed(make(model()))
+    for each in (same, other):
+        each.load_state_dict(net.state_dict())
+    assert same.fingerprint() == copy.deepcopy(net).fingerprint() == net.fingerprint()
+    if change != "state dict":
+        other = changed(net if change == "weights" else copy.deepcopy(net))
+    if not frozen:
+        with pytest.raises(UserError, match="is not where redraws lead from the net's start"):
+            intrinsic.save(other, path)
+        return
+    intrinsic.save(other, path)  # it says of which base it is
+    if change == "state dict":
+        assert torch.equal(intrinsic.load(model(), path)(x), net(x))
+    else:
+        with pytest.raises(UserError, match="belongs to another model or seed"):
+            intrinsic.load(model(), path)
+
+
 def test_the_model_is_given_back_as_it_was():
     net = Redrawn(model(), every=1, projection=intrinsic.Dense, dim=5)
     train(net, torch.optim.SGD(net.parameters(), lr=LR), 3)
