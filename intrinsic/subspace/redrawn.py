@@ -179,9 +179,7 @@ class Redrawn(Subspace):
             there = [(t + o.view_as(t)).to(t.dtype) for t, o in zip(there, offsets, strict=True)]
         for (name, weight), reached in zip(now.items(), there, strict=True):
             if (weight - reached).norm() > 1e-4 * reached.norm():  # sums on another device are rounded otherwise
-                raise UserError(
-                    f"{name} is not where redraws lead from the net's start: start where its state dict did"
-                )
+                raise UserError(f"{name} is not where redraws lead from the net's start: start as its state dict did")
         self._arrived = TensorVersions(now.values())
 
     def leaves(self) -> None:
