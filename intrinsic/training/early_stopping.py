@@ -29,8 +29,9 @@ class EarlyStopping:
     ) -> None:
         self._is_solved, self._enough = is_solved, math.inf if enough is None else enough
         self._task, self._epochs, self._patience = task, epochs, patience
-        self._best = max((epoch.validation[task.metric] for epoch in history), default=-math.inf)
-        self._since_best = next((i for i, epoch in enumerate(reversed(history)) if epoch.best), 0)
+        bests = [epoch for epoch in history if epoch.best]  # each better than the one before; scores may be NaN
+        self._best = bests[-1].validation[task.metric] if bests else -math.inf
+        self._since_best = len(history) - (bests[-1].epoch if bests else 0)
         self.number = len(history) + 1
         self.over = self._ended()
 

@@ -13,6 +13,8 @@ from experiments.run.state import RunState
 from intrinsic import rng
 from intrinsic.errors import UserError
 from intrinsic.tasks.task import Split, classification
+from intrinsic.training import early_stopping
+from intrinsic.training.early_stopping import EarlyStopping
 from intrinsic.training.evaluate import evaluate
 from intrinsic.training.fit import fit
 
@@ -144,6 +146,27 @@ def test_patience():
     assert [epoch.test is not None for epoch in epochs] == [True, False, False, True]  # the best and the last
     again = fit(net, task(), optimizer, epochs=9, batch_size=16, seed=0, patience=3, history=epochs)
     assert list(again) == []
+
+
+@pytest.mark.parametrize("patience", [None, 2, 3])
+def test_going_on_from_scores_that_are_no_numbers(patience, monkeypatch):
+    """A metric may be NaN at a finite loss, such as one that a constant prediction leaves undefined."""
+    found, data = [math.nan, math.nan, 0.4, math.nan, 0.3, 0.6, 0.5, math.nan, 0.5], task()
+
+    def after(history):
+        course, epochs = EarlyStopping(data, len(found), patience, history), []
+        while not course.over:
+            scores = {"loss": 1.0, data.metric: found[course.number - 1]}
+            monkeypatch.setattr(early_stopping, "evaluate", lambda *_, scores=scores: scores)
+            epochs.append(course.measure(None, 1.0, 0.0))
+        return epochs
+
+    whole = after([])
+    best = [epoch.epoch for epoch in whole if epoch.best]
+    assert (best, len(whole)) == {None: ([3, 6], 9), 2: ([], 2), 3: ([3, 6], 9)}[patience]
+    for cut in range(1, len(whole) + 1):
+        rest = after(whole[:cut])
+        assert [(e.epoch, e.best) for e in rest] == [(e.epoch, e.best) for e in whole[cut:]]
 
 
 def test_evaluation_is_the_mean_over_all_examples():
