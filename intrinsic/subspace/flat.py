@@ -134,6 +134,7 @@ class Flat:
 def _note(ctx: Any, z: Tensor, lambdas: Tensor | None, flat: Flat) -> None:
     ctx.flat, ctx.theta, ctx.offset, ctx.z, ctx.lambdas = flat, flat._theta, flat._offset, z, lambdas
     ctx.kind, ctx.versions, ctx.products = (z.dtype, z.device), _versions(ctx), None
+    ctx.made = None if lambdas is None else version(z)
 
 
 def _are_of(made: Sequence[Tensor], node: Any, z: Tensor) -> bool:
@@ -164,6 +165,8 @@ def _adjoint(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor | None]:
     projection, scales = ctx.flat.projection, ctx.flat.scales
     if ctx.lambdas is None:
         return projection.adjoint(g), None
+    if ctx.made != version(ctx.z):
+        raise RuntimeError("z, which gradients of gradients need, has been overwritten by a later step")
     return projection.adjoint(g * scales.spread(ctx.lambdas)), scales.gather(g * projection(ctx.z))
 
 

@@ -112,6 +112,17 @@ def test_an_overwritten_offset_is_noticed(stream, changed):
 
 
 @pytest.mark.parametrize("stream", [False, True])
+def test_an_overwritten_z_is_noticed_where_gradients_of_gradients_need_it(stream):
+    net = subspace(scales="layer", stream=stream).eval()
+    loss = net(inputs()).square().sum()
+    loss.backward(retain_graph=True)
+    with torch.no_grad():
+        net.z.mul_(2)
+    with pytest.raises(RuntimeError, match="z, which gradients of gradients need, has been overwritten"):
+        torch.autograd.grad(loss, [net.z, net.lambdas], create_graph=True)
+
+
+@pytest.mark.parametrize("stream", [False, True])
 def test_an_overwritten_buffer_is_noticed(stream):
     net, x = subspace(stream=stream).eval(), inputs()
     weights = net.weights()
