@@ -201,7 +201,8 @@ class ShardedSubspace(Subspace):
     def fingerprint(self, *, constants: bool = True, bits: bool = True) -> str:
         """See `Subspace.fingerprint` and `ShardedFingerprint`: all processes have to ask for it."""
         own = partial(self.projection.fingerprint, bits=bits)
-        return self._fingerprint(own, self.trained_names, constants=constants, bits=bits)
+        zero = len(self.zero_rows)  # none, once an older file is loaded
+        return self._fingerprint(own, self.trained_names, constants=constants, bits=bits, zero=zero)
 
     def on_one_process(self, do: Callable[[], None]) -> None:
         """Do something on the first process, while the others wait."""

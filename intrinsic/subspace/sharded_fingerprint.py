@@ -25,12 +25,14 @@ class ShardedFingerprint:
         self._model, self._mesh, self._origins = model, mesh, origins
         self._frozen = [parameter for name, parameter in model.named_parameters() if name not in origins]
         self._unchanged = TensorVersions(self._tensors())
-        self._kept: dict[tuple[bool, bool], str] = {}
+        self._kept: dict[tuple[bool, bool, int], str] = {}
 
     @torch.no_grad()
-    def __call__(self, projection: Callable[[], str], trained: Collection[str], *, constants: bool, bits: bool) -> str:
-        """See `fingerprint`; `projection` gives that of P, on the first process."""
-        key = constants, bits
+    def __call__(
+        self, projection: Callable[[], str], trained: Collection[str], *, constants: bool, bits: bool, zero: int
+    ) -> str:
+        """See `fingerprint`; `projection` gives that of P, with so many zero stretches, on the first process."""
+        key = constants, bits, zero
         if self._mesh.tell(str(int(self._unchanged(self._tensors())))) == "0":
             self._kept.clear()
             self._unchanged = TensorVersions(self._tensors())

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 import intrinsic
 from intrinsic.errors import UserError
 from tests.support.loop_net import DIM, Net, batches
+from tests.support.padded import TEXTS, Mean, make
 from tests.support.sharded_nets import LORA, mesh, model, outputs, sharded, train
 
 pytestmark = pytest.mark.slow  # the import of FSDP2 takes seconds
@@ -73,6 +74,19 @@ def test_a_row_of_padding_stays(world):
         net(texts).square().sum().backward()
         found.append(net.z.grad)
     torch.testing.assert_close(*found)
+
+
+def test_an_older_file_and_the_next_one_move_the_row_of_padding(world, tmp_path):
+    """Versions that moved it wrote the fingerprint of P with all of its rows; so does who goes on from their files."""
+    older, path = make(), tmp_path / "net"
+    older.zero_rows.clear()
+    intrinsic.save(older, path)
+    torch.manual_seed(1)
+    net = subspace(sharded(Mean().double(), world, parts=("",)), dim=10, seed=0)
+    intrinsic.load(net, path)
+    intrinsic.save(net, path)
+    torch.manual_seed(1)
+    assert torch.equal(intrinsic.load(Mean().double(), path)(TEXTS), older(TEXTS))
 
 
 @pytest.mark.parametrize("replace", [_in_autocast, _by_a_function])
