@@ -8,7 +8,8 @@ from typing import Any
 from intrinsic.files.records import Record, content_of
 
 AGAIN = "delete its folder and run it again"
-UNTOLD: dict[str, Any] = {"output": "outputs", "logger": {}, "data_dir": None}  # what stands for a place, or an account
+# what stands for a place, or an account
+UNTOLD: dict[str, Any] = {"output": "outputs", "logger": {}, "data_dir": None, "files": None}
 # the folders of a path in a message: absolute, below a home, of Windows or of a share
 FOLDERS = re.compile(
     r"""(?<![\w.:/~])(?:~[\w.-]*/|/)(?:[^\s/'",:;()]+/)*|(?<!\w)(?:[A-Za-z]:\\|\\\\)(?:[^\s\\'",:;()]+\\)*"""

@@ -19,7 +19,7 @@ from intrinsic.files.records import NAME
 
 Rows = list[dict[str, Any]]
 FORMAT = 1
-LEFT_OUT = ("best", "peak_memory_bytes", "fingerprint")  # of a record
+LEFT_OUT = ("best", "peak_memory_bytes", "fingerprint", "files")  # of a record
 OF_EPOCH = ("loss", "seconds", "best")  # of an epoch, and of the scores of a split
 DIGITS = 9  # of a score, behind the point
 AGAIN = "write it again by python -m analysis.commit_results"

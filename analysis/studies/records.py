@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.studies.config_keys import check_one_task, keys_of, keys_under, value_text
+from analysis.studies.other_data import other_data
 from analysis.studies.row_of import row_of
 from intrinsic.errors import UserError
 from intrinsic.files.records import NAME, STATUSES
@@ -49,7 +50,7 @@ def load_records(
         One row a run: study, run_id, same_numbers (see `analysis.studies.same_numbers`), folder, status, error,
         method, projection (a class name), metric, seed, lr, rank, dim, trained (a count), epoch, score,
         validation_score, start and constant (the split's score before training and that of a constant answer, NaN where
-        a record has none), config (flat, by dotted key); and notes in words.
+        a record has none), files (hashes of the user's own, by name), config (flat, by dotted key); and notes in words.
 
     Raises:
         UserError: a folder is missing or has no record that can be used, a filter leaves nothing, or the runs are of
@@ -81,7 +82,7 @@ def load_records(
     for key in across:
         _need_key(frame, key, "--across KEY", key)
     check_one_task(frame, across)
-    return frame.reset_index(drop=True), [*notes, *unusable]
+    return frame.reset_index(drop=True), [*notes, *other_data(frame), *unusable]
 
 
 def _read(

@@ -102,6 +102,7 @@ def _row_of(file: Path, identity: tuple[int, ...] | None, split: str, epoch: str
         "lr": float(need(f"config.{rates[0]}", knob(rates[0]), _between(0, SIZE), "a rate")) if rates else math.nan,
         **{key: need(f"config.{key}", knob(key), count, COUNT) if key in config else pd.NA for key in ("rank", "dim")},
         **score,
+        "files": record.files if isinstance(record.files, dict) else {},
         "config": config,
     }
 

@@ -13,6 +13,7 @@ from experiments.config.check_config import Config
 from experiments.finished.finished import finished
 from experiments.run.setup import Setup
 from intrinsic.errors import UserError
+from intrinsic.files.own_files import OwnFiles
 from intrinsic.files.records import Record
 from intrinsic.subspace import Subspace
 from intrinsic.subspace.checkpoint import load
@@ -52,7 +53,7 @@ def reopen(folder: Path, device: str = "cpu") -> TrainedRun:
 
     Raises:
         UserError: if the run has not finished, its config is damaged, its base is quantised, its data or its file is
-            gone, or it is a run of episodes.
+            gone, its data are others now, or it is a run of episodes.
     """
     record = finished(folder)
     if record is None:
@@ -60,6 +61,7 @@ def reopen(folder: Path, device: str = "cpu") -> TrainedRun:
     config = _here(record.config, folder, device)
     if config["base"] != "float32":
         raise UserError(f"{folder} has base={config['base']}, whose weights are not there any more: need base=float32")
+    OwnFiles(record.files or {}).check(config, folder, "put it back to measure the run")
     setup = Setup(config)
     if setup.task.environment is not None:
         raise UserError(f"{folder} is of episodes, which have no loss and no examples to measure on")

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 from experiments.run.resolve import resolve
 from experiments.run.run_folder import run_folder
 from intrinsic.errors import UserError
+from intrinsic.files.own_files import OwnFiles
 from intrinsic.files.records import Record, read_record
 from intrinsic.files.run_id import run_id
 
@@ -26,5 +27,7 @@ def answer(cfg: DictConfig, overrides: Sequence[str]) -> tuple[Record, Path] | N
     except UserError:
         return None
     if record is None or not record.answered or run_id(record.config) != folder.name:
+        return None
+    if OwnFiles(record.files or {}).changed(config) is not None:
         return None
     return record, folder

@@ -21,11 +21,14 @@ from experiments.terminal.lines import summary
 from experiments.terminal.sweep import Line, swept, tell, values_of
 from intrinsic.errors import UserError
 from intrinsic.files.lock import locked
+from intrinsic.files.own_files import OwnFiles
 from intrinsic.files.records import Record, read_record, write_record
 from intrinsic.files.run_id import run_id
 from intrinsic.terminal.lasting_imports import lasting_imports
 from intrinsic.terminal.one_line import one_line
 from intrinsic.terminal.say import say
+
+OTHERWISE = "put it back, or take another study= for what it holds now"
 
 if TYPE_CHECKING:
     from experiments.run.setup import Setup
@@ -134,6 +137,7 @@ def _skip(runs: Sequence[Run], some: Sequence[Run]) -> None:
         if record is not None and record.answered:
             if run_id(record.config) != run.folder.name:
                 raise UserError(f"{run.folder}/record.json has the config of another run: delete it to run again")
+            OwnFiles(record.files or {}).check(run.config, run.folder, OTHERWISE)
             _end(runs, run, record, skipped=True)
 
 

@@ -16,6 +16,7 @@ from intrinsic import rng
 from intrinsic.checks import integer
 from intrinsic.errors import UserError
 from intrinsic.files.lock import locked
+from intrinsic.files.own_files import OwnFiles
 from intrinsic.files.records import OUTPUT
 from intrinsic.files.run_id import run_id
 from intrinsic.files.tensors import read_tensors, write_tensors
@@ -90,7 +91,9 @@ class SourceTask:
                 if not path.is_file():
                     self._train(target, path, device)
         try:
-            return read_tensors(path)[0]
+            weights, metadata = read_tensors(path)
+            OwnFiles(metadata.get("files") or {}).check(self.recipe, path, "put it back, else")
+            return weights
         except UserError as error:
             raise UserError(f"{error}; delete it to pretrain again") from None
 
@@ -114,7 +117,8 @@ class SourceTask:
                     progress.show(last)
         if last.diverged:
             raise UserError(f"{self._what} diverged in epoch {last.epoch}: lower init.source.optim.lr")
-        metadata = {"recipe": recipe, "validation": last.validation}
+        files = OwnFiles.of(recipe, task.files).hashes
+        metadata = {"recipe": recipe, "validation": last.validation, "files": files}
         write_tensors(path, net.model.state_dict(), metadata, remedy=OUTPUT)
         score = f"validation {task.metric} {last.validation[task.metric]:.4f}"
         say(f"{self._what}: {score}, kept as {path}", sys.stderr)

@@ -24,12 +24,14 @@ def write_result(
     beginning: dict[str, Any],
     *,
     started: str,
+    files: dict[str, str | None],
     seconds: float,
     replicas: int = 1,
 ) -> Record:
     """Write `folder`/trained.safetensors and then `folder`/record.json, which is returned.
 
     `beginning` is epoch 0, see `intrinsic.training.start`.
+    `files`: hashes of the user's own, see `OwnFiles`, as they were when they were read.
     `seconds` were spent on this run and those that were trained with it, `replicas` in all; so was the peak memory.
     """
     write_net(net, folder / "trained.safetensors", remedy=OUTPUT)
@@ -51,6 +53,7 @@ def write_result(
         peak_memory_bytes=peak_memory_bytes(device),
         fingerprint=net.fingerprint(),
         started_at=started,
+        files=files or None,
         environment=environment(device),
         config=config,
     ).finite()

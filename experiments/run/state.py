@@ -6,6 +6,7 @@ import time
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -36,15 +37,24 @@ class RunState:
         net: what is trained.
         optimizer: its optimiser.
         every: seconds between two checkpoints, at least.
+        files: what it is made from, see `intrinsic.files.own_files`.
 
     Raises:
         UserError: unless every >= 0.
     """
 
-    def __init__(self, path: Path, net: Subspace, optimizer: Optimizer, every: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        net: Subspace,
+        optimizer: Optimizer,
+        every: float,
+        files: Mapping[str, str | None] = MappingProxyType({}),
+    ) -> None:
         if isinstance(every, bool) or not isinstance(every, int | float) or not every >= 0:
             raise UserError(f"need checkpoint_seconds to be a number >= 0, got checkpoint_seconds={every}")
         self.path, self._net, self._optimizer, self._every = path, net, optimizer, every
+        self._files = dict(files)
         self._run_id = path.parent.name
         self.history: list[Epoch] = []
         self._seconds_before, self._complained = 0.0, False
@@ -72,6 +82,8 @@ class RunState:
             raise UserError(f"{self.path} is not a checkpoint of a run, or of an earlier version of this program")
         if metadata["run_id"] != self._run_id:
             raise UserError(f"{self.path} belongs to another run, {one_line(metadata['run_id'])}")
+        if metadata.get("files", self._files) != self._files:
+            raise UserError(f"{self.path} is of other data: {', '.join(self._files) or 'a file'} has changed since")
         found = metadata["fingerprint"]
         older = found != self._net.fingerprint()  # of an older version, if of this model at all
         if older and found != self._net.fingerprint(bits=False):
@@ -105,6 +117,7 @@ class RunState:
             "history": [epoch.to_dict() for epoch in self.history],
             "seconds": self.seconds(),
             "optimizer": values,
+            "files": self._files,
         }
         try:
             write_tensors(self.path, tensors, {**metadata, "checksum": checksum(tensors, metadata)}, remedy=OUTPUT)

@@ -10,6 +10,7 @@ from experiments.run.result import write_result
 from experiments.run.setup import Setup
 from experiments.run.state import RunState
 from experiments.terminal.progress import Progress
+from intrinsic.files.own_files import OwnFiles
 from intrinsic.files.records import Record
 from intrinsic.terminal.say import say
 from intrinsic.training.fit import fit
@@ -23,8 +24,10 @@ def train(config: dict[str, Any], folder: Path) -> Record:
     """
     setup = Setup(config)
     setup.check()
-    task, net, optimizer = setup.task, setup.net, setup.optimizer
-    state = RunState(folder / "state.safetensors", net, optimizer, config["checkpoint_seconds"])
+    task = setup.task
+    files = OwnFiles.of(config, task.files).hashes  # now: they may change while it trains
+    net, optimizer = setup.net, setup.optimizer
+    state = RunState(folder / "state.safetensors", net, optimizer, config["checkpoint_seconds"], files)
     check_seeds(setup)
     beginning = start(net, task)
     _tell_of_solved(beginning)
@@ -45,8 +48,9 @@ def train(config: dict[str, Any], folder: Path) -> Record:
             progress.show(epoch)
             state.add(epoch)
     return write_result(
-        config, folder, net, task, state.history, setup.device, beginning, started=started, seconds=state.seconds()
-    )
+        config, folder, net, task, state.history, setup.device, beginning,
+        started=started, files=files, seconds=state.seconds(),
+    )  # fmt: skip
 
 
 def _tell_of_solved(beginning: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from experiments.run.result import write_result
 from experiments.run.setup import Setup
 from experiments.terminal.progress import Progress
 from intrinsic.checks import check_memory
+from intrinsic.files.own_files import OwnFiles
 from intrinsic.files.records import Record
 from intrinsic.training.epoch import Epoch
 from intrinsic.training.fit_replicas import fit_replicas
@@ -32,6 +33,7 @@ def train_replicas(runs: Sequence[tuple[Setup, Path]]) -> Iterator[tuple[int, Re
     device = first.device
     began, started = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
     task = first.task
+    files = OwnFiles.of(first.config, task.files).hashes
     check_memory(len(runs) * sum(each.nbytes for each in first.net.state_dict().values()), f"replicas={len(runs)}")
     for setup in others:
         setup.device, setup.task = device, task
@@ -64,4 +66,4 @@ def train_replicas(runs: Sequence[tuple[Setup, Path]]) -> Iterator[tuple[int, Re
                     log(past)
             seconds = time.perf_counter() - began
             result = (setup.given, folder, setup.net, task, histories[index], device, beginnings[index])
-            yield index, write_result(*result, started=started, seconds=seconds, replicas=len(runs))
+            yield index, write_result(*result, started=started, files=files, seconds=seconds, replicas=len(runs))

@@ -3,6 +3,7 @@
 import io
 import tarfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,8 @@ def cifar10(*, data_dir: str | Path | None, transforms: Transforms) -> Task:
     train, validation = (
         Split(*both) for both in zip(whole.inputs.split(sizes), whole.targets.split(sizes), strict=True)
     )
-    return classification(*transforms(train, validation, test), num_outputs=transforms.outputs(_CLASSES))
+    task = classification(*transforms(train, validation, test), num_outputs=transforms.outputs(_CLASSES))
+    return replace(task, files=[f"{_FOLDER}/{name}" for name in (*_TRAIN, *_TEST)])
 
 
 def _absent(folder: Path) -> list[str]:

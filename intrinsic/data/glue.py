@@ -99,6 +99,7 @@ def glue(
         metric=metric,
         metrics=None if own == ("accuracy",) else _Metrics(own),
         texts=texts,
+        files=[f"glue/{form.folder}/{file}" for files in (form.files, form.sources) for file in files.values()],
     )
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from intrinsic.data.downloads import download
@@ -60,7 +60,9 @@ def idx_task(folder: Path, files: IdxFiles, transforms: Transforms, *, others: s
     train, validation = (
         Split(*both) for both in zip(whole.inputs.split(sizes), whole.targets.split(sizes), strict=True)
     )
-    return classification(*transforms(train, validation, test), num_outputs=transforms.outputs(CLASSES))
+    task = classification(*transforms(train, validation, test), num_outputs=transforms.outputs(CLASSES))
+    unknown = [] if others else [_locate(folder, name, files).name for name in files.sums]
+    return replace(task, files=[f"{folder.name}/{name}" for name in unknown])
 
 
 def _read_pair(folder: Path, part: str, files: IdxFiles, others: str | None) -> Split:

@@ -1,5 +1,6 @@
 """A folder of images, a folder inside it for each class."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -42,7 +43,8 @@ def images(*, folder: str | Path | None, side: int, channels: int, transforms: T
     count = sum(len(part) for part in files.values())
     check_memory(_BYTES * count * channels * side * side, folder)
     splits = (_read(part, side, channels) for part in files.values())
-    return classification(*transforms(*splits), num_outputs=transforms.outputs(len(names)))
+    task = classification(*transforms(*splits), num_outputs=transforms.outputs(len(names)))
+    return replace(task, files=[str(folder)])
 
 
 def _split(classes: list[str], files: list[tuple[Path, int]], seed: int) -> dict[str, list[tuple[Path, int]]]:

@@ -48,7 +48,7 @@ def labelled_text(
     targets = torch.tensor([numbers[label] for label in label_of.values()])
     splits = transforms(*_split(targets, classes, seed))
     task = classification(*splits, num_outputs=len(classes))
-    return replace(task, texts=[(text,) for text in label_of])
+    return replace(task, texts=[(text,) for text in label_of], files=list(map(str, files)))
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str, str]]:

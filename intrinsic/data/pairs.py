@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,8 @@ def pairs(
         max_new_tokens=max_new_tokens,
     )
     scored = metric or ("token_accuracy" if judge is None else "exact_match")
-    return prompts(transforms(*splits), examples, generation, scored)
+    task = prompts(transforms(*splits), examples, generation, scored)
+    return replace(task, files=[str(path) for path in files.values() if path is not None])
 
 
 def _read(path: Path) -> dict[Pair, tuple[str, bool]]:

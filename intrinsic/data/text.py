@@ -1,6 +1,7 @@
 """Plain text from files of one's own, a text on each line."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -38,7 +39,8 @@ def text(*, file: str | Path | Sequence[str | Path] | None, fraction: float, see
     order = torch.from_numpy(permutation(fan_out(seed, "split"), len(lines)))
     parts = (order[2 * held :], order[:held], order[held : 2 * held])
     train, validation, test = (Split(part.sort().values, torch.zeros(len(part), dtype=torch.int64)) for part in parts)
-    return plain_text(*transforms(train, validation, test), texts=[(line,) for line in lines])
+    task = plain_text(*transforms(train, validation, test), texts=[(line,) for line in lines])
+    return replace(task, files=list(map(str, files)))
 
 
 def _lines(path: Path) -> list[str]:

@@ -46,6 +46,7 @@ class Record:
     fingerprint: str | None = None
     error: str | None = None
     started_at: str | None = None
+    files: dict[str, str | None] | None = None  # the user's own, by hash: see `intrinsic.files.own_files`
     environment: dict[str, Any] | None = None  # device, threads, versions, commit
     config: dict[str, Any]
 
@@ -56,7 +57,8 @@ class Record:
 
     def content(self) -> dict[str, Any]:
         """What record.json holds."""
-        return {name: getattr(self, name) for name in (_OF_FAILED if self.status == "failed" else _KEYS)}
+        names = _OF_FAILED if self.status == "failed" else [name for name in _KEYS if name != "files" or self.files]
+        return {name: getattr(self, name) for name in names}
 
     def finite(self) -> Self:
         """The same with None where a number is not finite, which JSON cannot hold."""
@@ -174,6 +176,7 @@ def _needs(record: Record) -> dict[str, tuple[Any, type | tuple[type, ...]]]:
         name: (getattr(record, name), str) for name in ("status", "run_id", "method")
     }
     needs |= {"study": (record.study, (str, int)), "config": (record.config, dict)}
+    needs |= {"files": (record.files, (dict, type(None)))}
     if record.status in ANSWERS:
         needs |= {"metric": (record.metric, str), TRAINED: (record.count(), int)}
         needs |= {"seconds": (record.seconds, (int, float)), "last.epoch": (record.epochs(), int)}

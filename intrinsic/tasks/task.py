@@ -63,6 +63,9 @@ class Task:
 
     `texts`: what there is to read, one or two texts each. Inputs (n,) int64 are then positions in it, until a model's
     tokenizer turns them into what that model takes. None: inputs are what models take.
+
+    `files`: what the task was read from, where no checksum is known of it: paths of files or folders as the config says
+    them, or their places in the data folder.
     """
 
     train: Split
@@ -78,6 +81,7 @@ class Task:
     noise: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
     environment: Environment | None = None
     generation: Generation | None = None
+    files: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.environment is None and (self.score is None) == (self.metrics is None):

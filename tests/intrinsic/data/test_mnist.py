@@ -61,6 +61,8 @@ def test_mnist_packed_and_plain_files_are_equal(tmp_path, contents):
     put(tmp_path / "packed", contents, packed=True)
     task = load(tmp_path / "plain")
     assert same(task, load(tmp_path / "packed"))
+    assert task.files == [f"mnist/{name}" for name in mnist_module._MD5]
+    assert load(tmp_path / "packed").files[0] == f"mnist/{IMAGES}.gz"
     assert [len(split) for split in splits(task)] == [50, 10, 20]
     pixels = np.frombuffer(contents[IMAGES][16:], dtype=np.uint8).reshape(60, 1, 28, 28)
     assert np.array_equal(task.validation.inputs.numpy(), pixels[50:].astype(np.float32) / 255)
