@@ -2,6 +2,7 @@
 
 import sys
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -69,6 +70,29 @@ def test_an_image_is_cut_to_its_square_turned_and_resized(tmp_path):
 
 
 # Mistakes
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("suffix", ["png", "pgm"])
+def test_of_16_bits_the_upper_8_count(suffix, channels, tmp_path):
+    shades = np.array([[0, 255, 256], [20000, 40000, 65535], [300, 512, 1000]], dtype=np.uint16)
+    path = tmp_path / f"x.{suffix}"
+    if suffix == "png":
+        Image.fromarray(shades).save(path)
+    else:
+        path.write_bytes(b"P5\n3 3\n65535\n" + shades.astype(">u2").tobytes())
+    expected = [[0, 0, 1], [78, 156, 255], [1, 2, 3]]
+    assert read_image(path, 3, channels).tolist() == [expected] * channels
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_lies_on_white(mode, tmp_path):
+    drawn = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
+    drawn.paste((0, 0, 0, 255), (1, 1, 3, 3))  # black on nothing, which is black, too
+    drawn.convert(mode).save(tmp_path / "x.png")
+    found = read_image(tmp_path / "x.png", 4, 1)[0]
+    assert found[1:3, 1:3].eq(0).all()
+    assert found.eq(255).sum() == 12
 
 
 def test_no_folder(tmp_path):
