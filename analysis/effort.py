@@ -23,6 +23,7 @@ from analysis.studies.config_keys import keys_under, value_text
 from analysis.studies.differences import differences, differences_table
 from analysis.studies.efforts import effort_lines, efforts
 from analysis.studies.estimates import AXES, estimates, incomplete
+from analysis.studies.fallen import fallen
 from analysis.studies.floor import Floor, without_start
 from analysis.studies.plain import plain
 from analysis.studies.records import load_records
@@ -76,7 +77,7 @@ def effort(
     asked = Floor.of(floor, None, "--floor")
     options: dict[str, Any] = {"fraction": fraction, "floor": floor, "estimator": estimator, "estimand": estimand}
     runs, _, found = estimates(frame, axis=axis, split=split, across=keys, confidence=confidence, **options)
-    notes += without_start(runs)
+    notes += [*fallen(found, axis), *without_start(runs)]
     problem = incomplete(found, axis)
     if problem is not None:
         raise UserError(f"{', '.join(map(str, studies))}: {problem}")

@@ -23,6 +23,7 @@ from analysis.studies.config_keys import keys_under
 from analysis.studies.differences import differences, differences_table
 from analysis.studies.efforts import effort_lines, efforts
 from analysis.studies.estimates import AXES, Estimate, estimates, incomplete, one_baseline
+from analysis.studies.fallen import fallen
 from analysis.studies.floor import Floor, without_start
 from analysis.studies.records import load_records
 from analysis.studies.selection import failures, points_table
@@ -123,7 +124,7 @@ def threshold(
         table=points_table(points, axis),
         more=(differences_table(pairs),) if len(pairs) else (),
         points=points,
-        notes=[*notes, *without_start(rows), *(_one_split(rows) if split is None else [])],
+        notes=[*notes, *fallen(found, axis), *without_start(rows), *(_one_split(rows) if split is None else [])],
         paths=(target, *paths),
         figure=figure,
         results=(*results, *failures(rows)),

@@ -6,6 +6,7 @@ import pandas as pd
 
 from analysis.studies.differences import comparable, differences, differences_table, letters
 from analysis.studies.estimates import BASELINE, estimates_of
+from analysis.studies.fallen import fallen
 from intrinsic.errors import UserError
 
 EXPLAINED = "d90 of curves that share a letter were not shown to differ"
@@ -41,8 +42,9 @@ def marks(rows: pd.DataFrame) -> Marks:
     zero = tuple(
         f"{each.curve}: {each.threshold}" for each in every if each.threshold is not None and each not in found
     )
+    notes = tuple(fallen(found, "a count of"))
     if len(found) < 2:
-        return Marks(results=zero)
+        return Marks(results=zero, notes=notes)
     pairs = differences(found)
     order = sorted(found, key=lambda each: each.threshold.value if each.threshold is not None else 0.0)
     shown = letters(pairs, [each.curve for each in order])
@@ -50,4 +52,5 @@ def marks(rows: pd.DataFrame) -> Marks:
         {curve: f"{curve} [{letter}]" for curve, letter in shown.items()},
         (differences_table(pairs),),
         (*(f"{each.curve} [{shown[each.curve]}]: {each.threshold}" for each in found), *zero),
+        notes,
     )
