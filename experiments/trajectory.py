@@ -33,7 +33,8 @@ def trajectory(run: TrainedRun, *, moments: int = 50) -> Measurement:
     net, task, optimizer = setup.net, setup.task, setup.optimizer
     if not net.identity or net.trained_names != set(net.coordinate_names):
         raise UserError(f"the way is that of weights that are trained as they are, got method={run.record.method}")
-    steps = setup.epochs * -(-len(task.train) // setup.numbers["batch_size"])
+    lasted = run.record.epochs() or setup.epochs  # fewer than were asked for where patience ended it
+    steps = lasted * -(-len(task.train) // setup.numbers["batch_size"])
     if integer("moments", moments, 1) > steps:
         raise UserError(f"the run has {steps} steps, got moments={moments}: use fewer")
     check_memory(4 * moments * net.full_dim, f"moments={moments}")

@@ -34,6 +34,15 @@ def test_it_ends_where_the_run_ended(way):
     torch.testing.assert_close(offsets[-1], end - start)
 
 
+def test_the_way_of_a_run_that_ended_early_is_all_of_it(tmp_path):
+    changes = ["epochs=60", "patience=1", "lr=0.1", "method=full", f"output={tmp_path}"]
+    record = train(composed(*OPTIONS, *changes), tmp_path / "way" / "run")
+    assert record.epochs() < 30  # half of what was asked for
+    values, arrays = trajectory(reopen(tmp_path / "way" / "run"), moments=2)
+    assert values["steps"] == [2 * record.epochs(), 4 * record.epochs()]  # 4 steps an epoch
+    assert (values["error"], len(arrays["offsets"])) == (0, 2)
+
+
 def test_all_directions_hold_every_moment(way):
     *_, offsets, file = way
     P = intrinsic.Trajectory(5, offsets.shape[1], seed=3, file=str(file))
