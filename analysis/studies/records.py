@@ -69,7 +69,7 @@ def load_records(
     frame = _finished_first(frame)
     repeated = int(frame["run_id"].duplicated().sum())  # a run's id is a hash of its config: the same run, not a seed
     if repeated:
-        notes.append(f"{repeated} of the runs are in several studies and count once")
+        notes.append(f"{repeated} of the runs are in several studies and count once{_apart(frame)}")
         frame = frame.drop_duplicates("run_id")
     if runs is not None:
         frame, notes = frame[frame["run_id"].isin(runs)], []
@@ -97,6 +97,12 @@ def _read(
         if count
     ]
     return rows, unfinished, unusable
+
+
+def _apart(frame: pd.DataFrame) -> str:
+    """What is to be said of runs that have other scores in another study: other data, versions or machines."""
+    kinds = frame.groupby("run_id")["score"].nunique()
+    return f", {(kinds > 1).sum()} with other scores there: that of the first study is taken" * bool((kinds > 1).any())
 
 
 def _finished_first(frame: pd.DataFrame) -> pd.DataFrame:

@@ -24,3 +24,15 @@ def test_a_record_is_read_once_until_it_changes(tmp_path, monkeypatch):
     assert sorted(load_records([study])[0]["score"]) == [0.7, 0.8, 0.8, 0.8]
     assert list(frame["score"]) == [0.8] * 4
     assert len(read) == 5
+
+
+def test_a_run_that_has_another_score_in_another_study_is_said_to(tmp_path):
+    for study, scores in (("one", (0.8, 0.9)), ("two", (0.8, 0.7))):
+        for seed, score in enumerate(scores):
+            add(tmp_path / study, test=score, seed=seed, rank=4)
+    frame, (note,) = load_records([tmp_path / "one", tmp_path / "two"])
+    assert note == (
+        "2 of the runs are in several studies and count once, 1 with other scores there: that of the first study is "
+        "taken"
+    )
+    assert sorted(frame["score"]) == [0.8, 0.9]
