@@ -67,8 +67,8 @@ class GridSweeper(BasicSweeper):
         swept = differing(given)
         with Sweep([len(job.runs) for job in jobs], skipped=len(answers), swept=swept).launching():
             for before, (number, (record, folder)) in enumerate(answers.items()):
-                told = {key: given[number][key] for key in swept}
-                show(Line(summary(record, folder, told, skipped=True), ended=1), before)
+                told, device = {key: given[number][key] for key in swept}, given[number].get("device", "")
+                show(Line(summary(record, folder, told, skipped=True, device=device), ended=1), before)
             returns = super().sweep(arguments)
         for job, done in zip(jobs, (done for chunk in returns for done in chunk), strict=True):
             results = done.return_value if len(job.runs) > 1 else [done.return_value]

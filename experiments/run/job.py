@@ -149,7 +149,8 @@ def _end(runs: Sequence[Run], run: Run, record: Record, *, skipped: bool = False
     run.record = record
     given = values_of(as_typed())
     told = {key: given.get(key, str(run.config.get(key))) for key in swept() if key in {*given, *run.config}}
-    _tell(runs, summary(record, run.folder, told, skipped=skipped), found=skipped)
+    line = summary(record, run.folder, told, skipped=skipped, device=str(run.config["device"]))
+    _tell(runs, line, found=skipped)
 
 
 @contextmanager

@@ -33,13 +33,18 @@ def _keys(node: Any) -> Iterator[str]:
             yield from _keys(value)
 
 
-def summary(record: Record, folder: Path, swept: Mapping[str, str], *, skipped: bool = False) -> str:
-    """One line about a run that ended, now or before; with what is `swept`, by key."""
+def summary(record: Record, folder: Path, swept: Mapping[str, str], *, skipped: bool = False, device: str = "") -> str:
+    """One line about a run that ended, now or before; with what is `swept`, by key.
+
+    A run's id does not say its device: where it was done before, and a `device` was asked for by name, the line does.
+    """
     result = f"diverged in epoch {record.epochs()}"
     if record.status == "finished":
         begun = record.start("test")
         before = "" if begun is None else f"{begun:.4f} → "
         result = f"test {record.metric} {before}{record.score('test'):.4f}"
     count = f"{record.count():,} parameters"
-    note = " (skipped: already there)" * skipped
+    made = record.environment.get("device") if isinstance(record.environment, dict) else None
+    other = device not in ("", "auto") and isinstance(made, str) and (device == "cpu") != (made == "cpu")
+    note = f" (skipped: already there{f', made on {made}' * other})" * skipped
     return f"{knobs(record.config, swept):38} {result}  {count:>19}  {record.seconds:6.1f} s  {folder}{note}"

@@ -73,3 +73,16 @@ def test_a_source_task_is_trained_again_for_other_data(tmp_path):
     write(file, shift=1)
     with pytest.raises(UserError, match=r"a\.txt held other data .* delete it to pretrain again"):
         train(config, tmp_path / "again")
+
+
+@pytest.mark.parametrize("start", ["", "-m "])
+def test_a_run_that_is_found_says_its_device_where_another_was_asked_for(start, program, tmp_path):
+    command = f"{start}{DECODER} dataset.file={write(tmp_path / 'a.txt')} study=own"
+    assert program(command, tmp_path)[0] == 0
+    (record,) = (tmp_path / "own").glob("*/record.json")
+    assert "(skipped: already there)" in program(f"{command} device=cpu", tmp_path)[1]
+    content = json.loads(record.read_text())
+    content["environment"]["device"] = "NVIDIA H200"
+    record.write_text(json.dumps(content))
+    assert "(skipped: already there)" in program(command, tmp_path)[1]
+    assert "(skipped: already there, made on NVIDIA H200)" in program(f"{command} device=cpu", tmp_path)[1]
