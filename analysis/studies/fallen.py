@@ -17,7 +17,7 @@ def fallen(found: Sequence[Estimate], axis: str) -> list[str]:
 
     Both the way to the target and that to the mean where the curve was highest before must be more than noise, by a
     one-sided t-test with Bonferroni's share of `LEVEL` for each larger size: of the standard deviation within sizes,
-    pooled with that of the baselines, or a size's own where that is larger. Without repeated seeds nothing is said.
+    pooled, or a size's own where that is larger. Sizes of one seed, of which a search has many, have no part in it.
     """
     notes = []
     for each in found:
@@ -38,18 +38,22 @@ def _fallen(each: Estimate) -> list[int]:
     known = each.threshold
     if known is None or known.censored == "start" or known.estimand != "mean":
         return []
-    sizes, place, counts = np.unique(each.dims, return_inverse=True, return_counts=True)
-    scores, full = np.asarray(each.scores, float), np.asarray(each.baselines, float)
+    dims, scores, full = (np.asarray(part, float) for part in (each.dims, each.scores, each.baselines))
+    repeated = [dims.tolist().count(dim) > 1 for dim in dims.tolist()]
+    if not any(repeated):
+        return []
+    scores = scores[repeated]
+    sizes, place, counts = np.unique(dims[repeated], return_inverse=True, return_counts=True)
     means = np.bincount(place, scores) / counts
     squares = np.bincount(place, (scores - means[place]) ** 2)
-    free = int((counts - 1).sum()) + len(full) - 1
+    free = int((counts - 1).sum())
     reached = np.flatnonzero(reaches(means, known.target))
-    if not free or not len(reached) or reached[0] == len(sizes) - 1:
+    if not len(reached) or reached[0] == len(sizes) - 1:
         return []
     first = int(reached[0])
-    pooled = (squares.sum() + ((full - full.mean()) ** 2).sum()) / free
+    pooled = squares.sum() / free
     spread = np.maximum(squares / np.maximum(counts - 1, 1), pooled) / counts  # variance of each mean
-    of_target = known.fraction**2 * pooled / len(full)
+    of_target = known.fraction**2 * max(pooled, full.var(ddof=1) if len(full) > 1 else 0.0) / len(full)
     margin = stdtrit(free, 1 - LEVEL / (len(sizes) - 1 - first))
     falls = [int(sizes[first])]
     for k in range(first + 1, len(sizes)):
