@@ -52,11 +52,11 @@ def test_a_half_finished_run_does_not_go_on_with_other_data(tmp_path, monkeypatc
 
     def stop(self, epoch):
         usual(self, epoch)
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("after an epoch")
 
     with monkeypatch.context() as patch:
         patch.setattr(RunState, "add", stop)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt, match="after an epoch"):
             train(config, tmp_path / "run")
     write(file, shift=1)
     with pytest.raises(UserError, match=r"is of other data: .*a\.txt has changed since; delete it"):
