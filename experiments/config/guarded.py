@@ -18,6 +18,8 @@ from intrinsic.own_packages import allowed, look_in
 class GuardedLoader(ClosedLoader):
     """Composes as Hydra does, in every process, and refuses what would have Hydra call, read or write anything else."""
 
+    not_a_sweep: Exception | None = None  # why a command could not be composed as a sweep
+
     def load_configuration(
         self,
         config_name: str | None,
@@ -28,9 +30,28 @@ class GuardedLoader(ClosedLoader):
     ) -> DictConfig:
         """Compose a config.
 
+        Hydra tries a command without -m as a sweep first, as an experiment may be one, and keeps an error of that to
+        itself: a run of it then ends in values that only a sweep has, which is not what is wrong.
+
         Raises:
             UserError: for settings of Hydra that are not this program's, a damaged file, and values of the machine.
         """
+        try:
+            return self._checked(config_name, overrides, run_mode, from_shell, validate_sweep_overrides)
+        except Exception as error:
+            if run_mode == RunMode.MULTIRUN:
+                self.not_a_sweep = error
+            said = self.not_a_sweep or error
+            raise said from said.__cause__
+
+    def _checked(
+        self,
+        config_name: str | None,
+        overrides: list[str],
+        run_mode: RunMode,
+        from_shell: bool,
+        validate_sweep_overrides: bool,
+    ) -> DictConfig:
         refuse_machine()
         try:
             config = super().load_configuration(config_name, overrides, run_mode, from_shell, validate_sweep_overrides)

@@ -20,6 +20,7 @@ from intrinsic.terminal.lasting_output import lasting_output
 from intrinsic.terminal.say import say
 
 CONF = Path(__file__).parent.parent.parent / "conf"
+OTHERS = {"launcher": "joblib", "sweeper": "threshold"}
 
 
 @contextmanager
@@ -96,7 +97,7 @@ def describe(error: Exception) -> str:
 
 def _describe_key(error: OmegaConfBaseException) -> str:
     parent = error.parent_node
-    keys = [str(key) for key in parent if key != "hydra"] if OmegaConf.is_dict(parent) else []
+    keys = [str(key) for key in parent if key not in ("hydra", "_target_")] if OmegaConf.is_dict(parent) else []
     key = str(error.key)
     if key in keys:
         return " ".join(str(error.msg or error).split())
@@ -105,7 +106,13 @@ def _describe_key(error: OmegaConfBaseException) -> str:
     if full == key and homes:
         method = f" of method={parent['method']}" if "method" in keys else ""
         return f"{key} is not a knob{method}: it belongs to {', '.join(homes)}{_as_choice(key)}"
-    return f"there is no key {full!r} in this configuration{_nearest(key, keys)}"
+    return f"there is no key {full!r} in this configuration{_nearest(key, keys)}{_of_another(full)}"
+
+
+def _of_another(full: str) -> str:
+    """Where a setting of a launcher or a sweeper may belong that the chosen one has not."""
+    kind = next((kind for kind in OTHERS if full.startswith(f"hydra.{kind}.")), None)
+    return f"; another {kind} has other settings: hydra/{kind}={OTHERS[kind]}" if kind else ""
 
 
 def _as_choice(key: str) -> str:

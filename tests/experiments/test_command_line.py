@@ -18,6 +18,8 @@ REFUSED = {
     f"hydra/launcher=joblib {QUICK}": "hydra/launcher=joblib is for sweeps",
     f"hydra.sweeper.max_batch_size=2 {QUICK}": "hydra.sweeper.max_batch_size=2 is for sweeps",
     f"rank=1,2 {QUICK}": "Ambiguous value for argument 'rank=1,2'.* add --multirun",
+    "experiment=leaderboard dim=1,2 hydra.launcher.n_jobs=2": "there is no key 'hydra.launcher.n_jobs' in this "
+    "configuration.*; another launcher has other settings: hydra/launcher=joblib",
     f"-m seed=range(0) {QUICK}": r"seed=range\(0\) names no value: give one at least",
     f"-m seed=range(0,1000000000) {QUICK}": "need a sweep of 100,000 runs at most, got .*: sweep in parts",
     f"-m hydra/sweeper=threshold method=subspace batch_size=range(0) {QUICK}": r"batch_size=range\(0\) names no value",

@@ -74,7 +74,8 @@ def prove() -> None:
         lengths = np.linalg.norm(numbers, axis=1, keepdims=True)
         compare("a normal number", gain, (numbers / lengths).astype(np.float32))
         compare("a permutation", source, rng.keys(seeds[2], count).reshape(shape).argsort(axis=1, kind="stable"))
-        rest = [np.empty_like(array[16:]) for array in (sign, gain, source)]
+        wholes: list[np.ndarray] = [sign, gain, source]
+        rest = [np.empty_like(whole[16:]) for whole in wholes]
         blocks(seeds, True, *rest, first=16)
-        for found, whole in zip(rest, (sign, gain, source), strict=True):
+        for found, whole in zip(rest, wholes, strict=True):
             compare("a block further on", found, whole[16:])
