@@ -6,7 +6,7 @@ from typing import Any
 LIMIT = 1.1  # times as much as before
 # by section: what names a row, and its ratios, of which less is better
 RATIOS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "steps": (("network", "projection", "dim"), ("own_loop", "default_adam")),
+    "steps": (("network", "projection", "dim"), ("lean_loop", "own_loop", "default_adam")),
     "fit": (("network", "projection", "dim"), ("to_full_loop", "to_own_loop")),
     "products": (("projection", "dim", "full_dim"), ("forward", "adjoint")),
     "peft": ((), ("step",)),

@@ -28,17 +28,18 @@ def _steps(rows: Rows) -> list[str]:
     return [
         "## The step in a subspace ÷ the full step, in a loop of one's own",
         f"`net(x)`, cross-entropy, `loss.backward()`, `optimizer.step()`, batch {BATCH}; the full step is that of the "
-        "plain model in the same loop. Adam is torch's fused one on both sides, which `conf/optim` uses, or in the "
-        "last column its default one, which makes the full step longer. float32; medians of "
+        "plain model in the same loop. Adam is torch's fused one on both sides, which `conf/optim` uses; in the next "
+        "column `intrinsic.optimizer_step` and `intrinsic.zero_grad` take the step of z with it; and in the last one "
+        "Adam is torch's default one, which makes the full step longer. float32; medians of "
         f"{TURNS} turns, in which both sides of a ratio are timed one after the other.",
         markdown(
-            ["network", "projection", "d", "step ÷ full step", "with the default Adam", "P in MB"],
+            ["network", "projection", "d", "step ÷ full step", "by `optimizer_step`", "default Adam", "P in MB"],
             [
                 [
                     r["network"],
                     r["projection"],
                     _int(r["dim"]),
-                    *map(_two, (r["own_loop"], r["default_adam"])),
+                    *map(_two, (r["own_loop"], r["lean_loop"], r["default_adam"])),
                     _mb(r),
                 ]
                 for r in rows

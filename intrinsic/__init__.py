@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from intrinsic.threshold import compare_thresholds as compare_thresholds
     from intrinsic.threshold import estimate_threshold as estimate_threshold
     from intrinsic.threshold import propose as propose
+    from intrinsic.training.optimizer_step import optimizer_step as optimizer_step
+    from intrinsic.training.optimizer_step import zero_grad as zero_grad
 
 
 def __getattr__(name: str) -> Any:

@@ -30,6 +30,8 @@ HOME = {
     "Union": "intrinsic.spaces.union",
     "Bank": "intrinsic.serving.bank",
     "quantize": "intrinsic.layers.int8",
+    "optimizer_step": "intrinsic.training.optimizer_step",
+    "zero_grad": "intrinsic.training.optimizer_step",
     "save": "intrinsic.subspace.checkpoint",
     "load": "intrinsic.subspace.checkpoint",
     "export_peft": "intrinsic.peft.export_peft",

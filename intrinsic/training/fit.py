@@ -25,7 +25,7 @@ from intrinsic.training.evolve import evolve
 from intrinsic.training.grpo import GRPO
 from intrinsic.training.leaf_steps import LeafSteps
 from intrinsic.training.learning_rates import LearningRates
-from intrinsic.training.optimizer_step import OptimizerStep
+from intrinsic.training.optimizer_step import optimizer_step, zero_grad
 from intrinsic.training.policy_gradient import policy_gradient
 from intrinsic.training.q_learn import q_learn
 from intrinsic.training.regularized import regularized
@@ -77,7 +77,6 @@ def fit(
     rates = LearningRates(optimizer, schedule, interval, steps=steps, epochs=len(history))
     if isinstance(optimizer, DeepQLearning) and rates.move_each_step:
         raise UserError("optim=dqn takes as many steps as its episodes last: use schedule=constant, or interval=epoch")
-    step = OptimizerStep(optimizer)
     drop_seed = seed if dropout_seed is None else dropout_seed
 
     def train(number: int) -> float:
@@ -87,14 +86,14 @@ def fit(
             return evolve(net, task, optimizer, rates, batch_size, order, rng.fan_out(drops, "evolution"))
         if isinstance(optimizer, DeepQLearning):
             own = rng.fan_out(drops, "episodes")
-            return q_learn(net, task, optimizer, step, batch_size=batch_size, l2_weights=l2_weights, seed=own)
+            return q_learn(net, task, optimizer, batch_size=batch_size, l2_weights=l2_weights, seed=own)
         if isinstance(optimizer, GRPO):
             own, order = rng.fan_out(drops, "answers"), data_order(orders, len(task.train))
             return policy_gradient(
-                net, task, optimizer, step, rates, batch_size=batch_size, order=order, l2_weights=l2_weights, seed=own
+                net, task, optimizer, rates, batch_size=batch_size, order=order, l2_weights=l2_weights, seed=own
             )
         taken = (number - 1) * steps
-        return _train(net, task, step, rates, batch_size, orders, rng.fan_out(drops, "dropout"), l2_weights, taken)
+        return _train(net, task, optimizer, rates, batch_size, orders, rng.fan_out(drops, "dropout"), l2_weights, taken)
 
     is_solved = optimizer.is_solved if isinstance(optimizer, DeepQLearning) else None
     enough = optimizer.enough if isinstance(optimizer, EvolutionStrategy) else None
@@ -155,7 +154,7 @@ def _epochs(
 def _train(
     net: Subspace,
     task: Task,
-    step: OptimizerStep,
+    optimizer: Optimizer,
     rates: LearningRates,
     batch_size: int,
     seed: int,
@@ -170,9 +169,8 @@ def _train(
         order = bucket(order, split.lengths, batch_size, seed=rng.fan_out(seed, "buckets"))
     total = torch.zeros((), device=device)
     net.train()
-    step.look()
     leaves = net.leaves()
-    steps = None if leaves is None else LeafSteps(leaves, step)
+    steps = None if leaves is None else LeafSteps(leaves, optimizer)
     with seeded(drop_seed, device), nullcontext() if steps is None else steps.held():
         for inputs, targets in batches(split, order, batch_size):
             if task.noise is not None:
@@ -184,16 +182,16 @@ def _train(
                 steps.move()
                 weights, outputs = steps.leaves.weights, steps.leaves.call(inputs)
             loss = task.loss(outputs, targets)
-            step.zero_grad()
+            zero_grad(optimizer)
             regularized(loss, weights, l2_weights).backward()
             if steps is None:
-                step()
+                optimizer_step(optimizer)
             else:
                 steps()
             rates.after_step()
             taken += 1
-            if isinstance(net, Redrawn) and net.after_step(taken, step.optimizer):
-                step.look()
+            if isinstance(net, Redrawn):
+                net.after_step(taken, optimizer)
             total += loss.detach() * len(inputs)
     return total.item() / len(split)
 

@@ -5,11 +5,12 @@ from contextlib import contextmanager
 
 import torch
 from torch.autograd.graph import increment_version
+from torch.optim import Optimizer
 
 from intrinsic.subspace.leaves import Leaves
-from intrinsic.surgery.torch_internals import version
+from intrinsic.surgery.torch_internals import has_stepped, version
 from intrinsic.training.adam_state import AdamState
-from intrinsic.training.optimizer_step import OptimizerStep
+from intrinsic.training.optimizer_step import adam_state, optimizer_step
 
 _MOST = 1 << 15  # coordinates, which one thread moves sooner than torch comes to it
 
@@ -22,25 +23,25 @@ class LeafSteps:
 
     Args:
         leaves: the weights.
-        step: of the optimiser of their z.
+        optimizer: of their z.
     """
 
-    def __init__(self, leaves: Leaves, step: OptimizerStep) -> None:
-        self.leaves, self._step, self._z = leaves, step, leaves.z
+    def __init__(self, leaves: Leaves, optimizer: Optimizer) -> None:
+        self.leaves, self._optimizer, self._z = leaves, optimizer, leaves.z
         self._at = -1  # the version of z that the kernel has left the weights at
         self._state: AdamState | None = None
         self._is_first = True
         self._find()
 
     def _find(self) -> None:
-        state = self._step.adam_state(self._z)
+        state = adam_state(self._optimizer, self._z)
         if state is None or len(self._z) > _MOST:
             return
         self._g = torch.zeros_like(self._z, requires_grad=False)
         descend = self.leaves.descent(self._g, state.tensors)
         if descend is not None:
             self._state, self._descend = state, descend
-            self._step.count()
+            has_stepped(self._optimizer)  # for schedulers, which ask once
             self._changed = (self._z, self.leaves.whole, *state.tensors)
 
     @contextmanager
@@ -62,7 +63,7 @@ class LeafSteps:
             return
         self._at = -1
         self.leaves.collect()
-        self._step()
+        optimizer_step(self._optimizer)
         if self._is_first:  # there is a state from now on
             self._is_first = False
             self._find()

@@ -9,7 +9,7 @@ from intrinsic.training.drawn_answers import DrawnAnswers
 from intrinsic.training.exact_answers import ExactAnswers, OneTokenRewards
 from intrinsic.training.grpo import GRPO
 from intrinsic.training.learning_rates import LearningRates
-from intrinsic.training.optimizer_step import OptimizerStep
+from intrinsic.training.optimizer_step import optimizer_step, zero_grad
 from intrinsic.training.regularized import regularized
 from intrinsic.training.seeded import seeded
 
@@ -18,7 +18,6 @@ def policy_gradient(
     net: Subspace,
     task: Task,
     optimizer: GRPO,
-    step: OptimizerStep,
     rates: LearningRates,
     *,
     batch_size: int,
@@ -35,8 +34,7 @@ def policy_gradient(
         net: the policy, what is trained.
         task: of prompts, with a verifier, whose word is the reward: 1 or 0.
         optimizer: over `net.parameters()`.
-        step: of the optimiser.
-        rates: of it.
+        rates: of the optimiser.
         batch_size: prompts.
         order: of the training split.
         l2_weights: see `intrinsic.training.fit`.
@@ -47,7 +45,6 @@ def policy_gradient(
     """
     rewards = OneTokenRewards(task) if optimizer.samples == "exact" else None
     total = 0.0
-    step.look()
     with seeded(seed, task.train.inputs.device):
         for number, some in enumerate(order.split(batch_size)):
             split = task.train.select(some)
@@ -59,9 +56,9 @@ def policy_gradient(
             net.train()
             for _ in range(optimizer.updates):
                 weights = net.weights()
-                step.zero_grad()
+                zero_grad(optimizer)
                 regularized(batch.loss(weights), weights, l2_weights).backward()
-                step()
+                optimizer_step(optimizer)
                 rates.after_step()
             total -= batch.reward * len(some)
     return total / len(order)

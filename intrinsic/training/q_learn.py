@@ -12,7 +12,6 @@ from intrinsic.tasks.task import Task
 from intrinsic.training.compiled_episodes import CompiledEpisodes
 from intrinsic.training.deep_q_learning import DeepQLearning
 from intrinsic.training.experience import Experience
-from intrinsic.training.optimizer_step import OptimizerStep
 from intrinsic.training.q_learner import QLearner
 from intrinsic.training.seeded import seeded
 
@@ -23,7 +22,6 @@ def q_learn(
     net: Subspace,
     task: Task,
     optimizer: DeepQLearning,
-    step: OptimizerStep,
     *,
     batch_size: int,
     l2_weights: float,
@@ -37,7 +35,6 @@ def q_learn(
         net: Q, what is trained: observations -> a value of each action.
         task: of episodes with a choice of actions.
         optimizer: over `net.parameters()`; it keeps the experience.
-        step: of the optimiser.
         batch_size: transitions in an update.
         l2_weights: see `intrinsic.training.fit`.
         seed: of the episodes, the exploration, the batches and dropout.
@@ -50,7 +47,7 @@ def q_learn(
     net.train()
     compiled = CompiledEpisodes.suit(net, environment, optimizer)
     run = _compiled if compiled else _learned
-    with seeded(seed, device), run(net, environment, optimizer, step, l2_weights) as episode:
+    with seeded(seed, device), run(net, environment, optimizer, l2_weights) as episode:
         for seeds, targets in zip(task.train.inputs.split(1), task.train.targets.split(1), strict=True):
             if task.noise is not None:
                 seeds, _ = task.noise(seeds, targets)
@@ -63,7 +60,7 @@ def q_learn(
 
 @contextmanager
 def _compiled(
-    net: Subspace, environment: Environment, optimizer: DeepQLearning, step: OptimizerStep, l2_weights: float
+    net: Subspace, environment: Environment, optimizer: DeepQLearning, l2_weights: float
 ) -> Iterator[Episode]:
     episodes = CompiledEpisodes(net, optimizer, l2_weights)
     yield lambda seeds, draws: episodes.run(environment.reset(seeds)[0][0], draws)
@@ -71,11 +68,8 @@ def _compiled(
 
 
 @contextmanager
-def _learned(
-    net: Subspace, environment: Environment, optimizer: DeepQLearning, step: OptimizerStep, l2_weights: float
-) -> Iterator[Episode]:
-    learner = QLearner(net, optimizer, step, l2_weights=l2_weights)
-    step.look()
+def _learned(net: Subspace, environment: Environment, optimizer: DeepQLearning, l2_weights: float) -> Iterator[Episode]:
+    learner = QLearner(net, optimizer, l2_weights=l2_weights)
     with learner.held():
         learner.move()
         yield lambda seeds, draws: _episode(environment, seeds, learner, optimizer, draws)

@@ -10,7 +10,7 @@ from torch.nn import functional
 from intrinsic.subspace import Subspace
 from intrinsic.training.deep_q_learning import DeepQLearning
 from intrinsic.training.experience import Experience
-from intrinsic.training.optimizer_step import OptimizerStep
+from intrinsic.training.optimizer_step import optimizer_step, zero_grad
 from intrinsic.training.regularized import regularized
 
 
@@ -20,13 +20,12 @@ class QLearner:
     Args:
         net: Q.
         optimizer: over `net.parameters()`, with what it has been through.
-        step: of the optimiser.
         l2_weights: see `intrinsic.training.fit`.
     """
 
-    def __init__(self, net: Subspace, optimizer: DeepQLearning, step: OptimizerStep, *, l2_weights: float) -> None:
+    def __init__(self, net: Subspace, optimizer: DeepQLearning, *, l2_weights: float) -> None:
         assert optimizer.experience is not None
-        self._net, self._optimizer, self._step = net, optimizer, step
+        self._net, self._optimizer = net, optimizer
         self._l2, self._leaves = l2_weights, net.leaves()
         self._weights = {} if self._leaves is None else self._leaves.weights
         self._target = _Target(net, optimizer.experience) if optimizer.target == "network" else None
@@ -56,7 +55,7 @@ class QLearner:
     def update(self, experience: Experience, draws: Tensor) -> None:
         """Take one step of the optimiser, with the transitions that `draws` in [0, 1) choose: (batch,)."""
         observations, actions, rewards, goes_on = experience.draw(draws)
-        self._step.zero_grad()
+        zero_grad(self._optimizer)
         if self._target is None:
             found, later = self._values(observations.flatten(0, 1)).chunk(2)
             later = later.detach()
@@ -66,7 +65,7 @@ class QLearner:
         worth = rewards + self._optimizer.gamma * goes_on * later.amax(1)
         self._backward(functional.mse_loss(found.gather(1, actions[:, None])[:, 0], worth))
         self._optimizer.clip()
-        self._step()
+        optimizer_step(self._optimizer)
         self.move()
         experience.updates += 1
         if self._target is not None:

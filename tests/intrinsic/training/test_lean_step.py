@@ -14,7 +14,6 @@ from intrinsic.models.vit import ViT
 from intrinsic.subspace.leaves import Leaves
 from intrinsic.tasks.task import Split, classification
 from intrinsic.training.fit import fit
-from intrinsic.training.optimizer_step import OptimizerStep
 
 SHAPE, CLASSES = (1, 16, 16), 4
 
@@ -148,23 +147,6 @@ def test_the_same_to_rounding_where_gradients_come_in_parts(model, rtol, monkeyp
     one, other = (train(model, watched)[0].z.detach() for watched in (False, True))
     assert (one - other).norm() < rtol * other.norm()
     assert one.any()
-
-
-def test_a_step_is_left_to_the_optimiser_where_it_does_more():
-    """A closure of somebody's own in its place, a rate that is a tensor, a gradient that is not there."""
-    z = torch.zeros(3, requires_grad=True)
-    for options in ({"lr": torch.tensor(0.1)}, {"lr": 0.1, "fused": False}, {"lr": 0.1, "fused": True}):
-        optimizer, taken = torch.optim.Adam([z], **options), []
-        step = OptimizerStep(optimizer)
-        z.grad = torch.ones(3)
-        step()  # the first: there is no state yet
-        assert optimizer.state[z]["step"] == 1
-        optimizer.step = lambda taken=taken: taken.append(1)
-        step.look()
-        step()
-        assert taken == [1]
-        step.zero_grad()
-        assert z.grad is None
 
 
 def test_the_model_holds_theta_0_again_whatever_ends_an_epoch():

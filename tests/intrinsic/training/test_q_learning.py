@@ -19,7 +19,6 @@ from intrinsic.training.deep_q_learning import DeepQLearning
 from intrinsic.training.experience import Experience
 from intrinsic.training.fit import fit
 from intrinsic.training.linear_warmup import LinearWarmup
-from intrinsic.training.optimizer_step import OptimizerStep
 from intrinsic.training.q_learner import QLearner
 
 
@@ -72,7 +71,7 @@ def test_an_update_is_its_formula(make, target):
     optimizer.experience = some_experience()
     reference, kept = copy.deepcopy(net), []
     optimizer.register_step_pre_hook(lambda *_: kept.append([p.grad.clone() for p in net.parameters()]))
-    learner = QLearner(net, optimizer, OptimizerStep(optimizer), l2_weights=0.01)
+    learner = QLearner(net, optimizer, l2_weights=0.01)
     with learner.held():
         learner.move()
         learner.update(optimizer.experience, torch.rand(3).double())
@@ -134,7 +133,7 @@ def test_an_end_has_no_future():
     net = policy_net()
     optimizer = DeepQLearning(net.parameters(), lr=0.01)
     optimizer.experience = experience
-    learner = QLearner(net, optimizer, OptimizerStep(optimizer), l2_weights=0.0)
+    learner = QLearner(net, optimizer, l2_weights=0.0)
     with learner.held():
         learner.move()
         for _ in range(400):
