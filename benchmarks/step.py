@@ -34,9 +34,9 @@ def make_step(net: nn.Module, *, fused: bool = False, lean: bool = False) -> Cal
 
     def step() -> None:
         loss = F.cross_entropy(net(inputs), targets)
-        forget(optimizer)
+        forget()
         loss.backward()
-        update(optimizer)
+        update()
         if device.type == "cuda":
             torch.cuda.synchronize()
 
