@@ -31,6 +31,17 @@ def optimizer_step(optimizer: Optimizer) -> None:
 
     Args:
         optimizer: over any parameters, whose gradients are there.
+
+    Examples:
+        >>> import torch, intrinsic
+        >>> net = intrinsic.Subspace(torch.nn.Linear(20, 5), projection=intrinsic.OneHot, dim=3, seed=0)
+        >>> optimizer = torch.optim.Adam(net.parameters(), lr=0.1, fused=True)
+        >>> for _ in range(2):
+        ...     intrinsic.zero_grad(optimizer)
+        ...     net(torch.ones(1, 20)).sum().backward()
+        ...     intrinsic.optimizer_step(optimizer)
+        >>> [f"{abs(number):.1f}" for number in net.z.tolist()]
+        ['0.2', '0.2', '0.2']
     """
     parts = _parts(optimizer)
     grads = [[parameter.grad for parameter in part.group["params"]] for part in parts]
@@ -44,7 +55,19 @@ def optimizer_step(optimizer: Optimizer) -> None:
 
 
 def zero_grad(optimizer: Optimizer) -> None:
-    """Forget all gradients, as `optimizer.zero_grad()` does."""
+    """Forget all gradients, as `optimizer.zero_grad()` does.
+
+    Args:
+        optimizer: over any parameters.
+
+    Examples:
+        >>> import torch, intrinsic
+        >>> z = torch.ones(3, requires_grad=True)
+        >>> z.sum().backward()
+        >>> intrinsic.zero_grad(torch.optim.Adam([z], fused=True))
+        >>> z.grad is None
+        True
+    """
     if not _is_plain(optimizer):
         optimizer.zero_grad(set_to_none=True)
         return

@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 import experiments.config.resolvers  # noqa: F401  # configs name them
@@ -27,6 +28,19 @@ def composed(*overrides):
 def _composed(*overrides):
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
+
+
+def composes(words):
+    """Whether the overrides of a run or a sweep compose, each at the first of its values."""
+    parsed = OverridesParser.create().parse_overrides([word for word in words if word != "-m"])
+    first = [
+        f"{each.get_key_element()}={next(each.sweep_string_iterator())}"
+        if each.is_sweep_override()
+        else each.input_line
+        for each in parsed
+    ]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return bool(compose("config", first, return_hydra_config=True))
 
 
 def files(folder):
