@@ -35,10 +35,11 @@ quick: setup
 nightly: setup
 	$(PYTEST)
 
+# what mypy infers of mixed types can follow the order of sets: one seed, the same answer each time
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	PYTHONHASHSEED=0 $(BIN)/mypy  # the same answer each time: what it infers of mixed types can follow the order of sets
+	PYTHONHASHSEED=0 $(BIN)/mypy
 
 bench: setup
 	$(BIN)/python -m benchmarks
