@@ -30,42 +30,41 @@ class GuardedLoader(ClosedLoader):
     ) -> DictConfig:
         """Compose a config.
 
-        Hydra tries a command without -m as a sweep first, as an experiment may be one, and keeps an error of that to
-        itself: a run of it then ends in values that only a sweep has, which is not what is wrong.
-
         Raises:
             UserError: for settings of Hydra that are not this program's, a damaged file, and values of the machine.
         """
+        with self._saying_why(run_mode):
+            refuse_machine()
+            try:
+                config = super().load_configuration(
+                    config_name, overrides, run_mode, from_shell, validate_sweep_overrides
+                )
+            except KeyError as error:  # Hydra looks up what it shall copy
+                raise UserError(f"there is no environment variable {error}: leave hydra.job.env_copy empty") from None
+            except (YAMLError, UnicodeDecodeError) as error:
+                raise UserError(f"a file of the config is not YAML: {' '.join(str(error).split())}") from None
+            except ValueError as error:
+                if "integer string conversion" not in str(error):  # Python's limit, on what Hydra and YAML read
+                    raise
+                raise UserError(f"need integers of 64 bits: {error}") from None
+            if config_name is not None:  # without one Hydra describes itself
+                check_hydra(config)
+            return config
+
+    @contextmanager
+    def _saying_why(self, run_mode: RunMode) -> Iterator[None]:
+        """Have a run that cannot be composed say why it was no sweep, if that is what failed first.
+
+        Hydra tries a command without -m as a sweep first, as an experiment may be one, and keeps an error of that to
+        itself: a run of it then ends in values that only a sweep has, which is not what is wrong.
+        """
         try:
-            return self._checked(config_name, overrides, run_mode, from_shell, validate_sweep_overrides)
+            yield
         except Exception as error:
             if run_mode == RunMode.MULTIRUN:
                 self.not_a_sweep = error
             said = self.not_a_sweep or error
             raise said from said.__cause__
-
-    def _checked(
-        self,
-        config_name: str | None,
-        overrides: list[str],
-        run_mode: RunMode,
-        from_shell: bool,
-        validate_sweep_overrides: bool,
-    ) -> DictConfig:
-        refuse_machine()
-        try:
-            config = super().load_configuration(config_name, overrides, run_mode, from_shell, validate_sweep_overrides)
-        except KeyError as error:  # Hydra looks up what it shall copy
-            raise UserError(f"there is no environment variable {error}: leave hydra.job.env_copy empty") from None
-        except (YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"a file of the config is not YAML: {' '.join(str(error).split())}") from None
-        except ValueError as error:
-            if "integer string conversion" not in str(error):  # Python's limit, on what Hydra and YAML read
-                raise
-            raise UserError(f"need integers of 64 bits: {error}") from None
-        if config_name is not None:  # without one Hydra describes itself
-            check_hydra(config)
-        return config
 
 
 @contextmanager

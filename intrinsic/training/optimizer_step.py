@@ -95,8 +95,9 @@ def _is_plain(optimizer: Optimizer) -> bool:
 
 
 def _parts(optimizer: Optimizer) -> list[_Part]:
-    """What the kernels take; nothing where torch would do more than call them. Looked up at each step: a state that
-    was loaded, a group that was added or a hook has a say in the next one.
+    """What the kernels take; nothing where torch would do more than call them.
+
+    Looked up at each step: a state that was loaded, a group that was added or a hook has a say in the next one.
     """
     if not _is_plain(optimizer):
         return []
