@@ -3,7 +3,6 @@
 import hashlib
 
 import numpy as np
-from scipy.special import ndtri
 
 from intrinsic.checks import integer
 
@@ -72,6 +71,8 @@ def midpoints(words: np.ndarray) -> np.ndarray:
 
 def normals(seed: int, count: int, *, lane: int = 0, start: int = 0) -> np.ndarray:
     """Standard normal numbers by inversion of `uniforms`, within +- 6.4: (count,) float64."""
+    from scipy.special import ndtri  # slow to import
+
     return ndtri(uniforms(seed, count, lane=lane, start=start))
 
 

@@ -6,7 +6,6 @@ from itertools import dropwhile
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
 
 from analysis.studies.measurement_file import MeasurementFile
 from intrinsic.errors import UserError
@@ -76,6 +75,8 @@ class MatrixGains:
 
     def agreement(self) -> list[str]:
         """By label, the rank correlation over matrices of gain, which is by number, and of ||dW||_F^2 / (m n)."""
+        from scipy.stats import spearmanr  # slow to import
+
         lines = []
         for label in self.labels:
             there = self.matrices[self.matrices[label].notna()]

@@ -2,8 +2,6 @@
 
 import math
 
-from scipy.optimize import brentq
-
 
 def occam_bound(error: float, bits: float, examples: int, *, delta: float = 0.05) -> float:
     """The largest q with kl(error || q) <= (bits ln 2 + ln(1 / delta)) / examples, in [error, 1].
@@ -25,6 +23,8 @@ def occam_bound(error: float, bits: float, examples: int, *, delta: float = 0.05
 
     Source: Langford & Seeger 2001; Catoni 2007; Lotfi et al. 2022, arXiv:2211.13609, section 3.
     """
+    from scipy.optimize import brentq  # slow to import
+
     budget = (bits * math.log(2) + math.log(1 / delta)) / examples
     if _kl(error, 1 - 1e-12) <= budget:
         return 1.0

@@ -33,8 +33,6 @@ class KroneckerSum(Projection):
     left: Tensor  # (D1, dim) float32: R1
     right: Tensor  # (D2, dim) float32: R2
 
-    kernels = False  # two small products, and sums that torch writes as fast
-
     def __init__(self, dim: int, full_dim: int, *, seed: int) -> None:
         super().__init__(dim, full_dim, seed=seed)
         for name, rows in zip(("left", "right"), _sides(self.dim, full_dim), strict=True):

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
 
 from intrinsic import rng
 from intrinsic.projections.kernels.draws import compare
@@ -28,6 +27,8 @@ def signs(seed: int, count: int) -> np.ndarray:
 
 def normals(seed: int, count: int, *, lane: int = 0, start: int = 0) -> np.ndarray:
     """Those of intrinsic.rng.normals, from a multiple of 4 on, by this thread alone: (count,) float64."""
+    from scipy.special import ndtri  # slow to import
+
     return ndtri(rng.midpoints(words(seed, count, lane=lane, start=start)))
 
 

@@ -13,7 +13,10 @@ from intrinsic.projections.kernels.guarded_kernels import GuardedKernels
 from intrinsic.projections.repeated_products import RepeatedProducts
 from intrinsic.surgery.optimizer_internals import fused_adam
 
-KINDS = [intrinsic.OneHot, intrinsic.Sparse, intrinsic.Kronecker, intrinsic.Fastfood, intrinsic.Select]
+KINDS = [
+    intrinsic.OneHot, intrinsic.Sparse, intrinsic.Kronecker, intrinsic.KroneckerSum, intrinsic.Fastfood,
+    intrinsic.Select,
+]  # fmt: skip
 DTYPES = [torch.float32, torch.float64]
 SETTINGS = {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
 

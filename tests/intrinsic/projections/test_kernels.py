@@ -12,7 +12,8 @@ from intrinsic.projections import dense
 from intrinsic.projections.kernels import select
 
 KINDS = [
-    intrinsic.Dense, intrinsic.Sparse, intrinsic.Fastfood, intrinsic.Kronecker, intrinsic.OneHot, intrinsic.DCT,
+    intrinsic.Dense, intrinsic.Sparse, intrinsic.Fastfood, intrinsic.KroneckerSum, intrinsic.Kronecker,
+    intrinsic.OneHot, intrinsic.DCT,
 ]  # fmt: skip
 # one coordinate, as many as weights, a cut last block, several tiles and chunks, many blocks to a tile
 SIZES = [
@@ -33,7 +34,7 @@ WIDE = (33_000, 34_000)  # columns of Sparse that take 32 bits with their sign; 
 CASES = [
     *(pytest.param(kind, *size) for kind in KINDS for size in SIZES),
     pytest.param(intrinsic.Fastfood, *LONG, marks=pytest.mark.nightly),
-    *(pytest.param(kind, *LONG, marks=pytest.mark.slow) for kind in KINDS[3:]),
+    *(pytest.param(kind, *LONG, marks=pytest.mark.slow) for kind in KINDS[4:]),
     pytest.param(intrinsic.Sparse, *WIDE, marks=pytest.mark.slow),
     pytest.param(intrinsic.Sparse, *LONG, marks=pytest.mark.nightly),
 ]
