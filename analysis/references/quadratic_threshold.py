@@ -28,7 +28,6 @@ landscape perspective, arXiv:2107.05802
 """
 
 import numpy as np
-from scipy.optimize import brentq
 
 WIDEST = 100.0  # of log kappa, to both sides of Larsen's
 
@@ -61,6 +60,8 @@ def quadratic_threshold(
         moved_weights: (n,) the share of |delta|^2 that lies in the directions of each.
         epsilon: of the loss, above 0.
     """
+    from scipy.optimize import brentq  # slow to import
+
     positive = moved_values > 0
     if (moved_weights * moved_values)[positive].sum() <= 2 * epsilon:  # the limit of (2) for kappa to infinity
         return 0.0

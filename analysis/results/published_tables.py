@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from analysis.references.literature import GRID, PUBLISHED, PublishedCurve
 from analysis.results.committed import Committed
@@ -94,7 +94,7 @@ def interval(mean: float, sd: float, count: int) -> str:
         return ""
     if count < 2 or pd.isna(sd):
         return f"{mean:.3f}"
-    half = float(t.ppf(0.5 + CONFIDENCE / 2, count - 1)) * sd / count**0.5
+    half = float(stdtrit(count - 1, 0.5 + CONFIDENCE / 2)) * sd / count**0.5
     return f"{mean:.3f} ± {half:.3f}"
 
 

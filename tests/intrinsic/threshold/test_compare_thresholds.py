@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import pearsonr
 
 import intrinsic
 from intrinsic.threshold import Threshold, compare_thresholds, estimate_threshold
 from intrinsic.threshold.draws import Draws
-from intrinsic.threshold.seed_effects import seed_effects
+from intrinsic.threshold.seed_effects import correlated_by_chance, seed_effects
 from tests.support.curves import DIMS, curve
 
 SEEDS = [seed for _ in DIMS for seed in range(5)]
@@ -77,6 +78,16 @@ def test_effects_of_seeds_are_those_of_least_squares():
     shrink = u @ v / np.sum(((u + v) / 2) ** 2)
     assert list(found.values()) == pytest.approx(shrink * (u + v) / 2)
     assert list(found.values()) == pytest.approx(effects, abs=2e-3)
+
+
+@pytest.mark.parametrize("count", [3, 4, 9, 30])
+def test_a_correlation_by_chance_is_pearson_s(count):
+    u, v = np.random.default_rng(count).normal(size=(2, count))
+    u, v = u - u.mean(), v - v.mean()
+    for other in (v, -v, u + 0.1 * v):
+        expected = pearsonr(u, other, alternative="greater").pvalue
+        assert correlated_by_chance(u, other) == pytest.approx(expected, rel=1e-9)
+    assert (correlated_by_chance(u, 3 * u), correlated_by_chance(u, -u)) == pytest.approx((0, 1))
 
 
 def test_what_a_seed_does_to_both_is_taken_off():
