@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import in_fit, peers, peft_step, products, step_parts, steps
+from benchmarks import in_fit, peers, peft_step, products, size, start, step_parts, steps
 from benchmarks.compare import compare
 from benchmarks.growth import draw_growth
 from benchmarks.machine import machine
@@ -44,7 +44,9 @@ SECTIONS: dict[str, Callable[[int], Iterable[dict[str, Any]]]] = {
     "fit": lambda count: in_processes("benchmarks.in_fit", in_fit.KEYS, count),
     "parts": lambda _: step_parts.measure(DEVICE),
     "products": lambda _: products.measure(DEVICE),
+    "size": lambda count: in_processes("benchmarks.size", size.KEYS, count),
     "huge": _huge,
+    "start": lambda _: start.measure(),
     "peft": lambda _: [peft_step.measure(DEVICE)],
     "peers": lambda _: peers.measure() if peers.install() else [],
 }
@@ -90,7 +92,7 @@ def _options(arguments: list[str] | None) -> Namespace:
         "--compare", nargs="?", type=Path, const=HERE / "results.json", metavar="FILE", help="compare, write nothing"
     )
     parser.add_argument(
-        "--processes", type=int, default=PROCESSES, metavar="N", help=f"for steps and fit (default: {PROCESSES})"
+        "--processes", type=int, default=PROCESSES, metavar="N", help=f"for steps, fit and size (default: {PROCESSES})"
     )
     options = parser.parse_args(arguments)
     integer("--processes", options.processes, 1)

@@ -9,6 +9,8 @@ RATIOS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "steps": (("network", "projection", "dim"), ("lean_loop", "own_loop", "default_adam")),
     "fit": (("network", "projection", "dim"), ("to_full_loop", "to_own_loop")),
     "products": (("projection", "dim", "full_dim"), ("forward", "adjoint")),
+    "size": (("projection", "full_dim", "dtype"), ("ratio", "drawn_bytes", "step_bytes")),
+    "start": (("command",), ("to_import",)),
     "peft": ((), ("step",)),
     "peers": (("peer", "ours"), ("ours ÷ peer",)),
 }

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from benchmarks import in_fit, peft_step, step_parts
+from benchmarks import in_fit, peft_step, size, start, step_parts
 from benchmarks.step import BATCH
 from benchmarks.timing import PRODUCT_TURNS, TURNS
 
 Rows = list[dict[str, Any]]
 
 HEAD = "# Benchmarks\n\n`make bench`, or `python -m benchmarks SECTION...` for some; `--compare` names what got slower."
-REPEATED = ("steps", "fit")  # in several processes
+REPEATED = ("steps", "fit", "size")  # in several processes
 PARTS = ("θ₀ + P z", "forward and loss", "backward", "of which Pᵀ g", "Adam")
 
 
@@ -96,6 +96,51 @@ def _products(rows: Rows) -> list[str]:
     ]
 
 
+def _size(rows: Rows) -> list[str]:
+    return [
+        "## At the size of large models",
+        f"{size.DEPTH} equal linear layers, {size.BATCH} examples, fused Adam: medians of {size.TURNS} pairs of "
+        "steps, one in the subspace and one of full fine-tuning. Bytes at their most, a weight: what drawing P takes "
+        "beside the model; and a step, the model, P and gradients included.",
+        markdown(
+            [
+                "projection",
+                "d",
+                "D",
+                "model",
+                "P drawn in s",
+                "bytes",
+                "bytes of a step",
+                "step ÷ full",
+                "full step in s",
+            ],
+            [
+                [
+                    r["projection"],
+                    *map(_int, (r["dim"], r["full_dim"])),
+                    r["dtype"],
+                    *map(
+                        _two,
+                        (r["drawn_seconds"], r["drawn_bytes"], r["step_bytes"], r["ratio"], r["full_step_seconds"]),
+                    ),
+                ]
+                for r in rows
+            ],
+        ),
+    ]
+
+
+def _start(rows: Rows) -> list[str]:
+    return [
+        "## Commands",
+        f"Seconds of whole processes, and as ratios to one that imports torch: medians of {start.TURNS} turns.",
+        markdown(
+            ["command", "seconds", "÷ import torch"],
+            [[r["command"], _two(r["seconds"]), _two(r["to_import"])] for r in rows],
+        ),
+    ]
+
+
 def _huge(rows: Rows) -> list[str]:
     (huge,) = rows
     return [
@@ -167,7 +212,9 @@ _SECTIONS = {
     "fit": _fit,
     "parts": _parts,
     "products": _products,
+    "size": _size,
     "huge": _huge,
+    "start": _start,
     "peft": _peft,
     "peers": _peers,
 }

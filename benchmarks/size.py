@@ -1,11 +1,14 @@
 """P at the size of large models: seconds and peak of its drawing, and a step beside one of full fine-tuning.
 
-python -m benchmarks.size OneHot 500_000_000
+python -m benchmarks.size                        prints a line of JSON for each of CASES
+python -m benchmarks.size OneHot 500_000_000     for one case, with the model in float32 (or: bfloat16)
 """
 
 import json
+import statistics
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +18,59 @@ from torch import nn
 import intrinsic
 from benchmarks.huge import peak_mb
 
-DIM, DEPTH, BATCH, TURNS = 1000, 20, 8, 3
+DIM, DEPTH, BATCH, TURNS = 1000, 20, 8, 9
+CASES = (
+    ("OneHot", 124_000_000, "float32"), ("OneHot", 124_000_000, "bfloat16"), ("Fastfood", 124_000_000, "float32"),
+    ("OneHot", 500_000_000, "float32"),
+)  # fmt: skip
+KEYS = ("projection", "dim", "full_dim", "dtype")
 
 
-def measure(name: str, full_dim: int) -> dict[str, Any]:
-    """Of a projection class: seconds, and bytes a weight; each step's median of a few turns, both with fused Adam."""
+def measure() -> Iterator[dict[str, Any]]:
+    """One row for each of CASES."""
+    for case in CASES:
+        yield measure_one(*case)
+
+
+def measure_one(name: str, full_dim: int, dtype: str = "float32") -> dict[str, Any]:
+    """Of a projection class: seconds of drawing P, bytes a weight; a step's ratio is the median over pairs of steps.
+
+    `drawn_bytes` are the most that there are while P is drawn, beside the model; `step_bytes` the most of a step, the
+    model and P included. Both steps are by fused Adam.
+    """
     kind, width = getattr(intrinsic, name), round((full_dim / DEPTH) ** 0.5)
     _steps(_net(kind, 10), torch.ones(BATCH, 10))  # compiles
     kind(DIM, 1 << 21, seed=1)  # what draws, too
-    model = _layers(width)
+    empty = _forget()
+    model, x = _layers(width).to(getattr(torch, dtype)), torch.randn(BATCH, width, dtype=getattr(torch, dtype))
     before, start = _forget(), time.perf_counter()
     net = intrinsic.Subspace(model, projection=kind, dim=DIM)
-    found = {"full_dim": net.full_dim, "drawn_seconds": time.perf_counter() - start}
+    found = {"projection": name, "dim": DIM, "full_dim": net.full_dim, "dtype": dtype}
+    found["drawn_seconds"] = time.perf_counter() - start
     found["drawn_bytes"] = (peak_mb() * 1e6 - before) / net.full_dim
-    weights = [nn.Parameter(parameter.detach()) for parameter in model.parameters()]  # the same memory
-    full, x = _layers(1, weights), torch.randn(BATCH, width)
-    steps, seconds = [_steps(net, x), _steps(full, x)], list[list[float]]([[], []])
-    for _ in range(TURNS):
-        for step, times in zip(steps, seconds, strict=True):
+    _forget()
+    step = _steps(net, x)
+    found["step_bytes"] = (peak_mb() * 1e6 - empty) / net.full_dim
+    full = _layers(1, [nn.Parameter(parameter.detach()) for parameter in model.parameters()])  # the same memory
+    pairs = _in_turns(step, _steps(full, x))
+    return {
+        **found,
+        "ratio": statistics.median(one / other for one, other in pairs),
+        "full_step_seconds": statistics.median(other for _, other in pairs),
+    }
+
+
+def _in_turns(one: Callable[[], None], other: Callable[[], None]) -> list[tuple[float, float]]:
+    """The seconds of both in each turn, every second turn the other one first."""
+    pairs = []
+    for turn in range(TURNS):
+        seconds = {}
+        for step in (one, other) if turn % 2 else (other, one):
             start = time.perf_counter()
             step()
-            times.append(time.perf_counter() - start)
-    subspace, whole = (sorted(times)[TURNS // 2] for times in seconds)
-    return {**found, "step_seconds": subspace, "full_step_seconds": whole, "ratio": subspace / whole}
+            seconds[step] = time.perf_counter() - start
+        pairs.append((seconds[one], seconds[other]))
+    return pairs
 
 
 def _net(kind: Any, width: int) -> nn.Module:
@@ -51,7 +84,7 @@ def _layers(width: int, weights: list[nn.Parameter] | None = None) -> nn.Module:
     return nn.Sequential(*layers)
 
 
-def _steps(net: nn.Module, x: torch.Tensor) -> Any:
+def _steps(net: nn.Module, x: torch.Tensor) -> Callable[[], None]:
     optimizer = torch.optim.Adam(net.parameters(), fused=True)
 
     def step() -> None:
@@ -59,7 +92,8 @@ def _steps(net: nn.Module, x: torch.Tensor) -> Any:
         optimizer.step()
         optimizer.zero_grad()
 
-    step()
+    for _ in range(2):  # the first one makes the optimiser's state
+        step()
     return step
 
 
@@ -70,4 +104,5 @@ def _forget() -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[1], int(sys.argv[2]))))
+    for row in [measure_one(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])] if sys.argv[1:] else measure():
+        print(json.dumps(row), flush=True)
