@@ -13,16 +13,21 @@ Files = list[tuple[Path, int]]
 def image_files(folder: Path) -> tuple[list[str], dict[str, Files]]:
     """The names of the classes, and the files with the number of their class: of each split, or of all under "".
 
-    Files and folders whose names begin with a dot are left out.
+    Files and folders whose names begin with a dot are left out. A folder `train` that has no folders in it, where there
+    is no other split, is a class of that name.
 
     Raises:
-        UserError: for no folder, one that cannot be read or has no classes, some splits without the others, a class
-            that a split lacks or that has no images, and a file that is none.
+        UserError: for no folder, one that cannot be read or has no classes, some splits without the others, one split
+            twice, a class that a split lacks or that has no images, and a file that is none.
     """
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}: need dataset.folder with a folder of images for each class")
-    inside = {SHORT.get(path.name, path.name): path for path in _visible(folder) if path.is_dir()}
-    if "train" not in inside:
+    inside = {path.name: path for path in _folders(folder)}
+    for short, name in SHORT.items():
+        if short in inside and name in inside:
+            raise UserError(f"{folder} has {short} and {name}, which is one split: keep one of them")
+    inside = {SHORT.get(name, name): path for name, path in inside.items()}
+    if "train" not in inside or (inside.keys().isdisjoint(SPLITS[1:]) and not _folders(inside["train"])):
         classes, files = _classes(folder)
         return classes, {"": files}
     absent = [name for name in SPLITS if name not in inside]
@@ -38,7 +43,7 @@ def image_files(folder: Path) -> tuple[list[str], dict[str, Files]]:
 
 
 def _classes(folder: Path) -> tuple[list[str], Files]:
-    places = [path for path in _visible(folder) if path.is_dir()]
+    places = _folders(folder)
     if len(places) < 2:
         raise UserError(f"{folder} has {len(places)} folders: need one for each class, two at least")
     files: Files = []
@@ -51,6 +56,10 @@ def _classes(folder: Path) -> tuple[list[str], Files]:
                 raise UserError(f"{path} is no image: need {', '.join(SUFFIXES)}; remove it")
             files.append((path, number))
     return [place.name for place in places], files
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [path for path in _visible(folder) if path.is_dir()]
 
 
 def _visible(folder: Path) -> list[Path]:

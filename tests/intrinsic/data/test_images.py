@@ -17,11 +17,11 @@ COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0)}
 
 
 def paint(folder, count=12, classes=("blue", "green"), size=(6, 4)):
-    """Images of one colour, each a little different, as PNG."""
+    """Images of one colour, each a little different, as PNG; those of a class of no colour are blue."""
     for name in classes:
         (folder / name).mkdir(parents=True)
         for number in range(count):
-            Image.new("RGB", size, (number, *COLOURS[name][1:])).save(folder / name / f"{number}.png")
+            Image.new("RGB", size, (number, *COLOURS.get(name, COLOURS["blue"])[1:])).save(folder / name / f"{number}.png")
     return folder
 
 
@@ -105,6 +105,12 @@ def test_no_folder(tmp_path):
         images(folder=tmp_path, **SMALL)
 
 
+def test_train_is_a_class_where_there_are_no_splits(tmp_path):
+    task = images(folder=paint(tmp_path, classes=("plane", "train")), **SMALL)
+    assert task.num_outputs == 2
+    assert [len(split) for split in splits(task)] == [20, 2, 2]
+
+
 def empty(folder):
     (folder / "green").mkdir(parents=True)
 
@@ -135,7 +141,10 @@ def bomb(folder):
         (["blue", "green"], add("9.jpg"), r"9.jpg is damaged or no image"),
         (["blue", "green"], cut, r"0.png is damaged or no image"),
         (["blue", "green"], bomb, r"0.png is damaged or no image \(.*pixels"),
-        (["blue", "green"], lambda folder: (folder / "train").mkdir(), r"has train and no validation: add it"),
+        (["blue", "green"], lambda folder: (folder / "train").mkdir(), r"class 'train' has no images: add some"),
+        (["train", "test"], None, r"has train and no validation: add it"),
+        (["train/blue", "train/green"], None, r"has train and no validation: add it"),
+        (["train/blue", "val/blue", "validation/blue"], None, r"has val and validation, .*: keep one of them"),
     ],
 )
 def test_bad_folders(classes, damage, match, tmp_path):
