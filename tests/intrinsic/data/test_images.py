@@ -21,7 +21,7 @@ def paint(folder, count=12, classes=("blue", "green"), size=(6, 4)):
     for name in classes:
         (folder / name).mkdir(parents=True)
         for number in range(count):
-            Image.new("RGB", size, (number, *COLOURS.get(name, COLOURS["blue"])[1:])).save(folder / name / f"{number}.png")
+            Image.new("RGB", size, (number, *COLOURS.get(name, (0, 0, 255))[1:])).save(folder / name / f"{number}.png")
     return folder
 
 
