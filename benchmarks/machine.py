@@ -8,7 +8,7 @@ import torch
 
 
 def machine(device: torch.device) -> str:
-    """Processor or GPU, threads, versions."""
+    """Processor, with the vector instructions that torch uses, or GPU; threads, versions."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     versions = ", ".join(f"{package} {version_of(package)}" for package in ("torch", "numba", "numpy"))
     return f"{name}, {torch.get_num_threads()} threads, {versions}, Python {platform.python_version()}"
@@ -26,4 +26,4 @@ def _processor() -> str:
     information = Path("/proc/cpuinfo")
     lines = information.read_text().splitlines() if information.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    return f"{names[0] if names else platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
