@@ -15,7 +15,6 @@ PROGRAM = Path(__file__).parents[1] / "run.py"
 TURNS = 5
 IMPORT = ["-c", "import torch"]
 SWEEP = ["epochs=1", "rank=1,2,4,8", "seed=0,1,2,3,4,5,6,7,8,9"]
-KEYS = ("command",)
 
 
 def measure() -> Iterator[dict[str, Any]]:

@@ -96,14 +96,14 @@ def _rmatvec(pieces: Any, left: Any, right: Any, full_dim: int, out: Any) -> Non
     for chunk in prange(chunks):
         buffer, mine = np.empty(STRETCH, out.dtype), parts[chunk]
         begin, end = chunk * count // chunks * width, min((chunk + 1) * count // chunks * width, full_dim)
-        i, at = begin // width, begin
         for low in range(begin, end, STRETCH):
             high = min(low + STRETCH, end)
             g = stretch(pieces, low, high, buffer)
+            i, at = low // width, low
             while at < high:
                 first, stop = i * width, min(i * width + width, high)
                 rows[i] += _sum(g[at - low : stop - low], mine[at - first : stop - first])
-                i, at = (i + 1 if stop == first + width else i), stop
+                i, at = i + 1, stop
     columns = np.zeros(width, out.dtype)
     for chunk in range(chunks):
         for j in range(width):
